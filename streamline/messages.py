@@ -1,0 +1,130 @@
+"""The messages that flow through a line, in order of travel.
+
+Frame (source → preprocess) → Prepared (preprocess → infer) → Scored (infer → alert), and the
+Outcome that travels back along the same links to the source, which keeps every frame until
+it has heard what became of it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Fault", "Frame", "FrameId", "Origin", "Picture", "PixelFormat", "Prepared", "Scored",
+           "Verdict"]
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class PixelFormat(StrEnum):
+    """How a picture's samples are laid out."""
+
+    I420 = "i420"
+    """Three planes Y ``(h, w)``, U and V ``(ceil(h/2), ceil(w/2))``, BT.601 limited range."""
+
+    RGB = "rgb"
+    """One plane ``(h, w, 3)``."""
+
+    GRAY = "gray"
+    """One plane ``(h, w)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """Pixels as the decoder gave them, in full size, before any preprocessing."""
+
+    format: PixelFormat
+    planes: tuple[Bytes, ...]
+    """See `PixelFormat` for number and shapes; read-only; rows may be padded (strided)."""
+
+    @property
+    def height(self) -> int:
+        """Rows of the full-size picture, px."""
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the full-size picture, px."""
+        return int(self.planes[0].shape[1])
+
+
+class FrameId(NamedTuple):
+    """Names one frame, for ever: a restarted source starts a new incarnation."""
+
+    camera: str
+    """Key of the camera in the pipeline file."""
+
+    incarnation: int
+    """Start of the source, ms since the epoch: later incarnations compare greater."""
+
+    seq: int
+    """Counts the frames of this incarnation from 0, dropped ones included."""
+
+
+class Origin(NamedTuple):
+    """Which frame, and when: travels unchanged with every message about the frame."""
+
+    id: FrameId
+    captured_ns: int
+    """After the read returned (paced sources: when the frame was due), CLOCK_MONOTONIC of the
+    source's host, ns."""
+
+    wall_ns: int
+    """The same moment, ns since the epoch, for records only."""
+
+
+class Verdict(StrEnum):
+    """What the line says of a frame; silence is never PASS."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Fault(StrEnum):
+    """Why a frame can't be judged: its verdict is UNKNOWN with this reason."""
+
+    SHAPE = "shape"
+    """The picture's size is not the one the camera opened with."""
+
+    CORRUPT = "corrupt"
+    """The decoder marked the picture as damaged."""
+
+    MODEL = "model"
+    """Inference failed, or gave a score that is no finite number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One frame as captured."""
+
+    origin: Origin
+    picture: Picture
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """One frame as the model wants it, or the reason why it can't be had."""
+
+    origin: Origin
+    pixels: Bytes | None
+    """Shape ``(h, w, 3)``, RGB, of the model's input size; None exactly if there is a fault."""
+
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """One frame's anomaly score, or the reason why it has none."""
+
+    origin: Origin
+    score: float
+    """Fused feature reconstruction error, >= 0, unitless; NaN exactly if there is a fault."""
+
+    map: npt.NDArray[np.float16] | None
+    """Anomaly map at feature resolution, shape ``(mh, mw)``, >= 0; None if not computed."""
+
+    fault: Fault | None = None
