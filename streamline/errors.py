@@ -6,6 +6,7 @@
     + ModelError           the model directory can't be used; fit again or take another
   - SourceError            a camera or file can't be read; the line goes on without it and retries
     + SourceLostError      it was delivering and stopped
+  - InferenceError         the device couldn't judge a batch; its frames become unknown
   - WireError              a peer sent bytes that this version can't read
   - LineError              the line stopped before its work was done (exit 1)
 """
@@ -14,6 +15,7 @@ from typing import final
 
 __all__ = [
     "ConfigError",
+    "InferenceError",
     "InputError",
     "LineError",
     "ModelError",
@@ -62,6 +64,11 @@ class SourceError(StreamlineError):
 @final
 class SourceLostError(SourceError):
     """A source that was delivering frames stopped."""
+
+
+@final
+class InferenceError(StreamlineError):
+    """The device couldn't judge a batch of frames."""
 
 
 @final

@@ -12,8 +12,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Fault", "Frame", "FrameId", "Origin", "Picture", "PixelFormat", "Prepared", "Scored",
-           "Verdict"]
+__all__ = [
+    "Colour",
+    "Dropped",
+    "Fault",
+    "Frame",
+    "FrameId",
+    "Judged",
+    "Origin",
+    "Outcome",
+    "Picture",
+    "Pin",
+    "PixelFormat",
+    "Prepared",
+    "Scored",
+    "Verdict",
+]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -22,13 +36,33 @@ class PixelFormat(StrEnum):
     """How a picture's samples are laid out."""
 
     I420 = "i420"
-    """Three planes Y ``(h, w)``, U and V ``(ceil(h/2), ceil(w/2))``, BT.601 limited range."""
+    """Three planes Y ``(h, w)``, U and V ``(ceil(h/2), ceil(w/2))``; see `Colour`."""
 
     RGB = "rgb"
     """One plane ``(h, w, 3)``."""
 
     GRAY = "gray"
     """One plane ``(h, w)``."""
+
+
+class Colour(StrEnum):
+    """Which matrix and range the samples of an I420 picture were made with.
+
+    It travels with the picture because correcting 256 x 256 pixels after scaling costs a
+    fraction of converting the full-size planes before it.
+    """
+
+    BT601 = "bt601"
+    """ITU-R BT.601, Y in 16..235, U and V in 16..240; also what an unmarked stream is taken for."""
+
+    BT601_FULL = "bt601-full"
+    """ITU-R BT.601, 0..255: JPEG's, and that of cameras which send ``yuvj420p``."""
+
+    BT709 = "bt709"
+    """ITU-R BT.709, limited range."""
+
+    BT709_FULL = "bt709-full"
+    """ITU-R BT.709, 0..255."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +72,9 @@ class Picture:
     format: PixelFormat
     planes: tuple[Bytes, ...]
     """See `PixelFormat` for number and shapes; read-only; rows may be padded (strided)."""
+
+    colour: Colour = Colour.BT601
+    """Meaning of the samples of an I420 picture; of no consequence in the other formats."""
 
     @property
     def height(self) -> int:
@@ -74,11 +111,14 @@ class Origin(NamedTuple):
     wall_ns: int
     """The same moment, ns since the epoch, for records only."""
 
+    clock: int
+    """Which monotonic clock `captured_ns` was read from: `streamline.clock.clock_id` there."""
+
 
 class Verdict(StrEnum):
     """What the line says of a frame; silence is never PASS."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     UNKNOWN = "unknown"
 
@@ -124,7 +164,44 @@ class Scored:
     score: float
     """Fused feature reconstruction error, >= 0, unitless; NaN exactly if there is a fault."""
 
-    map: npt.NDArray[np.float16] | None
-    """Anomaly map at feature resolution, shape ``(mh, mw)``, >= 0; None if not computed."""
-
     fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pin:
+    """A frame that must be kept as evidence, and what is to be drawn on it."""
+
+    alert_id: str
+    """Names the alert and the folder of its evidence."""
+
+    score: float
+    threshold: float
+    map: npt.NDArray[np.float16] | None
+    """Anomaly map at feature resolution, shape ``(mh, mw)``, >= 0.
+
+    None until the infer stage, which the outcome passes on its way back to the source and which
+    still has the frame's pixels, has computed it: a map costs a pass of its own and is wanted
+    for few frames.
+    """
+
+    record: str
+    """The alert's event as one JSON object, to be stored beside the pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """An outcome: the frame has a verdict, and perhaps must be kept."""
+
+    verdict: Verdict
+    pin: Pin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An outcome: the frame was dropped, and counted by the stage that dropped it."""
+
+    stage: str
+    reason: str
+
+
+Outcome = Judged | Dropped

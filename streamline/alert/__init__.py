@@ -1,0 +1,1 @@
+"""From scores to verdicts, from verdicts to alerts, and where alerts go."""

@@ -1,0 +1,91 @@
+"""What a line says of its verdicts and alerts, as JSON."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from streamline.messages import FrameId, Verdict
+
+__all__ = ["AlertEvent", "VerdictRecord", "alert_id", "to_json", "utc"]
+
+
+def utc(wall_ns: int) -> str:
+    """ISO 8601 with microseconds.
+
+    Examples
+    --------
+    >>> utc(1_700_000_000_123_456_789)
+    '2023-11-14T22:13:20.123456Z'
+    """
+    seconds, nanoseconds = divmod(wall_ns, 1_000_000_000)
+    whole = datetime.fromtimestamp(seconds, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{nanoseconds // 1000:06d}Z"
+
+
+def alert_id(frame: FrameId) -> str:
+    """Name an alert after the frame that began it: equal again if it is raised again.
+
+    Examples
+    --------
+    >>> alert_id(FrameId("left", 255, 7))
+    'left-ff-7'
+    """
+    return f"{frame.camera}-{frame.incarnation:x}-{frame.seq}"
+
+
+class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the verdict log."""
+
+    camera: str
+    incarnation: int
+    seq: int
+    captured: str
+    verdict: Verdict
+    reason: str | None
+    """Why the verdict is unknown, else null."""
+
+    score: float | None
+    """Null if there is none."""
+
+    threshold: float
+    latency_ms: float | None
+    """Capture to verdict; null where the source's clock is not this host's."""
+
+    alert: str | None
+    """The alert that is on after this verdict."""
+
+
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The begin or the end of an alert, as sinks get it."""
+
+    type: str
+    """``begin`` or ``end``."""
+
+    id: str
+    """Equal for the begin and the end, stable for de-duplication."""
+
+    line: str
+    camera: str
+    incarnation: int
+    seq: int
+    """The frame whose verdict began or ended the alert."""
+
+    captured: str
+    score: float
+    threshold: float
+    worst_score: float
+    """Largest score of the alert so far."""
+
+    since: str
+    """When the frame was captured that began the alert."""
+
+    model: str
+    """First 12 digits of the model's SHA-256."""
+
+    evidence: str | None
+    """Folder of the stored frame, on the source's host; null if evidence is off."""
+
+
+def to_json(record: VerdictRecord | AlertEvent) -> bytes:
+    """One JSON object without line breaks; a score that is no number becomes null."""
+    return msgspec.json.encode(record)

@@ -1,0 +1,102 @@
+"""From a score to a verdict, and from verdicts to alert events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streamline.alert.events import AlertEvent, alert_id, utc
+from streamline.alert.rules import Change, Debounce
+from streamline.messages import Origin, Scored, Verdict
+
+__all__ = ["CameraRule", "Judge", "Judgement"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRule:
+    """What a camera's frames are judged by."""
+
+    threshold: float
+    """A score above it fails."""
+
+    k: int
+    n: int
+    """As in `Debounce`."""
+
+    model: str
+    """SHA-256 of the model, hexadecimal."""
+
+    evidence: str | None
+    """Folder of the camera's evidence, None if none is kept."""
+
+
+class Judgement(NamedTuple):
+    """What was made of one score."""
+
+    verdict: Verdict
+    event: AlertEvent | None
+    """The begin or end of an alert, if this verdict caused one."""
+
+    alert: str | None
+    """Id of the alert that is on after this verdict."""
+
+
+class _Alert:
+    """An alert that is on."""
+
+    __slots__ = ("begin", "id", "worst")
+
+    def __init__(self, begin: Origin, score: float) -> None:
+        self.id = alert_id(begin.id)
+        self.begin = begin
+        self.worst = score
+
+
+class Judge:
+    """Judges the scores of all cameras, each by its own rule; holds no clock and no socket."""
+
+    def __init__(self, line: str, rules: Mapping[str, CameraRule]) -> None:
+        self._line = line
+        self._rules = rules
+        self._debounce = {name: Debounce(rule.k, rule.n) for name, rule in rules.items()}
+        self._alerts: dict[str, _Alert] = {}
+
+    def judge(self, scored: Scored) -> Judgement:
+        """Judge a camera's next frame; frames of one camera come in the order of capture."""
+        camera = scored.origin.id.camera
+        verdict = self._verdict(scored)
+        change = self._debounce[camera].update(verdict)
+        if change is Change.BEGIN:
+            self._alerts[camera] = _Alert(scored.origin, scored.score)
+        alert = self._alerts.get(camera)
+        if alert is None:
+            return Judgement(verdict, None, None)
+        # In this order NaN, the score of a frame that has none, compares false and is not taken.
+        alert.worst = max(alert.worst, scored.score)
+        event = None if change is None else self._event(change, scored, alert)
+        if change is Change.END:
+            del self._alerts[camera]
+            return Judgement(verdict, event, None)
+        return Judgement(verdict, event, alert.id)
+
+    def _verdict(self, scored: Scored) -> Verdict:
+        if scored.fault is not None:
+            return Verdict.UNKNOWN
+        threshold = self._rules[scored.origin.id.camera].threshold
+        return Verdict.FAIL if scored.score > threshold else Verdict.PASS
+
+    def _event(self, change: Change, scored: Scored, alert: _Alert) -> AlertEvent:
+        rule = self._rules[scored.origin.id.camera]
+        folder = None if rule.evidence is None else f"{rule.evidence}/{alert.id}"
+        return AlertEvent(
+            type=change.value,
+            id=alert.id,
+            line=self._line,
+            **scored.origin.id._asdict(),
+            captured=utc(scored.origin.wall_ns),
+            score=scored.score,
+            threshold=rule.threshold,
+            worst_score=alert.worst,
+            since=utc(alert.begin.wall_ns),
+            model=rule.model[:12],
+            evidence=folder,
+        )

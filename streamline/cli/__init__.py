@@ -1,0 +1,101 @@
+"""The command line: the only package that prints, and the one place that picks exit codes.
+
+0: done.  1: the work failed, or a check found a fault.  2: bad input or configuration.
+Every command's module imports what is heavy inside its function, so that help and mistakes
+in the command line are answered at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from streamline import __version__
+from streamline.cli.check import check
+from streamline.cli.demo import demo
+from streamline.cli.eval import evaluate
+from streamline.cli.fit import fit
+from streamline.cli.run import run, stage
+from streamline.cli.score import score
+from streamline.errors import InputError, StreamlineError
+
+__all__ = ["main"]
+
+# The parser's own error has no public name in typer; it is what BadParameter derives from.
+_UsageError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
+
+_app = typer.Typer(
+    name="streamline",
+    help="Real-time video inspection: cameras in, verdicts and alerts out.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_app.command("demo")(demo)
+_app.command("fit")(fit)
+_app.command("score")(score)
+_app.command("run")(run)
+_app.command("stage")(stage)
+_app.command("check")(check)
+_app.command("eval")(evaluate)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
+    if wanted:
+        typer.echo(f"streamline {__version__}")
+        raise typer.Exit
+
+
+@_app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    *,
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version  # Its callback has done the work.
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what went wrong is told on standard error."""
+    command = typer.main.get_command(_app)
+    try:
+        result = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="streamline",
+            standalone_mode=False,
+        )
+    except _UsageError as exc:
+        return _refuse(_usage(exc))
+    except InputError as exc:
+        return _refuse(str(exc))
+    except StreamlineError as exc:
+        print(f"streamline: {exc}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        print("streamline: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone, which is no fault; Python would complain at exit.
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"streamline: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _usage(error: Exception) -> str:
+    """Say in one sentence what is wrong with the command line, and where to read more."""
+    context = getattr(error, "ctx", None)
+    path = "streamline" if context is None else context.command_path
+    message = getattr(error, "format_message", error.__str__)()
+    return f"{message.rstrip('.')} (see {path} --help)"

@@ -1,0 +1,38 @@
+"""The command that tells whether a pipeline file would start."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["check"]
+
+
+def check(
+    pipeline: Annotated[
+        Path | None, typer.Argument(metavar="PIPELINE.yaml", help="The pipeline file.")
+    ] = None,
+    *,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Print the JSON Schema of pipeline files, for editors."),
+    ] = False,
+) -> None:
+    """Print the configuration as it takes effect, secrets hidden, or all that is wrong with it."""
+    import json
+
+    from streamline import config
+    from streamline.errors import ConfigError, InputError
+
+    if schema:
+        typer.echo(json.dumps(config.json_schema(), indent=2, ensure_ascii=False))
+        return
+    if pipeline is None:
+        msg = (
+            "no pipeline file given (streamline check PIPELINE.yaml, or streamline check --schema)"
+        )
+        raise InputError(msg)
+    loaded = config.load(pipeline)
+    if missing := config.missing_files(loaded):
+        raise ConfigError("\n".join(missing))
+    typer.echo(config.dump_effective(loaded), nl=False)

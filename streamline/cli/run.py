@@ -1,0 +1,97 @@
+"""The commands that run a line, whole or one stage of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from streamline.config import Pipeline
+    from streamline.run.report import Report
+
+__all__ = ["run", "stage"]
+
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="The pipeline file.")]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        "--duration", metavar="S", min=0.0, help="Stop this many s after the line is ready."
+    ),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
+]
+
+
+def run(pipeline: PipelineFile, *, duration: Duration = None, json: JsonFile = None) -> None:
+    """Run a line until its sources end, the time is over, or SIGTERM or Ctrl-C comes."""
+    _run(pipeline, None, duration, json)
+
+
+def stage(
+    name: Annotated[
+        Literal["source", "preprocess", "infer", "alert"],
+        typer.Argument(metavar="NAME", help="source, preprocess, infer or alert."),
+    ],
+    pipeline: PipelineFile,
+    *,
+    duration: Duration = None,
+    json: JsonFile = None,
+) -> None:
+    """Run one stage of a line, and those glued to it, on this host; the others run elsewhere."""
+    _run(pipeline, name, duration, json)
+
+
+def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path | None) -> None:
+    from streamline.cli.table import report_table
+    from streamline.cli.writing import writable, write_text
+    from streamline.config import load
+    from streamline.log import configure_logging
+    from streamline.run import run_line
+
+    configure_logging()
+    if json_file is not None:
+        writable(json_file)
+    pipeline = load(path)
+    _learn_missing(pipeline)
+    _require_files(pipeline, only)
+    report = run_line(pipeline, only=only, duration_s=duration_s, on_ready=_announce)
+    if json_file is not None:
+        write_text(json_file, report.to_json())
+    if only is None:
+        typer.echo(report_table(report))
+        _explain_failures(report)
+
+
+def _announce(url: str | None) -> None:
+    where = "" if url is None else f"; figures at {url}/metrics"
+    typer.echo(f"the line is ready{where}", err=True)
+
+
+def _require_files(pipeline: "Pipeline", only: str | None) -> None:
+    from streamline.config import missing_files
+    from streamline.errors import ConfigError
+
+    if only not in {None, "source"}:
+        return  # Sources are on another host, and so are their files.
+    if missing := missing_files(pipeline):
+        raise ConfigError("\n".join(missing))
+
+
+def _learn_missing(pipeline: "Pipeline") -> None:
+    """Fit each model that the file says how to learn and that is not there yet."""
+    from streamline.cli.fit import learn_into
+
+    for camera in pipeline.cameras.values():
+        choice = camera.model
+        if choice.learn is not None and not choice.path.exists():
+            typer.echo(f"{choice.path}: no model yet, learning it", err=True)
+            learn_into(choice.path, choice.learn)
+
+
+def _explain_failures(report: "Report") -> None:
+    from streamline.errors import LineError
+
+    if not report.closes:
+        msg = "the accounting does not close: captured differs from judged, dropped and in flight"
+        raise LineError(msg)

@@ -1,0 +1,75 @@
+"""What a pipeline needs on disk before it can start; looks, opens nothing heavy."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from streamline.config.schema import Camera, ModelChoice, Pipeline
+from streamline.config.sources import AnySource, ImagesSource, RtspSource, VideoSource, read_secret
+from streamline.errors import InputError
+
+__all__ = ["missing_files"]
+
+_Needs = Iterator[tuple[str, str]]
+"""Key and what is missing there."""
+
+
+def missing_files(pipeline: Pipeline) -> list[str]:
+    """Return a line for each file or folder that the pipeline needs and can't have.
+
+    Looked for are models (unless they are learnt on the first start), videos, folders of
+    images and password files. Cameras are not: one that is away may come.
+
+    Returns
+    -------
+    list of str
+        ``FILE:LINE: key.path: what is missing``, in the order of cameras; empty if all is there.
+    """
+    lines = [
+        f"{pipeline.where(key)}: {what}"
+        for camera in pipeline.cameras.values()
+        for key, what in _camera_needs(pipeline, camera)
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:
+    key = f"cameras.{camera.name}"
+    yield from _source_needs(f"{key}.source", camera.source)
+    of_all = camera.model == pipeline.model
+    yield from _model_needs("model" if of_all else f"{key}.model", camera.model)
+
+
+def _model_needs(key: str, model: ModelChoice) -> _Needs:
+    if model.path.is_dir():
+        return
+    if model.path.exists():
+        yield f"{key}.path", f"{model.path} is no folder (a model is a folder)"
+    elif model.learn is None:
+        cure = f"streamline fit SOURCE --out {model.path}, or write learn: here"
+        yield f"{key}.path", f"there is no model at {model.path} (fit one: {cure})"
+    else:
+        yield from _source_needs(f"{key}.learn.source", model.learn.source)
+
+
+def _source_needs(key: str, source: AnySource) -> _Needs:
+    if isinstance(source, VideoSource):
+        if problem := _unreadable(source.path, folder=False):
+            yield f"{key}.path", problem
+    elif isinstance(source, ImagesSource):
+        if problem := _unreadable(source.path, folder=True):
+            yield f"{key}.path", problem
+    elif isinstance(source, RtspSource) and source.password_file is not None:
+        try:
+            read_secret(source.password_file)
+        except InputError as exc:
+            yield f"{key}.password_file", str(exc)
+
+
+def _unreadable(path: Path, *, folder: bool) -> str:
+    """Say why a file or folder can't be read; nothing if it can."""
+    if not path.exists():
+        return f"there is no {'folder' if folder else 'file'} {path}"
+    if path.is_dir() is not folder:
+        return f"{path} is {'no folder' if folder else 'a folder, not a file'}"
+    return "" if os.access(path, os.R_OK) else f"{path} may not be read by this user"

@@ -1,0 +1,396 @@
+"""The pipeline file as frozen types; every default, bound and unit stands on its field."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import override
+
+from streamline.config.fields import (
+    FilePath,
+    LinkAddress,
+    Milliseconds,
+    Name,
+    Rate,
+    Seconds,
+    Section,
+    SinkAddress,
+    Whole,
+    mistake,
+)
+from streamline.config.sources import SHORTHANDS, SourceEntry
+
+__all__ = [
+    "Alert",
+    "AnySink",
+    "Batch",
+    "Camera",
+    "Debounce",
+    "Infer",
+    "JsonlSink",
+    "Learn",
+    "Links",
+    "LogSink",
+    "Metrics",
+    "ModelChoice",
+    "Pipeline",
+    "Queue",
+    "QueuePolicy",
+    "Record",
+    "Roi",
+    "ZmqSink",
+    "json_schema",
+]
+
+
+class QueuePolicy(StrEnum):
+    """What a full queue does with the next frame."""
+
+    AUTO = "auto"
+    """Block for a source read as fast as possible, drop_oldest for a live one."""
+
+    BLOCK = "block"
+    """The source waits: nothing is lost."""
+
+    DROP_OLDEST = "drop_oldest"
+    """The oldest waiting frame is dropped, and counted: the newest is judged in time."""
+
+
+class Queue(Section):
+    """The queues in front of a stage; each camera has its own."""
+
+    policy: QueuePolicy = QueuePolicy.AUTO
+    """What happens when it is full: auto, block or drop_oldest. Never auto in a `Camera`."""
+
+    depth: Whole = Field(default=4, ge=1, le=1024, json_schema_extra={"x-unit": "frames"})
+    """How many frames may wait."""
+
+
+class Debounce(Section):
+    """When verdicts become an alert."""
+
+    k: Whole = Field(default=3, ge=1, le=1000)
+    """An alert begins when this many of the last `n` verdicts are fail, and ends likewise."""
+
+    n: Whole = Field(default=5, ge=1, le=1000)
+    """How many verdicts are looked at."""
+
+    @model_validator(mode="after")
+    def _k_fits_in_n(self) -> Self:
+        if self.k > self.n:
+            what = f"k is {self.k}, more than n, which is {self.n} (k must be at most n)"
+            raise mistake(what)
+        return self
+
+
+class LogSink(Section):
+    """Alerts go to the log."""
+
+    type: Literal["log"] = "log"
+
+
+class JsonlSink(Section):
+    """Alerts are appended to a file, one JSON object a line."""
+
+    type: Literal["jsonl"] = "jsonl"
+
+    path: FilePath
+    """The file; made when absent, appended to when present."""
+
+
+class ZmqSink(Section):
+    """Alerts are published on a ZeroMQ PUB socket."""
+
+    type: Literal["zmq"] = "zmq"
+
+    address: SinkAddress
+    """Where subscribers connect to: ``tcp://host:port`` or ``ipc:///path``."""
+
+
+AnySink = Annotated[LogSink | JsonlSink | ZmqSink, Field(discriminator="type")]
+"""Any sink, told apart by its `type`."""
+
+
+class Alert(Debounce):
+    """When verdicts become an alert, for cameras that don't say otherwise, and who is told."""
+
+    sinks: tuple[AnySink, ...] = (LogSink(),)
+    """Who is told when an alert begins and ends."""
+
+
+class Learn(Section):
+    """How to fit a model that isn't there yet."""
+
+    source: SourceEntry
+    """Where normal product, and nothing else, is to be seen."""
+
+    seconds: Seconds = Field(default=20.0, gt=0, le=86_400)
+    """How much of the source to use, s of its own time."""
+
+    every: Whole = Field(default=1, ge=1, le=10_000, json_schema_extra={"x-unit": "frames"})
+    """Use one of this many frames."""
+
+
+class ModelChoice(Section):
+    """The fitted model that judges a camera."""
+
+    path: FilePath
+    """The model's directory, as ``streamline fit`` writes it."""
+
+    learn: Learn | None = None
+    """Fit the model on the first start if its directory is absent; null: it must be there."""
+
+
+def _model_shorthand(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+ModelEntry = Annotated[
+    ModelChoice,
+    BeforeValidator(_model_shorthand, json_schema_input_type=str | ModelChoice),
+    Field(
+        json_schema_extra={"x-allowed": "the folder of a model, here or for all cameras at the top"}
+    ),
+]
+"""A model as the file may write it: its keys, or only its path."""
+
+
+class Roi(NamedTuple):
+    """The part of the picture that is looked at, px of the full picture."""
+
+    x: Annotated[Whole, Field(ge=0, le=65535)]
+    """Columns left of it, px."""
+
+    y: Annotated[Whole, Field(ge=0, le=65535)]
+    """Rows above it, px."""
+
+    width: Annotated[Whole, Field(ge=16, le=65535)]
+    """Its columns, px."""
+
+    height: Annotated[Whole, Field(ge=16, le=65535)]
+    """Its rows, px."""
+
+
+def _camera_shorthand(value: object) -> object:
+    return {"source": value} if isinstance(value, str) else value
+
+
+class Camera(Section):
+    """One camera with all that concerns it; the file's defaults are already filled in."""
+
+    name: SkipJsonSchema[Name]
+    """Its key in the pipeline file."""
+
+    source: SourceEntry
+    """Where its pictures come from."""
+
+    model: ModelEntry
+    """The model that judges it."""
+
+    queue: Queue = Queue()
+    """Its queues."""
+
+    roi: Roi | None = Field(
+        default=None,
+        json_schema_extra={"x-allowed": "[x, y, width, height] in px, at least 16 by 16"},
+    )
+    """The part of the picture to look at, ``[x, y, width, height]`` in px; null: all of it."""
+
+    alert: Debounce = Debounce()
+    """When its verdicts become an alert."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come on their own clock, wanted or not."""
+        return self.source.live
+
+    @field_validator("queue")
+    @classmethod
+    def _decide_policy(cls, queue: Queue, info: ValidationInfo) -> Queue:
+        """Replace `auto` by what suits the source."""
+        source = info.data.get("source")
+        if source is None or queue.policy is not QueuePolicy.AUTO:
+            return queue
+        policy = QueuePolicy.DROP_OLDEST if source.live else QueuePolicy.BLOCK
+        return Queue(policy=policy, depth=queue.depth)
+
+
+CameraEntry = Annotated[
+    Camera,
+    BeforeValidator(_camera_shorthand, json_schema_input_type=str | Camera),
+    Field(json_schema_extra={"x-allowed": f"{SHORTHANDS}, or a mapping with source and more"}),
+]
+"""A camera as the file may write it: its keys, or only its source as one string."""
+
+
+class Batch(Section):
+    """How frames of several cameras are judged together."""
+
+    max: Whole = Field(default=8, ge=1, le=256, json_schema_extra={"x-unit": "frames"})
+    """Frames in a batch at most."""
+
+    wait_ms: Literal["auto"] | Annotated[Milliseconds, Field(ge=0, le=1000)] = Field(
+        default="auto", json_schema_extra={"x-allowed": "auto or a number from 0 to 1000 ms"}
+    )
+    """How long an incomplete batch waits for more, ms; auto: not while the device is idle."""
+
+
+class Infer(Section):
+    """What the models run on."""
+
+    backend: Literal["openvino"] = "openvino"
+    """The library that runs them."""
+
+    device: str = Field(
+        default="CPU",
+        pattern=r"^[A-Z]+(\.[0-9]+)?(:[A-Z0-9.,()-]+)?$",
+        max_length=128,
+        json_schema_extra={"x-allowed": "a device of OpenVINO such as CPU, GPU, GPU.1 or AUTO"},
+    )
+    """The device, as OpenVINO names it."""
+
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    """Arithmetic of the device; auto: what the device does best."""
+
+    batch: Batch = Batch()
+    """How frames are judged together."""
+
+    max_fps: Rate | None = Field(default=None, gt=0, le=100_000)
+    """Judge no more than this many frames per second, 1/s; null: as many as come."""
+
+
+class Record(Section):
+    """What is kept on disk; nothing unless it is named."""
+
+    verdicts: FilePath | None = None
+    """File for every verdict, one JSON object a line; null: none."""
+
+    drops: FilePath | None = None
+    """File for every dropped frame, one JSON object a line; null: none."""
+
+    evidence: FilePath | None = None
+    """Folder for the full picture and heat map of each alert's begin; null: none."""
+
+
+class Links(Section):
+    """Where the stages meet: ``inproc`` glues two into one process, the others separate them."""
+
+    frames: LinkAddress = "inproc"
+    """From source to preprocess; anything but inproc moves full pictures."""
+
+    prepared: LinkAddress = "ipc"
+    """From preprocess to infer."""
+
+    scores: LinkAddress = "ipc"
+    """From infer to alert."""
+
+    telemetry: LinkAddress | None = Field(
+        default=None, json_schema_extra={"x-allowed": "inproc, ipc, tcp://HOST:PORT or null"}
+    )
+    """Where stages on other hosts send their figures; null: all stages are on this host."""
+
+
+class Metrics(Section):
+    """The HTTP endpoint with ``/metrics``, ``/healthz`` and ``/readyz``."""
+
+    address: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z.-]{0,252}$|^[0-9A-Fa-f:.]{2,45}$",
+        json_schema_extra={"x-allowed": "an address or host name of this computer"},
+    )
+    """Where it listens; 0.0.0.0 opens it to the network."""
+
+    port: Whole | None = Field(
+        default=9464,
+        ge=0,
+        le=65535,
+        json_schema_extra={"x-allowed": "a port from 0 to 65535, or null"},
+    )
+    """Its port; 0: any free one; null: no endpoint."""
+
+
+class Pipeline(Section):
+    """One pipeline file, complete and checked."""
+
+    version: Literal[1]
+    """Version of the file's format."""
+
+    name: Name
+    """Name of the line; the file's name unless given."""
+
+    model: ModelEntry | None = None
+    """The model of every camera that names none."""
+
+    cameras: dict[Name, CameraEntry] = Field(
+        min_length=1,
+        json_schema_extra={"x-allowed": "a mapping of names to cameras, with one camera at least"},
+    )
+    """The cameras by name: their keys, or only their source as one string."""
+
+    queue: Queue = Queue()
+    """Queues of every camera that doesn't say otherwise."""
+
+    infer: Infer = Infer()
+    """What the models run on."""
+
+    alert: Alert = Alert()
+    """When verdicts become an alert, and who is told."""
+
+    record: Record = Record()
+    """What is kept on disk."""
+
+    links: Links = Links()
+    """Where the stages meet."""
+
+    metrics: Metrics = Metrics()
+    """The HTTP endpoint."""
+
+    drain_s: Seconds = Field(default=10.0, ge=0, le=600)
+    """How long a stopping line may take to finish the frames in flight, s."""
+
+    _file: str = PrivateAttr("")
+    _lines: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember where each key is written."""
+        self._file = str((context or {}).get("file", ""))
+        self._lines = dict((context or {}).get("lines", {}))
+
+    @property
+    def file(self) -> str:
+        """The pipeline file's path; empty if it is not from a file."""
+        return self._file
+
+    def where(self, key: str) -> str:
+        """Return ``FILE:LINE: key``, or the key alone if it is not from a file.
+
+        Parameters
+        ----------
+        key : str
+            Dotted path such as ``cameras.left.source.path``; where only a key above it is
+            written, that one's line is told.
+        """
+        known = key
+        while known and known not in self._lines:
+            known = known.rpartition(".")[0]
+        return f"{self._file}:{self._lines[known]}: {key}" if known else key
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a pipeline file, for editors and checks."""
+    schema = Pipeline.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Streamline pipeline"
+    # The file's name and the file's default model take their place.
+    schema["required"].remove("name")
+    schema["$defs"]["Camera"]["required"].remove("model")
+    return schema

@@ -1,0 +1,6 @@
+"""Full-size frames and heat maps, kept for each alert."""
+
+from streamline.evidence.overlay import overlay
+from streamline.evidence.writer import EvidenceWriter
+
+__all__ = ["EvidenceWriter", "overlay"]

@@ -1,0 +1,211 @@
+"""The seam between the line and a device: a backend is three functions and one table entry.
+
+Only the chosen backend's module is imported, so a line on OpenVINO never loads another
+library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, NamedTuple, Protocol, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline import backbone
+from streamline.backbone import Backbone
+from streamline.errors import ConfigError, ModelError
+from streamline.model import Model
+
+__all__ = [
+    "Compute",
+    "Extractor",
+    "Features",
+    "OnDone",
+    "Requests",
+    "Scorer",
+    "Scores",
+    "open_extractor",
+    "open_scorer",
+]
+
+Result_co = TypeVar("Result_co", covariant=True)
+OnDone = Callable[[int], None]
+"""Called with the slot when its batch is finished or has failed, from a thread of the backend."""
+
+Features = Mapping[str, npt.NDArray[np.float32]]
+"""Features of a batch by layer, each of shape ``(n, c * h * w)``, channels first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """What a graph runs on, and how."""
+
+    backend: str = "openvino"
+    """Key of the table of backends."""
+
+    device: str = "CPU"
+    """As the backend names it."""
+
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    """Arithmetic of what is not quantised; auto: bf16 where the device has it, else f32."""
+
+    max_batch: int = 8
+    """Most frames judged together."""
+
+    slots: int = 0
+    """Batches under way at once; 0: what the device keeps busy, and one to fill meanwhile."""
+
+    hint: Literal["throughput", "latency"] = "throughput"
+    """latency: all threads work on one batch; throughput: several batches side by side."""
+
+    streams: int | None = None
+    """Batches the device works on side by side; None: by `hint`."""
+
+    threads: int | None = None
+    """Threads of the device; None: one per core."""
+
+
+class Scores(NamedTuple):
+    """What a batch of frames got."""
+
+    values: npt.NDArray[np.float32]
+    """Shape ``(n,)``: fused feature reconstruction error, >= 0."""
+
+    maps: npt.NDArray[np.float16] | None
+    """Shape ``(n, mh, mw)``: fused mean square error at each place, >= 0; None if not asked."""
+
+
+class Requests(Protocol[Result_co]):
+    """A graph compiled for a device, with room for several batches at once.
+
+    A slot goes round `input` (fill the first n) → `start` → `on_done` → `result` → `input`.
+    Different slots may be used from different threads; one slot by one thread at a time.
+    """
+
+    @property
+    def height(self) -> int:
+        """Rows of a frame, px."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns of a frame, px."""
+        ...
+
+    @property
+    def max_batch(self) -> int:
+        """Most frames in a batch."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Batches that may be under way at once."""
+        ...
+
+    def input(self, slot: int, /) -> npt.NDArray[np.uint8]:
+        """Return the slot's buffer, shape ``(max_batch, height, width, 3)``, RGB, to write to."""
+        ...
+
+    def start(self, slot: int, n: int, /) -> None:
+        """Run the first `n` frames of the buffer, which must not change until `on_done`."""
+        ...
+
+    def result(self, slot: int, /) -> Result_co:
+        """Return what the last batch of the slot gave, in fresh arrays.
+
+        Raises
+        ------
+        InferenceError
+            If the device failed on it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Wait for what is under way and release the device."""
+        ...
+
+
+class Scorer(Requests[Scores], Protocol):
+    """A model compiled for a device."""
+
+    @property
+    def map_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of a map; None if opened without maps."""
+        ...
+
+
+class Extractor(Requests[Features], Protocol):
+    """A backbone compiled for a device."""
+
+
+class _Backend(Protocol):
+    """The functions that a backend's module has."""
+
+    def open_scorer(
+        self, model: Model, net: Backbone, compute: Compute, *, on_done: OnDone, maps: bool
+    ) -> Scorer: ...
+
+    def open_extractor(
+        self, net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
+    ) -> Extractor: ...
+
+
+_MODULES = {"openvino": "streamline.infer.openvino_backend"}
+
+
+def open_scorer(model: Model, compute: Compute, *, on_done: OnDone, maps: bool = True) -> Scorer:
+    """Compile a model for a device.
+
+    Parameters
+    ----------
+    on_done : callable
+        Told each slot whose batch is finished.
+    maps : bool
+        Without them, layers that only draw the map cost nothing.
+
+    Raises
+    ------
+    ModelError
+        If the model was fitted on another build of its backbone.
+    ConfigError
+        If the backend or the device is not there.
+    """
+    net = backbone.get(model.backbone.name, model.backbone.precision)
+    if net.sha256 != model.backbone.sha256:
+        msg = (
+            f"the model was fitted on another build of {net.name} {net.precision} than this "
+            "version of Streamline ships; fit the model again"
+        )
+        raise ModelError(msg)
+    return _load(compute.backend).open_scorer(model, net, compute, on_done=on_done, maps=maps)
+
+
+def open_extractor(
+    net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
+) -> Extractor:
+    """Compile a backbone for a device, to give the features of the named layers.
+
+    Raises
+    ------
+    ConfigError
+        If the backend or the device is not there, or the backbone has no such layer.
+    """
+    unknown = sorted(set(layers) - set(net.layers))
+    if unknown:
+        msg = f"{net.name} has no layer {unknown[0]!r}; it has {', '.join(net.layers)}"
+        raise ConfigError(msg)
+    return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
+
+
+def _load(name: str) -> _Backend:
+    if name not in _MODULES:
+        msg = f"there is no inference backend {name!r}; there are: {', '.join(_MODULES)}"
+        raise ConfigError(msg)
+    try:
+        return cast("_Backend", import_module(_MODULES[name]))
+    except ModuleNotFoundError as exc:
+        if exc.name != name:
+            raise
+        msg = f"backend {name!r} is not installed; run: pip install {name}"
+        raise ConfigError(msg) from exc

@@ -1,0 +1,72 @@
+"""Which OpenVINO device runs a graph, in what arithmetic, and where compiled graphs are kept."""
+
+import os
+from pathlib import Path
+
+import openvino as ov
+
+from streamline.errors import ConfigError
+from streamline.infer.backend import Compute
+
+__all__ = ["cache_dir", "compile_graph"]
+
+_VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
+"""Devices that choose among the real ones."""
+
+
+def compile_graph(core: ov.Core, graph: ov.Model, compute: Compute) -> ov.CompiledModel:
+    """Compile a graph for the device that `compute` names.
+
+    Raises
+    ------
+    ConfigError
+        If the device is not there, lacks the precision, or refuses the graph.
+    """
+    _require_device(core, compute.device)
+    properties: dict[str, str | int] = {"PERFORMANCE_HINT": compute.hint.upper()}
+    precision = _precision(core, compute)
+    if precision is not None:
+        properties["INFERENCE_PRECISION_HINT"] = precision
+    if compute.streams is not None:
+        properties["NUM_STREAMS"] = compute.streams
+    if compute.threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = compute.threads
+    try:
+        return core.compile_model(graph, compute.device, properties)
+    except RuntimeError as exc:
+        reason = str(exc).strip().splitlines()[-1].strip()
+        msg = f"OpenVINO can't compile the model for device {compute.device!r}: {reason}"
+        raise ConfigError(msg) from exc
+
+
+def _require_device(core: ov.Core, device: str) -> None:
+    kind, _, listed = device.partition(":")
+    present = core.available_devices
+    wanted = [kind] if kind not in _VIRTUAL else [one for one in listed.split(",") if one]
+    for one in wanted:
+        # A bare family such as GPU means its first device, listed as GPU or as GPU.0.
+        if not any(one in (there, there.partition(".")[0]) for there in present):
+            msg = (
+                f"OpenVINO finds no device {one!r} on this machine, it has "
+                f"{', '.join(present) or 'none'}; set infer.device to one of them"
+            )
+            raise ConfigError(msg)
+
+
+def _precision(core: ov.Core, compute: Compute) -> str | None:
+    """Name the precision to ask for; None leaves it to a device that is no CPU."""
+    if compute.device != "CPU":
+        return None if compute.precision == "auto" else compute.precision
+    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if compute.precision == "auto":
+        return "bf16" if has_bf16 else "f32"
+    if compute.precision == "bf16" and not has_bf16:
+        msg = "this CPU has no bf16 arithmetic; set infer.precision to auto or f32"
+        raise ConfigError(msg)
+    return compute.precision
+
+
+def cache_dir() -> Path:
+    """Folder of compiled graphs, which OpenVINO checks itself and rebuilds when stale."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base) if base else Path.home() / ".cache"

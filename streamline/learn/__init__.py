@@ -1,0 +1,18 @@
+"""From normal frames to a calibrated model.
+
+`fit_sources` takes frames from cameras and files, `fit_frames` takes them as they come; both
+return the model and a report of what was chosen.
+"""
+
+from streamline.learn.fit import FitReport, FitSettings, Fitted, Progress, fit_frames
+from streamline.learn.select import Selection, fit_sources
+
+__all__ = [
+    "FitReport",
+    "FitSettings",
+    "Fitted",
+    "Progress",
+    "Selection",
+    "fit_frames",
+    "fit_sources",
+]

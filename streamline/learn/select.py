@@ -1,0 +1,158 @@
+"""Which frames of which sources a fit learns from."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import floor
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.config import AnySource, ImagesSource, RtspSource, UsbSource
+from streamline.learn.fit import FitSettings, Fitted, Progress, fit_frames
+from streamline.learn.spread import Spread
+from streamline.preprocess import PREPROCESSING, prepare
+from streamline.source import Reading, Source, open_source
+
+__all__ = ["SelectedFrames", "Selection", "fit_sources"]
+
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which frames to take from the sources."""
+
+    seconds: float | None = None
+    """Of each source, no more than this from its first frame on, s of its own time."""
+
+    every: int = 1
+    """Take one of this many frames."""
+
+    max_frames: int = 600
+    """Take no more than this many from all sources together, evenly spread."""
+
+    live_seconds: float = 20.0
+    """What `seconds` is for a source that never ends, if it isn't given."""
+
+    roi: tuple[int, int, int, int] | None = None
+    """Part of the full picture that the line will look at: x, y, width, height, px."""
+
+
+def fit_sources(
+    sources: Sequence[AnySource],
+    settings: FitSettings,
+    selection: Selection,
+    *,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Fitted:
+    """Fit and calibrate a model on frames of cameras and files.
+
+    Raises
+    ------
+    InputError
+        As `fit_frames`.
+    SourceError
+        If a source can't be opened or is lost.
+    """
+    names = ", ".join(source.label for source in sources)
+    settings = replace(settings, preprocessing=PREPROCESSING)
+    frames = SelectedFrames(sources, selection)
+    return fit_frames(frames, settings, source=names, progress=progress)
+
+
+class SelectedFrames:
+    """The selected frames of the sources, prepared, one source after the other.
+
+    Sources are opened when it is their turn. Memory: one frame; for a source that does not
+    say how long it is, as many as are taken from it.
+    """
+
+    def __init__(self, sources: Sequence[AnySource], selection: Selection) -> None:
+        self._sources = sources
+        self._selection = selection
+        self._expected = 0
+
+    def __length_hint__(self) -> int:
+        """Guess how many there will be, from the sources opened so far; 0 if unknown."""
+        return self._expected
+
+    def __iter__(self) -> Iterator[Frame]:
+        left = self._selection.max_frames
+        for index, config in enumerate(self._sources):
+            # What a short source leaves of its share goes to those after it.
+            quota = max(1, left // (len(self._sources) - index))
+            for frame in self._frames_of(config, quota):
+                left -= 1
+                yield frame
+
+    def _frames_of(self, config: AnySource, quota: int) -> Iterator[Frame]:
+        source = open_source(config)
+        try:
+            readings = islice(_sound(source), 0, None, self._selection.every)
+            seconds = _seconds(config, self._selection)
+            if seconds is not None:
+                self._expected += quota
+                chosen = _by_time(readings, seconds, quota)
+            elif source.frames is not None:
+                count = -(-source.frames // self._selection.every)
+                self._expected += min(count, quota)
+                chosen = _by_number(readings, count, quota)
+            else:
+                yield from self._spread(readings, quota)
+                return
+            for reading in chosen:
+                yield self._prepared(reading)
+        finally:
+            source.close()
+
+    def _spread(self, readings: Iterable[Reading], quota: int) -> list[Frame]:
+        spread = Spread(quota)
+        for reading in readings:
+            if spread.wants():
+                spread.keep(self._prepared(reading))
+        return spread.frames
+
+    def _prepared(self, reading: Reading) -> Frame:
+        return prepare(reading.picture, roi=self._selection.roi)
+
+
+def _sound(source: Source) -> Iterator[Reading]:
+    while (reading := source.read()) is not None:
+        if not reading.corrupt:
+            yield reading
+
+
+def _seconds(config: AnySource, selection: Selection) -> float | None:
+    """How long to watch a source; None for all of it. Still images have no time."""
+    endless = isinstance(config, RtspSource | UsbSource) or config.loop
+    if isinstance(config, ImagesSource) and not endless:
+        return None
+    if selection.seconds is None and endless:
+        return selection.live_seconds
+    return selection.seconds
+
+
+def _by_time(readings: Iterable[Reading], seconds: float, quota: int) -> Iterator[Reading]:
+    """Take at most one reading of each of `quota` equal spans of time."""
+    begin: float | None = None
+    taken = -1
+    for reading in readings:
+        time = reading.captured_ns / 1e9 if reading.pts_s is None else reading.pts_s
+        begin = time if begin is None else begin
+        span = floor((time - begin) / seconds * quota)
+        if span >= quota:
+            return
+        if span > taken:
+            taken = span
+            yield reading
+
+
+def _by_number(readings: Iterable[Reading], count: int, quota: int) -> Iterator[Reading]:
+    """Take at most `quota` of `count` readings, evenly spread."""
+    if count <= quota:
+        yield from readings
+        return
+    for index, reading in enumerate(readings):
+        if index * quota // count != (index - 1) * quota // count:
+            yield reading

@@ -1,0 +1,391 @@
+"""Counters that outlive the process which counts: series of float64 cells in a mapped file.
+
+Each worker of a line owns one ledger file and is its only writer; the supervisor and the
+exporter map it read-only.  An aligned 8-byte store is atomic on every machine this runs on, so
+readers need no lock; a histogram read while it is written may be one observation apart in its
+sum.  float64 counts exactly up to 2**53.  Opening a file that holds the same series goes on
+from its values: a restarted worker never makes a counter go backwards.
+"""
+
+import json
+import math
+import mmap
+import os
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Cell", "Histogram", "Ledger", "LedgerView", "Ring", "Sample", "decode", "quantiles"]
+
+Kind = Literal["counter", "gauge", "histogram", "ring"]
+Floats = npt.NDArray[np.float64]
+
+_MAGIC: Final = b"STRMLDG1"
+_PREFIX: Final = struct.Struct("<8sQ")
+_KINDS: Final = frozenset({"counter", "gauge", "histogram", "ring"})
+_MAX_CELLS: Final = 1 << 26
+
+
+if TYPE_CHECKING:
+    _View = memoryview[float]  # memoryview can't be subscripted at run time before 3.14
+    _Cells = _View | list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    """One declared series and where its cells are."""
+
+    kind: Kind
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    bounds: tuple[float, ...]
+    cells: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One series as read: a copy, unaffected by later writes."""
+
+    kind: Kind
+    name: str
+    labels: Mapping[str, str]
+    bounds: tuple[float, ...]
+    """Upper bounds of a histogram's buckets, without +Inf; else empty."""
+
+    values: Floats
+    """Counter, gauge: one value.  Histogram: one count per bucket (the last is +Inf), then the
+    sum.  Ring: the latest observations, oldest first."""
+
+
+class Cell:
+    """A counter or a gauge."""
+
+    __slots__ = ("_at", "_cells")
+
+    def __init__(self) -> None:
+        self._cells: _Cells = [0.0]
+        self._at = 0
+
+    def add(self, amount: float = 1.0) -> None:
+        """Count *amount* more."""
+        self._cells[self._at] += amount
+
+    def set(self, value: float) -> None:
+        """Show *value* from now on."""
+        self._cells[self._at] = value
+
+    @property
+    def value(self) -> float:
+        """What has been counted, or was set last."""
+        return float(self._cells[self._at])
+
+    def _bind(self, cells: "_Cells", first: int) -> None:
+        self._cells, self._at = cells, first
+
+
+class Histogram:
+    """Counts of observations by upper bound, and their sum."""
+
+    __slots__ = ("_bounds", "_cells", "_first")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self._cells: _Cells = [0.0] * (len(bounds) + 2)
+        self._first = 0
+
+    def observe(self, value: float) -> None:
+        """Count one observation; bounds are inclusive, as Prometheus has them."""
+        cells, first = self._cells, self._first
+        cells[first + bisect_left(self._bounds, value)] += 1.0
+        cells[first + len(self._bounds) + 1] += value
+
+    def _bind(self, cells: "_Cells", first: int) -> None:
+        self._cells, self._first = cells, first
+
+
+class Ring:
+    """The latest observations themselves, for exact quantiles over a bounded past."""
+
+    __slots__ = ("_cells", "_first", "_slots")
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._cells: _Cells = [0.0] * (slots + 1)
+        self._first = 0
+
+    def push(self, value: float) -> None:
+        """Keep *value*, forgetting the oldest if the ring is full."""
+        cells, first = self._cells, self._first
+        count = cells[first]
+        cells[first + 1 + int(count) % self._slots] = value
+        cells[first] = count + 1.0
+
+    def _bind(self, cells: "_Cells", first: int) -> None:
+        self._cells, self._first = cells, first
+
+
+_Handle = TypeVar("_Handle", Cell, Histogram, Ring)
+
+
+class Ledger:
+    """Declares series, then writes them into one file; a declared series works before `open` too.
+
+    Examples
+    --------
+    >>> ledger = Ledger()
+    >>> seen = ledger.counter("seen_total", camera="left")
+    >>> seen.add(); seen.add(2)
+    >>> [(s.name, s.labels["camera"], float(s.values[0])) for s in ledger.samples()]
+    [('seen_total', 'left', 3.0)]
+    """
+
+    def __init__(self) -> None:
+        self._series: list[_Series] = []
+        self._handles: list[Cell | Histogram | Ring] = []
+        self._cells = 0
+        self._map: mmap.mmap | None = None
+        self._view: _View | None = None
+
+    def counter(self, name: str, **labels: str) -> Cell:
+        """Declare a count that never goes back."""
+        return self._declare(Cell(), "counter", name, labels)
+
+    def gauge(self, name: str, **labels: str) -> Cell:
+        """Declare a value that is set."""
+        return self._declare(Cell(), "gauge", name, labels)
+
+    def histogram(self, name: str, bounds: Sequence[float], **labels: str) -> Histogram:
+        """Declare a histogram with increasing upper *bounds*, +Inf not among them."""
+        if not all(a < b for a, b in pairwise(bounds)):
+            msg = f"bounds of {name} must increase, got {bounds}"
+            raise ValueError(msg)
+        return self._declare(Histogram(bounds), "histogram", name, labels, bounds=tuple(bounds))
+
+    def ring(self, name: str, slots: int, **labels: str) -> Ring:
+        """Declare a ring that keeps the latest *slots* observations."""
+        return self._declare(Ring(slots), "ring", name, labels, cells=slots + 1)
+
+    def _declare(
+        self,
+        handle: _Handle,
+        kind: Kind,
+        name: str,
+        labels: Mapping[str, str],
+        *,
+        bounds: tuple[float, ...] = (),
+        cells: int = 1,
+    ) -> _Handle:
+        if self._map is not None:
+            msg = f"{name} is declared after the ledger was opened"
+            raise RuntimeError(msg)
+        count = len(bounds) + 2 if kind == "histogram" else cells
+        self._series.append(
+            _Series(
+                kind=kind,
+                name=name,
+                labels=tuple(labels.items()),
+                bounds=bounds,
+                cells=count,
+                first=self._cells,
+            )
+        )
+        self._handles.append(handle)
+        self._cells += count
+        return handle
+
+    def open(self, path: Path) -> None:
+        """Bind every declared series to *path*; one that holds the same series is continued.
+
+        What was counted before is added to what the file holds.
+
+        Raises
+        ------
+        ValueError
+            If the file holds other series: then it belongs to another pipeline.
+        OSError
+            If the file can't be written.
+        """
+        head = self._head()
+        if not path.exists():
+            _create(path, head, self._cells)
+        before = [list(handle._cells) for handle in self._handles]  # noqa: SLF001
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        if self._map[: len(head)] != head:
+            self._map.close()
+            self._map = None
+            msg = f"{path} holds other counters than this pipeline's; remove it"
+            raise ValueError(msg)
+        self._view = memoryview(self._map)[len(head) :].cast("d")
+        for series, handle, values in zip(self._series, self._handles, before, strict=True):
+            handle._bind(self._view, series.first)  # noqa: SLF001
+            self._carry(series, values)
+
+    def _carry(self, series: _Series, values: Sequence[float]) -> None:
+        if self._view is None or series.kind == "ring":
+            return
+        for i, value in enumerate(values):
+            held = self._view[series.first + i]
+            self._view[series.first + i] = value if series.kind == "gauge" else held + value
+
+    def samples(self) -> list[Sample]:
+        """Every series as it stands now."""
+        cells = [x for handle in self._handles for x in _cells_of(handle)]
+        source = np.array(self._view if self._view is not None else cells, np.float64)
+        return [_sample(series, source) for series in self._series]
+
+    def close(self) -> None:
+        """Unmap the file, which stays; the handles count in memory from then on."""
+        if self._map is None:
+            return
+        for series, handle in zip(self._series, self._handles, strict=True):
+            span = memoryview(bytearray(8 * series.cells)).cast("d")
+            handle._bind(span, 0)  # noqa: SLF001
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+        self._map.close()
+        self._map = None
+
+    def _head(self) -> bytes:
+        """Describe the series: what a reader needs, and what continuing a file depends on."""
+        text = json.dumps(
+            [[s.kind, s.name, s.labels, s.bounds, s.cells] for s in self._series],
+            separators=(",", ":"),
+        ).encode()
+        text += b" " * (-(len(text) + _PREFIX.size) % 8)
+        return _PREFIX.pack(_MAGIC, len(text)) + text
+
+
+def _cells_of(handle: Cell | Histogram | Ring) -> Iterable[float]:
+    """Cells of a handle that is not bound to a file yet."""
+    return handle._cells  # noqa: SLF001
+
+
+def _create(path: Path, head: bytes, cells: int) -> None:
+    """Make the file whole before anybody can see it under its name."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + 8 * max(cells, 1))
+    partial.rename(path)
+
+
+def _sample(series: _Series, cells: Floats) -> Sample:
+    values = cells[series.first : series.first + series.cells]
+    if series.kind == "ring":
+        slots, count = series.cells - 1, int(values[0])
+        kept = values[1:]
+        values = kept[:count] if count <= slots else np.roll(kept, -(count % slots))
+    return Sample(
+        kind=series.kind,
+        name=series.name,
+        labels=dict(series.labels),
+        bounds=series.bounds,
+        values=values.copy(),
+    )
+
+
+def _parse(head: bytes) -> Iterator[_Series]:
+    first = 0
+    for kind, name, labels, bounds, cells in json.loads(head):
+        if kind not in _KINDS or not 1 <= cells <= _MAX_CELLS:
+            msg = f"bad series {name!r}"
+            raise ValueError(msg)
+        yield _Series(
+            kind=kind,
+            name=str(name),
+            labels=tuple((str(k), str(v)) for k, v in labels),
+            bounds=tuple(float(b) for b in bounds),
+            cells=cells,
+            first=first,
+        )
+        first += cells
+
+
+def _layout(data: bytes | mmap.mmap) -> tuple[list[_Series], int]:
+    """Return the series of a ledger and where its cells begin; ValueError if it is none."""
+    try:
+        magic, length = _PREFIX.unpack_from(data)
+        start = _PREFIX.size + length
+        series = list(_parse(data[_PREFIX.size : start])) if magic == _MAGIC else []
+        whole = start + 8 * sum(s.cells for s in series) <= len(data)
+    except (struct.error, TypeError, ValueError) as exc:
+        msg = f"not a ledger of {len(data)} bytes: {exc}"
+        raise ValueError(msg) from exc
+    if not series or start % 8 or not whole:
+        msg = f"not a whole ledger: {len(data)} bytes that begin with {magic!r}"
+        raise ValueError(msg)
+    return series, start
+
+
+def decode(data: bytes) -> list[Sample]:
+    """Read a ledger from the bytes of its file.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not a whole ledger.
+    """
+    series, start = _layout(data)
+    cells = np.frombuffer(data, np.float64, sum(s.cells for s in series), start)
+    return [_sample(s, cells) for s in series]
+
+
+class LedgerView:
+    """A ledger file mapped for reading, whoever is writing it.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file is missing or no ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._series, self._start = _layout(self._map)
+        self._single = {(s.name, s.labels): s.first for s in self._series if s.cells == 1}
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a counter's or gauge's value as it stands now; KeyError if there is none."""
+        first = self._single[name, tuple(labels.items())]
+        return float(np.frombuffer(self._map, np.float64, 1, self._start + 8 * first)[0])
+
+    def samples(self, *, rings: bool = False) -> list[Sample]:
+        """Every series as it stands now; rings, which are large, only if asked for."""
+        count = sum(s.cells for s in self._series)
+        cells = np.frombuffer(self._map, np.float64, count, self._start)
+        return [_sample(s, cells) for s in self._series if rings or s.kind != "ring"]
+
+    def snapshot(self) -> bytes:
+        """Return the whole file, for a peer on another host to `decode`."""
+        return bytes(self._map)
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._map.close()
+
+
+def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
+    """Exact quantiles: for each share q the smallest value that at least ``q·n`` values reach.
+
+    NaN where there is no value.
+
+    Examples
+    --------
+    >>> quantiles(np.array([4.0, 1.0, 3.0, 2.0]), [0.5, 0.99])
+    [2.0, 4.0]
+    """
+    if not len(values):
+        return [math.nan for _ in shares]
+    ordered = np.sort(values)
+    return [float(ordered[max(0, math.ceil(q * len(ordered)) - 1)]) for q in shares]

@@ -1,0 +1,99 @@
+"""Every series that a line publishes: its name, what it means, its buckets.
+
+Names and labels are an interface that dashboards and rules depend on.  Label values come from
+the pipeline file or from the enumerations here, so their number is bounded by the file; every
+label set exists from the start with value 0.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = [
+    "BATCH_BUCKETS",
+    "CAMERA_REASONS",
+    "CAMERA_STATES",
+    "DROP_REASONS",
+    "HELP",
+    "LATENCY_BUCKETS",
+    "LATENCY_RING",
+    "SCORE_BUCKETS",
+    "STAGES",
+    "WORK_BUCKETS",
+]
+
+STAGES: Final = ("source", "preprocess", "infer", "alert")
+"""In order of travel."""
+
+DROP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "source": ("overrun", "queue_full", "shutdown"),
+    "preprocess": ("queue_full",),
+}
+"""Why each stage drops frames.
+
+overrun: the frame was due before the source came round to reading it; queue_full: the next
+stage was too slow and the queue's policy is `drop_oldest`; shutdown: in flight when the time to
+drain was over.
+"""
+
+CAMERA_STATES: Final = ("starting", "ok", "down", "ended")
+"""Of a camera: being opened for the first time; delivering; not delivering and being retried;
+at the end of its file."""
+
+CAMERA_REASONS: Final = ("refused", "auth", "dns", "timeout", "missing", "format", "ended", "error")
+"""Why a camera is down."""
+
+LATENCY_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.04, 0.05, 0.075, 0.1,
+    0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0,
+)  # fmt: skip
+"""Seconds; close together around usual deadlines."""
+
+WORK_BUCKETS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+)  # fmt: skip
+"""Seconds spent in or before one stage."""
+
+BATCH_BUCKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Frames in one inference request."""
+
+SCORE_BUCKETS: Final = (
+    0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0, 3.0, 5.0, 10.0,
+)  # fmt: skip
+"""Anomaly score as a multiple of the camera's threshold: above 1 fails."""
+
+LATENCY_RING: Final = "streamline_latency_ring_seconds"
+"""The latest latencies themselves, for exact quantiles in reports; not exported."""
+
+HELP: Final[Mapping[str, str]] = {
+    "streamline_frames_captured_total": "Frames that the camera gave, overruns included.",
+    "streamline_frames_judged_total": "Frames with a verdict.",
+    "streamline_frames_dropped_total": "Frames dropped, by the stage that dropped them and why.",
+    "streamline_frames_in_flight": "Frames captured whose outcome the source does not know yet.",
+    "streamline_stage_entered_total": "Frames that a stage took.",
+    "streamline_stage_left_total": "Frames that a stage handed on or finished.",
+    "streamline_fps": "Frames per second that left a stage, over the last 10 s.",
+    "streamline_latency_seconds": "Time from capture to verdict.",
+    "streamline_stage_seconds": "Time of work on one message in a stage.",
+    "streamline_queue_seconds": "Time that a message waited in front of a stage.",
+    "streamline_queue_depth": "Messages waiting in front of the next stage.",
+    "streamline_batch_size": "Frames in one inference request.",
+    "streamline_anomaly_score": "Anomaly score divided by the camera's threshold: above 1 fails.",
+    "streamline_camera_state": "1 for the state that the camera is in.",
+    "streamline_camera_down_reason": "1 for the reason why the camera is down, else 0.",
+    "streamline_camera_state_since_timestamp_seconds": "When the camera's state last changed.",
+    "streamline_camera_state_seconds_total": "Time spent in each state since the line was ready.",
+    "streamline_camera_reconnects_total": "Times that a camera delivered again after it was down.",
+    "streamline_last_frame_timestamp_seconds": "When the latest frame was captured.",
+    "streamline_last_verdict_timestamp_seconds": "When the latest frame was judged.",
+    "streamline_alerts_total": "Alerts that began.",
+    "streamline_alert_active": "1 while an alert is on.",
+    "streamline_alerts_delivered_total": "Alert events handed to a sink, by outcome.",
+    "streamline_evidence_stored_total": "Frames stored as evidence.",
+    "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",
+    "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",
+    "streamline_worker_ready": "1 once a worker has everything it needs.",
+    "streamline_worker_finished": "1 once all cameras of a worker have ended and drained.",
+    "streamline_model_info": "The models in use; always 1.",
+    "streamline_build_info": "The release in use; always 1.",
+}
+"""Help text by series name."""

@@ -1,0 +1,20 @@
+"""The fitted model: what it holds, and the directory it is kept in.
+
+`Model` is the record, `save_model` and `load_model` move it to and from a directory with
+``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
+``tensors.safetensors`` (the numbers).
+"""
+
+from streamline.model.directory import load_model, save_model
+from streamline.model.manifest import FORMAT_VERSION
+from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
+
+__all__ = [
+    "FORMAT_VERSION",
+    "BackboneId",
+    "Calibration",
+    "FittedLayer",
+    "Model",
+    "load_model",
+    "save_model",
+]

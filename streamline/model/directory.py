@@ -1,0 +1,290 @@
+"""Models on disk: written whole or not at all, read only if every hash and shape agrees."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace as replaced
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from streamline import __version__
+from streamline.errors import InputError, ModelError
+from streamline.fre import Subspace
+from streamline.model import manifest as entries
+from streamline.model.manifest import Manifest
+from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
+from streamline.model.swap import swap_directories
+
+__all__ = ["load_model", "save_model"]
+
+MANIFEST = "manifest.json"
+TENSORS = "tensors.safetensors"
+_MANIFEST_BYTES = 1 << 20
+
+Shapes = dict[str, tuple[str, tuple[int, ...]]]
+"""Type and shape of each tensor by name."""
+
+
+def save_model(model: Model, path: Path, /, *, replace: bool = False) -> Model:
+    """Write a model directory: complete under a temporary name, synced, then renamed.
+
+    Parameters
+    ----------
+    path : Path
+        The directory to make; its parents are made too.
+    replace : bool
+        Whether a model that is there already may be replaced, in one step.
+
+    Returns
+    -------
+    Model
+        The same, with the digest it got.
+
+    Raises
+    ------
+    InputError
+        If something is there that may not be replaced, or the disk refuses.
+    """
+    check_free(path, replace=replace)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            digest = _write(model, made)
+            _install(made, path)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as exc:
+        msg = f"the model can't be written to {path}: {exc.strerror or exc}"
+        raise InputError(msg) from exc
+    return replaced(model, digest=digest)
+
+
+def check_free(path: Path, /, *, replace: bool) -> None:
+    """Check that a model may be written to `path`, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        If something is there that may not be replaced.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MANIFEST).is_file():
+        msg = f"{path} is there already and is no model directory; choose another name"
+        raise InputError(msg)
+    if not replace:
+        msg = f"{path} holds a model already; choose another name, or replace it with --force"
+        raise InputError(msg)
+
+
+def _install(made: Path, path: Path) -> None:
+    if path.exists():
+        # What was there ends under the temporary name, which the caller removes.
+        swap_directories(made, path)
+    else:
+        made.rename(path)
+    _sync(path.parent)
+
+
+def _write(model: Model, folder: Path) -> str:
+    # mkdtemp makes the directory private; the line often runs as another user.
+    folder.chmod(0o755)
+    tensors = folder / TENSORS
+    save_file(_tensors_of(model), tensors)
+    manifest = _manifest_of(model, tensors)
+    (folder / MANIFEST).write_bytes(entries.encode_manifest(manifest))
+    for place in (tensors, folder / MANIFEST, folder):
+        _sync(place)
+    return entries.digest_of(manifest)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tensors_of(model: Model) -> dict[str, npt.NDArray[Any]]:
+    tensors: dict[str, npt.NDArray[Any]] = {"calibration.scores": model.calibration.scores}
+    for name, layer in model.layers.items():
+        tensors[f"{name}.mean"] = layer.subspace.mean
+        tensors[f"{name}.directions"] = layer.subspace.directions
+        tensors[f"{name}.singular_values"] = layer.subspace.singular_values
+    # safetensors writes the memory as it lies: a strided view would come back scrambled.
+    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+
+def _manifest_of(model: Model, tensors: Path) -> Manifest:
+    calibration = model.calibration
+    scores = calibration.scores
+    return Manifest(
+        format="streamline-model",
+        version=1,
+        kind="fre",
+        streamline=__version__,
+        created=model.created,
+        source=model.source[:4096],
+        backbone=entries.BackboneEntry(**model.backbone._asdict()),
+        preprocessing=model.preprocessing,
+        input=entries.InputEntry(height=model.height, width=model.width),
+        score_layers=model.score_layers,
+        map_layers=model.map_layers,
+        layers={name: _layer_entry(layer) for name, layer in model.layers.items()},
+        fusion="geometric-mean",
+        retain=model.retain,
+        calibration=entries.CalibrationEntry(
+            alpha=calibration.alpha,
+            threshold=calibration.threshold,
+            frames=calibration.frames,
+            effective_frames=calibration.effective_frames,
+            blocks=calibration.blocks,
+            gap=calibration.gap,
+            scores=entries.ScoresEntry(
+                min=float(scores.min()), median=float(np.median(scores)), max=float(scores.max())
+            ),
+        ),
+        tensors=entries.TensorsEntry(bytes=tensors.stat().st_size, sha256=_sha256(tensors)),
+    )
+
+
+def _layer_entry(layer: FittedLayer) -> entries.LayerEntry:
+    channels, height, width = layer.shape
+    return entries.LayerEntry(
+        channels=channels,
+        height=height,
+        width=width,
+        rank=layer.subspace.rank,
+        singular_values=len(layer.subspace.singular_values),
+        retained=layer.subspace.retained,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_model(path: Path, /) -> Model:
+    """Read a model directory that may be anything.
+
+    Sizes are checked before they are allocated and hashes before anything is believed; no
+    byte of the directory is ever run.
+
+    Raises
+    ------
+    ModelError
+        If it is no model, of another version, truncated or edited.
+    """
+    try:
+        manifest = entries.decode_manifest(_read_manifest(path))
+        tensors = _read_tensors(path / TENSORS, manifest)
+    except ValueError as exc:
+        _refuse(path, str(exc), exc)
+    except FileNotFoundError as exc:
+        _refuse(path, f"is no model: {Path(exc.filename).name} is missing; fit it first", exc)
+    except (OSError, SafetensorError) as exc:
+        _refuse(path, f"can't be read ({exc}); restore a copy or fit it again", exc)
+    return _model_of(manifest, tensors)
+
+
+def _refuse(path: Path, why: str, cause: Exception) -> NoReturn:
+    msg = f"{path} {why}"
+    raise ModelError(msg) from cause
+
+
+def _read_manifest(path: Path) -> bytes:
+    if path.exists() and not path.is_dir():
+        msg = "is a file, a model is a directory; name the directory that 'streamline fit' made"
+        raise ValueError(msg)
+    with (path / MANIFEST).open("rb") as file:
+        data = file.read(_MANIFEST_BYTES + 1)
+    if len(data) > _MANIFEST_BYTES:
+        msg = "is no Streamline model: its manifest.json is far too large"
+        raise ValueError(msg)
+    return data
+
+
+def _read_tensors(path: Path, manifest: Manifest) -> Mapping[str, npt.NDArray[Any]]:
+    size = path.stat().st_size
+    if size != manifest.tensors.bytes:
+        msg = (
+            f"has a truncated or foreign {TENSORS} ({size} bytes, the manifest says "
+            f"{manifest.tensors.bytes}); restore a copy or fit it again"
+        )
+        raise ValueError(msg)
+    if _sha256(path) != manifest.tensors.sha256:
+        msg = f"has a {TENSORS} that was edited or damaged; restore a copy or fit it again"
+        raise ValueError(msg)
+    expected = _expected(manifest)
+    with safe_open(path, framework="numpy") as file:
+        found = {name: _shape_of(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
+        if found != expected:
+            msg = f"holds other tensors in {TENSORS} than its manifest says; fit it again"
+            raise ValueError(msg)
+        return {name: file.get_tensor(name) for name in expected}
+
+
+def _shape_of(part: Any) -> tuple[str, tuple[int, ...]]:  # noqa: ANN401
+    # A slice of safetensors, which exports no type for it.
+    return part.get_dtype(), tuple(part.get_shape())
+
+
+def _expected(manifest: Manifest) -> Shapes:
+    named = {*manifest.score_layers, *manifest.map_layers}
+    if named != set(manifest.layers):
+        msg = "has a manifest.json that lists other layers than it uses; fit it again"
+        raise ValueError(msg)
+    shapes: Shapes = {"calibration.scores": ("F64", (manifest.calibration.frames,))}
+    for name, layer in manifest.layers.items():
+        features = layer.channels * layer.height * layer.width
+        shapes[f"{name}.mean"] = ("F32", (features,))
+        shapes[f"{name}.directions"] = ("F16", (layer.rank, features))
+        shapes[f"{name}.singular_values"] = ("F64", (layer.singular_values,))
+    return shapes
+
+
+def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Model:
+    calibration = manifest.calibration
+    return Model(
+        backbone=BackboneId(
+            manifest.backbone.name, manifest.backbone.precision, manifest.backbone.sha256
+        ),
+        preprocessing=manifest.preprocessing,
+        height=manifest.input.height,
+        width=manifest.input.width,
+        score_layers=manifest.score_layers,
+        map_layers=manifest.map_layers,
+        layers={
+            name: FittedLayer(
+                subspace=Subspace(
+                    mean=tensors[f"{name}.mean"],
+                    directions=tensors[f"{name}.directions"],
+                    singular_values=tensors[f"{name}.singular_values"],
+                ),
+                shape=(layer.channels, layer.height, layer.width),
+            )
+            for name, layer in manifest.layers.items()
+        },
+        retain=manifest.retain,
+        calibration=Calibration(
+            threshold=calibration.threshold,
+            alpha=calibration.alpha,
+            scores=tensors["calibration.scores"],
+            effective_frames=calibration.effective_frames,
+            blocks=calibration.blocks,
+            gap=calibration.gap,
+        ),
+        source=manifest.source,
+        created=manifest.created,
+        digest=manifest.digest,
+    )

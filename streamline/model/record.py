@@ -1,0 +1,120 @@
+"""What a fitted model holds, in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.errors import ModelError
+from streamline.fre import Subspace
+
+__all__ = ["BackboneId", "Calibration", "FittedLayer", "Model"]
+
+
+class BackboneId(NamedTuple):
+    """Names the exact network whose features the model was fitted on."""
+
+    name: str
+    precision: str
+    """Of its stored weights: ``int8`` or ``fp16``."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedLayer:
+    """One layer's subspace and the shape its features were flattened from."""
+
+    subspace: Subspace
+    """Directions in float16: the rounding moves a held-out frame's score by less than 1e-5
+    of itself and halves what is stored and read for every frame."""
+
+    shape: tuple[int, int, int]
+    """Channels, rows, columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """The threshold, and the held-out scores of normal frames it was read from."""
+
+    threshold: float
+    """A frame fails if its score is above this."""
+
+    alpha: float
+    """False-alarm rate per frame that the threshold bounds."""
+
+    scores: npt.NDArray[np.float64]
+    """Shape ``(n,)``: of each normal frame, in order of time, by the fit that had not seen it."""
+
+    effective_frames: float
+    """How many distinct frames those were, in [1, n]."""
+
+    blocks: int
+    """Contiguous runs the frames were held out in."""
+
+    gap: int
+    """Frames left out of the fit on either side of a held-out run."""
+
+    @property
+    def frames(self) -> int:
+        """Number of normal frames fitted to, and scored."""
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """Everything that scoring a frame needs beside the backbone."""
+
+    backbone: BackboneId
+    preprocessing: str
+    """Name of the function that made frames from pictures; another one needs another fit."""
+
+    height: int
+    """Rows of an input frame, px."""
+
+    width: int
+    """Columns of an input frame, px."""
+
+    score_layers: tuple[str, ...]
+    """Whose errors are fused to the score."""
+
+    map_layers: tuple[str, ...]
+    """Whose errors are fused to the map."""
+
+    layers: Mapping[str, FittedLayer]
+    """Exactly the layers named in `score_layers` and `map_layers`."""
+
+    retain: float
+    """Share of the variance asked for at the fit."""
+
+    calibration: Calibration
+    source: str
+    """What it was fitted on, for people to read; credentials redacted."""
+
+    created: str
+    """UTC, ISO 8601."""
+
+    digest: str = ""
+    """SHA-256 that names the whole model; empty until it is saved."""
+
+    @property
+    def threshold(self) -> float:
+        """A frame fails if its score is above this."""
+        return self.calibration.threshold
+
+    def require_preprocessing(self, name: str) -> None:
+        """Check that frames prepared by the function `name` may be scored.
+
+        Raises
+        ------
+        ModelError
+            If the model was fitted on frames prepared otherwise.
+        """
+        if name != self.preprocessing:
+            msg = (
+                f"the model was fitted on frames prepared by {self.preprocessing!r}, this version "
+                f"of Streamline prepares them by {name!r}; fit the model again"
+            )
+            raise ModelError(msg)

@@ -1,0 +1,66 @@
+"""What the supervisor tells its workers: the phase of the line, in a mapped file."""
+
+import mmap
+import os
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Control", "Phase"]
+
+_STATE: Final = struct.Struct("<qq")
+
+
+class Phase(IntEnum):
+    """Where the line is in its life; it only ever goes up."""
+
+    STARTING = 0
+    """Everything is being opened; no frame counts yet."""
+
+    RUNNING = 1
+    DRAINING = 2
+    """Sources take no more frames and wait until those in flight have an outcome."""
+
+    FINISHING = 3
+    """Nothing is in flight; every stage ends."""
+
+    ABORT = 4
+    """Time to drain is over: whatever is in flight is counted as dropped."""
+
+
+class Control:
+    """One supervisor writes, any number of workers read; no locks, no messages to lose.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Control.create(Path(folder) / "control")
+    ...     Control(Path(folder) / "control").phase
+    <Phase.STARTING: 0>
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _STATE.size)
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Make the file of a line that this process supervises."""
+        path.write_bytes(_STATE.pack(Phase.STARTING, os.getpid()))
+
+    @property
+    def phase(self) -> Phase:
+        """The line's phase."""
+        return Phase(_STATE.unpack_from(self._map)[0])
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the supervisor is still there."""
+        return Path(f"/proc/{_STATE.unpack_from(self._map)[1]}").exists()
+
+    def enter(self, phase: Phase) -> None:
+        """Tell every worker; going back is ignored."""
+        if phase > self.phase:
+            _STATE.pack_into(self._map, 0, phase, os.getpid())

@@ -1,0 +1,81 @@
+"""Whether a line is alive and ready: from the age of what it judged, not from an open port."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from streamline.ledger import Sample
+
+__all__ = ["Health", "health_of"]
+
+_STALE_S: Final = 5.0
+"""A line whose latest verdict is older is not ready."""
+
+_STUCK_S: Final = 10.0
+"""A camera that delivers and has had no verdict for this long shows that the line is stuck."""
+
+
+class Health(NamedTuple):
+    """What ``/healthz`` and ``/readyz`` answer."""
+
+    healthy: bool
+    """Every worker lives, and every camera that delivers is judged."""
+
+    ready: bool
+    """Some camera was judged within the last 5 s."""
+
+    body: dict[str, Any]
+
+
+def health_of(
+    samples: Iterable[Sample], workers: Mapping[str, bool], *, running: bool, now_s: float
+) -> Health:
+    """Judge a line by its figures.
+
+    Parameters
+    ----------
+    samples : iterable of Sample
+        The ledgers as they stand.
+    workers : mapping of worker name to whether it lives
+    running : bool
+        Whether the line has become ready and does not drain yet.
+    now_s : float
+        Seconds since the epoch, as the time stamps among the samples.
+    """
+    cameras: dict[str, dict[str, Any]] = {}
+    for sample in samples:
+        name = sample.labels.get("camera")
+        if name is not None:
+            _note(cameras.setdefault(name, {"state": None}), sample, now_s)
+    ages = [c["last_verdict_age_s"] for c in cameras.values() if "last_verdict_age_s" in c]
+    stuck = [name for name, camera in cameras.items() if running and _is_stuck(camera)]
+    healthy = all(workers.values()) and not stuck
+    ready = running and any(age <= _STALE_S for age in ages)
+    body = {
+        "healthy": healthy,
+        "ready": ready,
+        "stuck": stuck,
+        "workers": dict(workers),
+        "cameras": cameras,
+    }
+    return Health(healthy, ready, body)
+
+
+def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
+    value = float(sample.values[0])
+    if sample.name == "streamline_camera_state" and value:
+        camera["state"] = sample.labels["state"]
+    elif sample.name == "streamline_camera_down_reason" and value:
+        camera["reason"] = sample.labels["reason"]
+    elif sample.name == "streamline_camera_state_since_timestamp_seconds" and value:
+        camera["since_age_s"] = round(now_s - value, 3)
+    elif sample.name == "streamline_last_frame_timestamp_seconds" and value:
+        camera["last_frame_age_s"] = round(now_s - value, 3)
+    elif sample.name == "streamline_last_verdict_timestamp_seconds" and value:
+        camera["last_verdict_age_s"] = round(now_s - value, 3)
+
+
+def _is_stuck(camera: Mapping[str, Any]) -> bool:
+    """Whether frames come and verdicts don't."""
+    delivering = camera["state"] == "ok" and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
+    unjudged_s = camera.get("last_verdict_age_s", camera.get("since_age_s", 0.0))
+    return bool(delivering and unjudged_s > _STUCK_S)

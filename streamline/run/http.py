@@ -1,0 +1,95 @@
+"""The line's one HTTP endpoint: ``/metrics``, ``/healthz``, ``/readyz``."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from streamline.errors import InputError
+from streamline.metrics.exporter import Exporter
+from streamline.run.health import Health
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint:
+    """Serves from threads of its own until closed.
+
+    Raises
+    ------
+    InputError
+        If the address can't be listened on.
+    """
+
+    def __init__(
+        self, address: str, port: int, exporter: Exporter, health: Callable[[], Health]
+    ) -> None:
+        handler = partial(_Handler, exporter, health)
+        try:
+            self._server = ThreadingHTTPServer((address, port), handler)
+        except OSError as exc:
+            msg = (
+                f"metrics: can't listen on {address} port {port} ({exc.strerror}); "
+                "set metrics.port to a free one, 0 for any"
+            )
+            raise InputError(msg) from exc
+        self._server.daemon_threads = True
+        # Daemon threads are not waited for: a client that never ends must not hold the line up.
+        self._server.block_on_close = False
+        self._thread = Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, with the port that it got."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=2)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD on three paths."""
+
+    server_version = "streamline"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+
+    def __init__(self, exporter: Exporter, health: Callable[[], Health], *args: Any) -> None:  # noqa: ANN401 - socketserver's
+        self._exporter = exporter
+        self._health = health
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        """Answer."""
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            body, kind = self._exporter.render(self.headers.get("Accept", ""))
+            self._reply(200, body, kind)
+        elif path in {"/healthz", "/readyz"}:
+            health = self._health()
+            good = health.healthy if path == "/healthz" else health.ready
+            body = json.dumps(health.body, indent=2).encode() + b"\n"
+            self._reply(200 if good else 503, body, "application/json")
+        else:
+            self._reply(404, b"try /metrics, /healthz or /readyz\n", "text/plain")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: a scrape every few seconds is no event."""
+
+    def _reply(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)

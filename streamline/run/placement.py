@@ -1,0 +1,66 @@
+"""Which stages run in which worker: read off the links of the pipeline file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streamline.config import Pipeline
+from streamline.metrics.catalogue import STAGES
+
+__all__ = ["WorkerPlan", "plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """One worker of the line: a process, or all of the line in one."""
+
+    name: str
+    stages: tuple[str, ...]
+    """In order of travel."""
+
+    cameras: tuple[str, ...]
+    """Whose frames its source and preprocess stages handle."""
+
+
+def plan(pipeline: Pipeline, only: str | None = None) -> list[WorkerPlan]:
+    """Place the stages: `inproc` glues two of them into one worker, other links separate them.
+
+    Sources get a worker per camera as long as nothing is glued to all of them.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    only : str, optional
+        Name of a stage: leave out the workers that don't contain it.
+
+    Returns
+    -------
+    list of WorkerPlan
+        Downstream first, the order in which they are started.
+    """
+    workers = [
+        worker
+        for stages in reversed(list(_glued(pipeline)))
+        for worker in _workers(pipeline, stages)
+    ]
+    return [worker for worker in workers if only is None or only in worker.stages]
+
+
+def _glued(pipeline: Pipeline) -> Iterator[tuple[str, ...]]:
+    """Yield the runs of stages that share a worker."""
+    links = pipeline.links
+    run = [STAGES[0]]
+    for stage, link in zip(STAGES[1:], (links.frames, links.prepared, links.scores), strict=True):
+        if link != "inproc":
+            yield tuple(run)
+            run = []
+        run.append(stage)
+    yield tuple(run)
+
+
+def _workers(pipeline: Pipeline, stages: tuple[str, ...]) -> Iterator[WorkerPlan]:
+    names = tuple(pipeline.cameras)
+    if "source" in stages and "infer" not in stages:
+        for name in names:
+            yield WorkerPlan(name=f"camera-{name}", stages=stages, cameras=(name,))
+    else:
+        yield WorkerPlan(name="-".join(stages), stages=stages, cameras=names)

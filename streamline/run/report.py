@@ -1,0 +1,137 @@
+"""What a run came to: the figures behind its table and its JSON file."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streamline.ledger import Sample, quantiles
+from streamline.metrics.catalogue import LATENCY_RING
+
+__all__ = ["CameraReport", "Report", "report_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraReport:
+    """One camera's share."""
+
+    captured: int
+    judged: Mapping[str, int]
+    """By verdict: pass, fail, unknown."""
+
+    dropped: Mapping[str, int]
+    """By ``stage:reason``; what did not happen is left out."""
+
+    in_flight: int
+    fps: float
+    """Verdicts per second between the first and the last one; 0 for fewer than two."""
+
+    latency_ms: Mapping[str, float]
+    """Exact quantiles p50, p95, p99 of capture to verdict over the latest 65,536 frames; NaN
+    without frames."""
+
+    state_s: Mapping[str, float]
+    """Seconds spent ok and down since the line was ready."""
+
+    evidence: int
+    """Frames stored."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether every captured frame is accounted for."""
+        known = sum(self.judged.values()) + sum(self.dropped.values()) + self.in_flight
+        return self.captured == known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A whole run."""
+
+    cameras: Mapping[str, CameraReport]
+    alerts: int
+    duration_s: float
+    """From readiness to the end of draining, s."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether every captured frame of every camera is accounted for."""
+        return all(camera.closes for camera in self.cameras.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` writes; NaN becomes null."""
+        cameras = {
+            name: {
+                "captured": camera.captured,
+                "judged": dict(camera.judged),
+                "dropped": dict(camera.dropped),
+                "in_flight": camera.in_flight,
+                "fps": round(camera.fps, 3),
+                "latency_ms": {q: _number(x) for q, x in camera.latency_ms.items()},
+                "state_s": {state: round(x, 3) for state, x in camera.state_s.items()},
+            }
+            for name, camera in self.cameras.items()
+        }
+        return {
+            "cameras": cameras,
+            "alerts": self.alerts,
+            "duration_s": round(self.duration_s, 3),
+        }
+
+    def to_json(self) -> str:
+        """Return the run as JSON text."""
+        return json.dumps(self.as_dict(), indent=2) + "\n"
+
+
+def report_of(samples: Iterable[Sample], cameras: Iterable[str], duration_s: float) -> Report:
+    """Read a run's figures off its ledgers, rings included."""
+    held = list(samples)
+    figures = {
+        name: _camera([s for s in held if s.labels.get("camera") == name]) for name in cameras
+    }
+    alerts = sum(float(s.values[0]) for s in held if s.name == "streamline_alerts_total")
+    return Report(cameras=figures, alerts=round(alerts), duration_s=duration_s)
+
+
+def _camera(samples: list[Sample]) -> CameraReport:
+    dropped: dict[str, int] = {}
+    for sample in samples:
+        count = int(sample.values[0]) if sample.kind == "counter" else 0
+        if sample.name == "streamline_frames_dropped_total" and count:
+            key = f"{sample.labels['stage']}:{sample.labels['reason']}"
+            dropped[key] = dropped.get(key, 0) + count
+    judged = _by(samples, "streamline_frames_judged_total", "verdict")
+    spent = _by(samples, "streamline_camera_state_seconds_total", "state")
+    rings = [s.values for s in samples if s.name == LATENCY_RING]
+    p50, p95, p99 = (1e3 * q for q in quantiles(rings[0], (0.5, 0.95, 0.99))) if rings else _NONE
+    return CameraReport(
+        captured=int(_total(samples, "streamline_frames_captured_total")),
+        judged={verdict: int(judged.get(verdict, 0)) for verdict in ("pass", "fail", "unknown")},
+        dropped=dropped,
+        in_flight=int(_total(samples, "streamline_frames_in_flight")),
+        fps=_rate(samples, sum(judged.values())),
+        latency_ms={"p50": p50, "p95": p95, "p99": p99},
+        state_s={state: spent.get(state, 0.0) for state in ("ok", "down")},
+        evidence=int(_total(samples, "streamline_evidence_stored_total")),
+    )
+
+
+_NONE = (math.nan, math.nan, math.nan)
+
+
+def _rate(samples: list[Sample], judged: float) -> float:
+    first = _total(samples, "first_verdict_monotonic_seconds")
+    elapsed_s = _total(samples, "last_verdict_monotonic_seconds") - first
+    return (judged - 1) / elapsed_s if elapsed_s > 0 else 0.0
+
+
+def _total(samples: list[Sample], name: str) -> float:
+    return float(sum(s.values[0] for s in samples if s.name == name))
+
+
+def _by(samples: list[Sample], name: str, label: str) -> dict[str, float]:
+    return {s.labels[label]: float(s.values[0]) for s in samples if s.name == name}
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None

@@ -1,0 +1,122 @@
+"""Where a running line keeps its sockets and counters, and how its links are addressed."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from streamline.config import Pipeline
+from streamline.errors import InputError
+
+__all__ = ["Runtime"]
+
+_LONGEST_SOCKET_PATH: Final = 107
+
+
+class Runtime:
+    """The line's private folder: mode 0700, in memory where the host allows it.
+
+    Its name follows from the line's, so that a line started again finds and clears what a
+    killed one left behind; a lock keeps two lines of one name and file apart.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, part: str = "") -> "Runtime":
+        """Return the folder that belongs to *pipeline*; `part` names a stage run on its own."""
+        mark = hashlib.sha256(f"{pipeline.file}\0{part}".encode()).hexdigest()[:8]
+        return cls(_base() / f"{pipeline.name[:24]}-{mark}")
+
+    def acquire(self) -> int:
+        """Make the folder empty and ours; return the descriptor that holds the lock.
+
+        Raises
+        ------
+        InputError
+            If the same line is running already, or the folder can't be made.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            lock = os.open(f"{self.folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            msg = f"{self.folder}: can't be made ({exc.strerror}); set XDG_RUNTIME_DIR"
+            raise InputError(msg) from exc
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            msg = "this line is running already; stop it first, or copy the pipeline file"
+            raise InputError(msg) from None
+        for entry in self.folder.iterdir():
+            entry.unlink()
+        return lock
+
+    def release(self, lock: int) -> None:
+        """Remove the folder and give up the lock."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        Path(f"{self.folder}.lock").unlink(missing_ok=True)
+        os.close(lock)
+
+    @property
+    def control(self) -> Path:
+        """File of the line's phase."""
+        return self.folder / "control"
+
+    def ledger(self, worker: str) -> Path:
+        """File of a worker's counters."""
+        return self.folder / f"{worker}.ledger"
+
+    def ledgers(self) -> list[Path]:
+        """Counters of all workers that have opened theirs."""
+        return sorted(self.folder.glob("*.ledger"))
+
+    def failure(self, worker: str) -> Path:
+        """File in which a worker says why it could not start."""
+        return self.folder / f"{worker}.failure"
+
+    def address(self, link: str, kind: str) -> str:
+        """Return the endpoint of a link configured as *kind*: inproc, ipc or ``tcp://…``."""
+        if kind == "inproc":
+            return f"inproc://{self.folder.name}/{link}"
+        if kind == "ipc":
+            return self._socket_path(link)
+        parts = urlsplit(kind)
+        try:
+            host = socket.gethostbyname(parts.hostname or "")
+        except OSError as exc:
+            msg = f"links.{link}: host {parts.hostname!r} is not known here; use its IP address"
+            raise InputError(msg) from exc
+        return f"tcp://{host}:{parts.port}"
+
+    def _socket_path(self, link: str) -> str:
+        path = self.folder / f"{link}.sock"
+        if len(str(path)) > _LONGEST_SOCKET_PATH:
+            msg = f"{path}: too long for a socket; set XDG_RUNTIME_DIR to a shorter folder"
+            raise InputError(msg)
+        return f"ipc://{path}"
+
+
+def _base() -> Path:
+    """Return the first of the usual places that is private to this user."""
+    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        if os.environ.get(name):
+            return Path(os.environ[name].split(":")[0])
+    for parent in (Path("/dev/shm"), Path("/tmp")):  # noqa: S108 - checked to be ours below
+        folder = parent / f"streamline-{os.getuid()}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            continue
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            folder.chmod(0o700)
+            return folder
+    msg = "no private folder for sockets can be made; set XDG_RUNTIME_DIR to one"
+    raise InputError(msg)

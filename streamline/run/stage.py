@@ -1,0 +1,91 @@
+"""What every stage's thread has in common."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Final
+
+import structlog
+import zmq
+
+from streamline.config import Pipeline
+from streamline.ledger import Ledger
+from streamline.run.control import Control, Phase
+from streamline.run.runtime import Runtime
+from streamline.transport.link import Context
+
+__all__ = ["TICK_MS", "Site", "Stage"]
+
+_log = structlog.get_logger("streamline.run")
+
+TICK_MS: Final = 20
+"""Longest time a stage sleeps: bounds how late it sees the line's phase."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """Where a stage runs: everything it shares with the others of its worker."""
+
+    pipeline: Pipeline
+    runtime: Runtime
+    control: Control
+    context: Context
+    ledger: Ledger
+
+    def address(self, link: str) -> str:
+        """Endpoint of one of the pipeline's links."""
+        return self.runtime.address(link, getattr(self.pipeline.links, link))
+
+    def frames_address(self, camera: str) -> str:
+        """Endpoint of the link from a camera's source to its preprocess stage.
+
+        A preprocess stage in the source's own process serves that camera alone.
+        """
+        if self.pipeline.links.frames == "inproc":
+            return self.runtime.address(f"frames-{camera}", "inproc")
+        return self.address("frames")
+
+
+class Stage(Thread):
+    """One stage of the line in a thread of its own.
+
+    The constructor declares counters and opens nothing; the thread makes its sockets, sets
+    `ready` once it could take a frame, and ends when the line finishes.  What goes wrong is
+    kept in `failure` for the worker to report.
+    """
+
+    def __init__(self, site: Site, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.site = site
+        self.connected = Event()
+        """Set once everything behind this stage is ready, whatever is missing before it."""
+
+        self.ready = Event()
+        self.finished = Event()
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Work until the line finishes."""
+        try:
+            self.work()
+        except Exception as exc:  # noqa: BLE001 - a thread's last resort: the worker reports it
+            self.failure = exc
+        finally:
+            self.finished.set()
+
+    @abstractmethod
+    def work(self) -> None:
+        """Do the stage's job; return when the line finishes."""
+
+    @property
+    def phase(self) -> Phase:
+        """The line's phase."""
+        return self.site.control.phase
+
+    @staticmethod
+    def poller(*sockets: zmq.Socket[bytes] | int) -> zmq.Poller:
+        """Watch sockets and descriptors for input."""
+        poller = zmq.Poller()
+        for socket in sockets:
+            poller.register(socket, zmq.POLLIN)
+        return poller

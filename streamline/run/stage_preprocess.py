@@ -1,0 +1,122 @@
+"""The preprocess stage: full-size frames in, model input out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from streamline.config import Camera, QueuePolicy
+from streamline.messages import Dropped, Fault, Frame, Prepared
+from streamline.preprocess import prepare
+from streamline.run.account import StageAccount, Timer
+from streamline.run.control import Phase
+from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.transport.link import Delivery, Inlet, Outlet
+from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
+
+__all__ = ["PreprocessStage"]
+
+_QUEUE_FULL: Final = encode_outcome(Dropped(stage="preprocess", reason="queue_full"))
+
+_WINDOW: Final = 2
+"""Frames that a source may have sent ahead: the queue with a policy is the source's own."""
+
+
+class PreprocessStage(Stage):
+    """Prepares the frames of some cameras; each camera has a queue of its own to infer.
+
+    Parameters
+    ----------
+    site : Site
+    cameras : sequence of Camera
+        One, beside its source; or all of them, in a process of its own.
+    sizes : mapping of camera name to (h, w)
+        Input size of each camera's model, px.
+    """
+
+    def __init__(
+        self, site: Site, cameras: Sequence[Camera], sizes: Mapping[str, tuple[int, int]]
+    ) -> None:
+        super().__init__(site, f"preprocess-{'-'.join(camera.name for camera in cameras)}")
+        self._cameras = {camera.name: camera for camera in cameras}
+        self._sizes = sizes
+        self._account = StageAccount(site.ledger, "preprocess", self._cameras)
+        self._inlet: Inlet
+        self._outlets: dict[str, Outlet[Delivery]] = {}
+        self._held: list[Delivery] = []
+
+    def work(self) -> None:
+        """Run until the line finishes."""
+        self._open()
+        sockets = [outlet.socket for outlet in self._outlets.values()]
+        poller = self.poller(self._inlet.socket, *sockets)
+        try:
+            while self.phase < Phase.FINISHING:
+                poller.poll(TICK_MS)
+                self._settle_all()
+                while self._has_room() and (taken := self._inlet.take(1)):
+                    self._handle(taken[0])
+                    self._settle_all()
+                self._inlet.flush()
+        finally:
+            self._inlet.close()
+            for outlet in self._outlets.values():
+                outlet.close()
+
+    def _open(self) -> None:
+        name = next(iter(self._cameras))
+        address = self.site.frames_address(name)
+        self._inlet = Inlet(self.site.context, address, window=_WINDOW)
+        for camera in self._cameras.values():
+            self._outlets[camera.name] = Outlet(
+                self.site.context,
+                self.site.address("prepared"),
+                name=f"preprocess-{camera.name}",
+                depth=camera.queue.depth,
+                evict=camera.queue.policy is QueuePolicy.DROP_OLDEST,
+            )
+
+    def _has_room(self) -> bool:
+        """Whether a frame of any camera could be queued without waiting.
+
+        With several cameras on one inlet the next frame may be anybody's, so a full queue that
+        blocks holds all of them up: lossless is what was asked for.
+        """
+        return all(
+            outlet.room or self._cameras[name].queue.policy is QueuePolicy.DROP_OLDEST
+            for name, outlet in self._outlets.items()
+        )
+
+    def _handle(self, delivery: Delivery) -> None:
+        self._account.waited(delivery.queued_ns)
+        with Timer(self._account.work):
+            frame = decode_frame(delivery.parts)
+            name = frame.origin.id.camera
+            self._account.entered[name].add()
+            parts = encode_prepared(self._prepare(frame))
+        self._outlets[name].offer(parts, delivery)
+
+    def _prepare(self, frame: Frame) -> Prepared:
+        if frame.fault is not None:
+            return Prepared(origin=frame.origin, pixels=None, fault=frame.fault)
+        name = frame.origin.id.camera
+        try:
+            pixels = prepare(frame.picture, roi=self._cameras[name].roi, size=self._sizes[name])
+        except ValueError:
+            # The region of interest does not lie in the picture.
+            return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE)
+        return Prepared(origin=frame.origin, pixels=pixels)
+
+    def _settle_all(self) -> None:
+        waiting = 0
+        for name, outlet in self._outlets.items():
+            for delivery, outcome in outlet.exchange():
+                if outcome is None:
+                    self._account.dropped[name, "queue_full"].add()
+                else:
+                    self._account.left[name].add()
+                self._inlet.answer(delivery, outcome or _QUEUE_FULL)
+            waiting += outlet.waiting
+        self._account.depth.set(waiting)
+        if not self.connected.is_set() and all(o.welcomed for o in self._outlets.values()):
+            self._inlet.admit()
+            self.connected.set()
+            self.ready.set()

@@ -1,0 +1,246 @@
+"""The source stage: gives every frame its id, keeps it until its outcome is known.
+
+What is in flight is what this stage holds, so `in_flight` is counted and never computed, and a
+frame that must become evidence is still here in full size when the verdict comes back: no ring
+of recent frames has to be written at camera rate in case one of them is wanted.
+"""
+
+import json
+
+import structlog
+
+from streamline.alert.sinks import JsonLines
+from streamline.clock import clock_id, monotonic_ns, wall_ns
+from streamline.config import Camera, QueuePolicy
+from streamline.evidence import EvidenceWriter
+from streamline.ledger import Cell, Ledger
+from streamline.messages import Dropped, Fault, Frame, FrameId, Origin, Pin
+from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
+from streamline.run.account import StageAccount, Timer
+from streamline.run.capture import CameraState, Capture, Mailbox
+from streamline.run.control import Phase
+from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.source import Reading
+from streamline.transport.link import Outlet
+from streamline.transport.wire import decode_outcome, encode_frame
+
+__all__ = ["SourceStage"]
+
+_log = structlog.get_logger("streamline.source")
+
+
+class _CameraAccount:
+    """What the line publishes of one camera."""
+
+    def __init__(self, ledger: Ledger, camera: str) -> None:
+        self.captured = ledger.counter("streamline_frames_captured_total", camera=camera)
+        self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
+        self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
+        self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
+        self.reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
+        self.stored = ledger.counter("streamline_evidence_stored_total", camera=camera)
+        self.skipped = ledger.counter("streamline_evidence_skipped_total", camera=camera)
+        self._since = ledger.gauge("streamline_camera_state_since_timestamp_seconds", camera=camera)
+        self._state = _each(ledger, "streamline_camera_state", camera, "state", CAMERA_STATES)
+        self._reason = _each(
+            ledger, "streamline_camera_down_reason", camera, "reason", CAMERA_REASONS
+        )
+        self._seconds = {
+            state: ledger.counter(
+                "streamline_camera_state_seconds_total", camera=camera, state=state
+            )
+            for state in CAMERA_STATES
+        }
+
+    def show(self, state: CameraState, elapsed_s: float) -> None:
+        """Publish the camera's state; *elapsed_s* more seconds were spent in it."""
+        for name, cell in self._state.items():
+            cell.set(float(name == state.state))
+        for name, cell in self._reason.items():
+            cell.set(float(name == state.reason))
+        self._since.set(state.since_ns / 1e9)
+        self._seconds[state.state].add(elapsed_s)
+
+
+class SourceStage(Stage):
+    """One camera: captured frames go out, outcomes come back."""
+
+    def __init__(self, site: Site, camera: Camera) -> None:
+        super().__init__(site, f"source-{camera.name}")
+        self._camera = camera
+        self._account = StageAccount(site.ledger, "source", [camera.name])
+        self._counts = _CameraAccount(site.ledger, camera.name)
+        self._mailbox = Mailbox()
+        self._capture = Capture(camera, site.control, self._mailbox)
+        self._incarnation = wall_ns() // 1_000_000
+        self._seq = 0
+        self._shape: tuple[int, int] | None = None
+        self._ticked_ns = 0
+        self._outlet: Outlet[Frame]
+        self._drops: JsonLines | None = None
+        self._evidence: EvidenceWriter | None = None
+
+    def work(self) -> None:
+        """Run until the camera has ended, or the line drains, and nothing is in flight."""
+        self._open()
+        poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
+        self._capture.start()
+        try:
+            while not self._drained():
+                poller.poll(TICK_MS)
+                self._mailbox.hush()
+                self._forward()
+                self._settle_all()
+                self._tick()
+            self.finished.set()
+            while self.phase < Phase.FINISHING:
+                poller.poll(TICK_MS)
+                self._outlet.exchange()
+                self._tick()
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        queue, record = self._camera.queue, self.site.pipeline.record
+        if record.drops is not None:
+            self._drops = JsonLines(record.drops)
+        if record.evidence is not None:
+            self._evidence = EvidenceWriter(
+                record.evidence,
+                on_stored=lambda _camera: self._counts.stored.add(),
+                on_skipped=lambda _camera, _reason: self._counts.skipped.add(),
+            )
+            self._evidence.start()
+        self._outlet = Outlet(
+            self.site.context,
+            self.site.frames_address(self._camera.name),
+            name=self.name,
+            depth=queue.depth,
+            evict=queue.policy is QueuePolicy.DROP_OLDEST,
+        )
+
+    def _close(self) -> None:
+        self._capture.stop()
+        self._outlet.close()
+        if self._evidence is not None:
+            self._evidence.close()
+        if self._drops is not None:
+            self._drops.close()
+        # A camera that hangs in its driver keeps the mailbox; the process ends all the same.
+        self._capture.join(timeout=0.5)
+        if not self._capture.is_alive():
+            self._mailbox.destroy()
+
+    def _drained(self) -> bool:
+        phase = self.phase
+        if phase >= Phase.DRAINING:
+            self._capture.stop()
+        if phase is Phase.ABORT:
+            self._give_up()
+            return True
+        ended = self._capture.finished.is_set() or phase >= Phase.DRAINING
+        return ended and not self._counts.in_flight.value and self._mailbox.empty
+
+    def _give_up(self) -> None:
+        """Count what is in flight as dropped: the time to drain is over."""
+        for frame in self._outlet.abandon():
+            self._drop(frame.origin.id, "shutdown")
+            self._counts.in_flight.add(-1)
+
+    def _forward(self) -> None:
+        evicts = self._camera.queue.policy is QueuePolicy.DROP_OLDEST
+        while evicts or self._outlet.room:
+            reading = self._mailbox.take()
+            if reading is None:
+                return
+            with Timer(self._account.work):
+                frame = self._admit(reading)
+                self._outlet.offer(encode_frame(frame), frame)
+            # Sent at once where there is credit, so that only what really waits is evicted.
+            self._settle_all()
+
+    def _admit(self, reading: Reading) -> Frame:
+        """Give the reading its id and take it into account."""
+        name = self._camera.name
+        for _ in range(reading.missed):
+            self._drop(self._next_id(), "overrun")
+        origin = Origin(self._next_id(), reading.captured_ns, reading.wall_ns, clock_id())
+        counts = self._counts
+        counts.captured.add(1 + reading.missed)
+        counts.in_flight.add()
+        counts.last.set(reading.wall_ns / 1e9)
+        self._account.entered[name].add(1 + reading.missed)
+        return Frame(origin=origin, picture=reading.picture, fault=self._fault(reading))
+
+    def _next_id(self) -> FrameId:
+        seq, self._seq = self._seq, self._seq + 1
+        return FrameId(self._camera.name, self._incarnation, seq)
+
+    def _fault(self, reading: Reading) -> Fault | None:
+        shape = (reading.picture.height, reading.picture.width)
+        self._counts.corrupt.add(reading.undecodable)
+        if self._shape is None:
+            self._shape = shape
+        if shape != self._shape:
+            return Fault.SHAPE
+        if reading.corrupt:
+            self._counts.corrupt.add()
+            return Fault.CORRUPT
+        return None
+
+    def _settle_all(self) -> None:
+        for frame, outcome in self._outlet.exchange():
+            self._settle(frame, outcome)
+        self._account.depth.set(self._outlet.waiting)
+
+    def _settle(self, frame: Frame, answer: bytes | None) -> None:
+        """Let a frame go: its fate is known."""
+        self._counts.in_flight.add(-1)
+        frame_id = frame.origin.id
+        if answer is None:
+            self._drop(frame_id, "queue_full")
+            return
+        self._account.left[frame_id.camera].add()
+        outcome = decode_outcome(answer)
+        if isinstance(outcome, Dropped):
+            self._record_drop(frame_id, outcome)
+        elif outcome.pin is not None:
+            self._keep(frame, outcome.pin)
+
+    def _keep(self, frame: Frame, pin: Pin) -> None:
+        if self._evidence is not None:
+            self._evidence.submit(frame, pin, roi=self._camera.roi)
+
+    def _drop(self, frame_id: FrameId, reason: str) -> None:
+        self._account.dropped[frame_id.camera, reason].add()
+        self._record_drop(frame_id, Dropped(stage="source", reason=reason))
+
+    def _record_drop(self, frame_id: FrameId, drop: Dropped) -> None:
+        if self._drops is None:
+            return
+        line = {**frame_id._asdict(), "stage": drop.stage, "reason": drop.reason}
+        try:
+            self._drops.write(json.dumps(line).encode() + b"\n")
+        except OSError as exc:
+            _log.error("drop log can't be written, goes on without", why=exc.strerror)
+            self._drops.close()
+            self._drops = None
+
+    def _tick(self) -> None:
+        """Publish the camera's state; time counts once the line runs."""
+        now_ns = monotonic_ns()
+        running = self.phase >= Phase.RUNNING
+        elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
+        self._ticked_ns = now_ns
+        self._counts.show(self._capture.state, elapsed_s)
+        self._counts.reconnects.add(self._capture.reconnects - self._counts.reconnects.value)
+        if self._outlet.welcomed and self._capture.tried.is_set():
+            self.ready.set()
+        if self._outlet.welcomed:
+            self.connected.set()
+
+
+def _each(
+    ledger: Ledger, series: str, camera: str, label: str, values: tuple[str, ...]
+) -> dict[str, Cell]:
+    return {value: ledger.gauge(series, camera=camera, **{label: value}) for value in values}

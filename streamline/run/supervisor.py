@@ -1,0 +1,357 @@
+"""Start a line's workers, watch them, drain them, and say what the run came to."""
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.context import ForkServerProcess
+from threading import Event, Thread
+from types import FrameType
+from typing import Final, Protocol
+
+import structlog
+import zmq
+
+from streamline import __version__
+from streamline.clock import monotonic_ns, wall_ns
+from streamline.config import Pipeline
+from streamline.errors import InputError, LineError, StreamlineError
+from streamline.ledger import LedgerView, Sample, decode
+from streamline.metrics.exporter import Exporter, FrameRates
+from streamline.run.control import Control, Phase
+from streamline.run.health import Health, health_of
+from streamline.run.http import Endpoint
+from streamline.run.placement import WorkerPlan, plan
+from streamline.run.report import Report, report_of
+from streamline.run.runtime import Runtime
+from streamline.run.worker import Worker, load_models, work
+from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
+
+__all__ = ["run_line"]
+
+_log = structlog.get_logger("streamline.run")
+
+_TICK_S: Final = 0.05
+_SECOND_NS: Final = 1_000_000_000
+
+_GRACE_NS: Final = 3 * _SECOND_NS
+"""How long cameras that take their time to open hold up those that are ready."""
+
+_EXIT_S: Final = 5.0
+"""How long a worker may take to exit once nothing is left to do."""
+
+
+def run_line(
+    pipeline: Pipeline,
+    *,
+    only: str | None = None,
+    duration_s: float | None = None,
+    on_ready: Callable[[str | None], None] | None = None,
+) -> Report:
+    """Run a line until its sources end, the time is over, or SIGTERM or SIGINT comes.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    only : str, optional
+        Run only the workers that contain this stage; the others run elsewhere.
+    duration_s : float, optional
+        Drain this long after the line became ready, s.
+    on_ready : callable, optional
+        Called once with the HTTP endpoint's URL, None if there is none.
+
+    Raises
+    ------
+    InputError
+        If something that the pipeline file names can't be used.
+    LineError
+        If a worker dies.
+    """
+    supervisor = _Supervisor(pipeline, only)
+    with supervisor.opened():
+        return supervisor.run(duration_s, on_ready)
+
+
+class _Running(Protocol):
+    """A started worker."""
+
+    plan: WorkerPlan
+
+    def exit_status(self) -> int | None:
+        """None while it runs; 0 if it ended well; negative for a signal."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class _InProcess:
+    """A worker in a process of its own, forked from one that has the libraries loaded."""
+
+    def __init__(self, worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
+        self.plan = worker
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["streamline.run.preload"])
+        self._process: ForkServerProcess = context.Process(
+            target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
+        )
+        self._process.start()
+
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.join(1.0)
+
+
+class _InThread:
+    """A worker in a thread of the supervisor: the whole line in one process."""
+
+    def __init__(self, worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
+        self.plan = worker
+        self._runtime = runtime
+        self._failed = False
+        # Made here, so that bad input is raised to the caller.
+        self._worker = Worker(worker, pipeline, runtime)
+        self._thread = Thread(target=self._run, name=worker.name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except StreamlineError as exc:
+            self._failed = True
+            report = {"input": isinstance(exc, InputError), "message": str(exc)}
+            self._runtime.failure(self.plan.name).write_text(json.dumps(report))
+        except BaseException:
+            self._failed = True
+            raise
+
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return None if self._thread.is_alive() else int(self._failed)
+
+    def kill(self) -> None:
+        """Wait a little more: a thread can't be ended from outside."""
+        self._thread.join(1.0)
+
+
+class _Supervisor:
+    """One run of a line, from folder to report."""
+
+    def __init__(self, pipeline: Pipeline, only: str | None) -> None:
+        self._pipeline = pipeline
+        self._plans = plan(pipeline, only)
+        self._runtime = Runtime.of(pipeline, only or "")
+        self._exports = only is None or any("alert" in p.stages for p in self._plans)
+        self._workers: list[_Running] = []
+        self._views: dict[str, LedgerView] = {}
+        self._rates = FrameRates()
+        self._stop = Event()
+        self._ready_ns: int | None = None
+        self._connected_ns: int | None = None
+        self._control: Control
+        self._endpoint: Endpoint | None = None
+        self._push: TelemetryOutlet | None = None
+        self._pull: TelemetryInlet | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
+        models = load_models(self._pipeline)
+        with ExitStack() as stack:
+            lock = self._runtime.acquire()
+            stack.callback(self._runtime.release, lock)
+            Control.create(self._runtime.control)
+            self._control = Control(self._runtime.control)
+            stack.enter_context(self._signals())
+            self._open_telemetry(stack)
+            self._open_endpoint(stack, {m.digest: m.backbone.name for m in models.values()})
+            stack.callback(self._end_workers)
+            make = _InThread if len(self._plans[0].stages) == 4 else _InProcess
+            for worker in self._plans:
+                self._workers.append(make(worker, self._pipeline, self._runtime))
+            yield
+
+    def run(
+        self, duration_s: float | None, on_ready: Callable[[str | None], None] | None
+    ) -> Report:
+        """Be the line's main loop."""
+        noted_ns = 0
+        while self._control.phase is not Phase.DRAINING:
+            self._stop.wait(_TICK_S)
+            self._look_after_workers()
+            now_ns = monotonic_ns()
+            if self._ready_ns is None and self._is_ready(now_ns):
+                self._ready_ns = now_ns
+                self._control.enter(Phase.RUNNING)
+                if on_ready is not None:
+                    on_ready(self._endpoint.url if self._endpoint else None)
+            if now_ns - noted_ns >= _SECOND_NS:
+                noted_ns = now_ns
+                self._note()
+            if self._is_over(now_ns, duration_s):
+                self._control.enter(Phase.DRAINING)
+        self._drain()
+        return self._report()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGINT into a drain; give the old handlers back after."""
+
+        def request_stop(_signum: int, _frame: FrameType | None) -> None:
+            self._stop.set()
+
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        old = {signum: signal.signal(signum, request_stop) for signum in wanted}
+        try:
+            yield
+        finally:
+            for signum, handler in old.items():
+                signal.signal(signum, handler)
+
+    def _open_telemetry(self, stack: ExitStack) -> None:
+        kind = self._pipeline.links.telemetry
+        if kind is None:
+            return
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.destroy, 200)
+        address = self._runtime.address("telemetry", kind)
+        if self._exports:
+            self._pull = TelemetryInlet(context, address)
+            stack.callback(self._pull.close)
+        else:
+            self._push = TelemetryOutlet(context, address)
+            stack.callback(self._push.close)
+
+    def _open_endpoint(self, stack: ExitStack, models: dict[str, str]) -> None:
+        metrics = self._pipeline.metrics
+        if not self._exports or metrics.port is None:
+            return
+        information = {
+            "streamline_build_info": [{"version": __version__}],
+            "streamline_model_info": [
+                {"model": digest[:12], "backbone": backbone} for digest, backbone in models.items()
+            ],
+        }
+        exporter = Exporter(self._samples, self._rates, information)
+        self._endpoint = Endpoint(metrics.address, metrics.port, exporter, self._health)
+        stack.callback(self._endpoint.close)
+
+    def _samples(self, *, rings: bool = False) -> list[Sample]:
+        """Everything that is counted, here and on other hosts."""
+        here = [s for view in self._open_views() for s in view.samples(rings=rings)]
+        elsewhere = self._pull.latest() if self._pull is not None else {}
+        return here + [s for data in elsewhere.values() for s in decode(data)]
+
+    def _open_views(self) -> Iterable[LedgerView]:
+        for path in self._runtime.ledgers():
+            if path.stem not in self._views:
+                self._views[path.stem] = LedgerView(path)
+        return list(self._views.values())
+
+    def _note(self) -> None:
+        """Once a second: take down the counts, and pass them on if the exporter is elsewhere."""
+        self._rates.note(self._samples())
+        if self._push is not None:
+            for worker, view in self._views.items():
+                self._push.send(worker, view.snapshot())
+
+    def _health(self) -> Health:
+        alive = {w.plan.name: w.exit_status() is None for w in self._workers}
+        running = self._control.phase is Phase.RUNNING
+        return health_of(self._samples(), alive, running=running, now_s=wall_ns() / 1e9)
+
+    def _told(self, gauge: str, workers: Iterable[WorkerPlan]) -> bool:
+        """Whether all of these workers have set a gauge of their own."""
+        self._open_views()
+        for worker in workers:
+            view = self._views.get(worker.name)
+            if view is None or not view.value(gauge, worker=worker.name):
+                return False
+        return True
+
+    def _is_ready(self, now_ns: int) -> bool:
+        if not self._told("streamline_worker_connected", self._plans):
+            return False
+        if self._connected_ns is None:
+            self._connected_ns = now_ns
+        late = now_ns - self._connected_ns > _GRACE_NS
+        return late or self._told("streamline_worker_ready", self._plans)
+
+    def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
+        if self._stop.is_set() or self._sources_have_ended():
+            return True
+        if duration_s is None or self._ready_ns is None:
+            return False
+        return now_ns - self._ready_ns >= duration_s * _SECOND_NS
+
+    def _sources_have_ended(self) -> bool:
+        sources = [worker for worker in self._plans if "source" in worker.stages]
+        return bool(sources) and self._told("streamline_worker_finished", sources)
+
+    def _look_after_workers(self) -> None:
+        for worker in self._workers:
+            status = worker.exit_status()
+            if status is not None:
+                self._control.enter(Phase.ABORT)
+                raise self._why_ended(worker.plan.name, status)
+
+    def _why_ended(self, name: str, status: int) -> StreamlineError:
+        path = self._runtime.failure(name)
+        if path.exists():
+            failure = json.loads(path.read_text())
+            return (
+                InputError(failure["message"])
+                if failure["input"]
+                else LineError(failure["message"])
+            )
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return LineError(f"worker {name} ended with {how}; its log says why")
+
+    def _drain(self) -> None:
+        """Let the sources finish what is in flight, then end every stage."""
+        deadline_ns = monotonic_ns() + round(self._pipeline.drain_s * _SECOND_NS)
+        sources = [worker for worker in self._plans if "source" in worker.stages]
+        pause = Event()
+        while sources and not self._told("streamline_worker_finished", sources):
+            self._look_after_workers()
+            if monotonic_ns() > deadline_ns:
+                _log.error("draining took too long", drain_s=self._pipeline.drain_s)
+                self._control.enter(Phase.ABORT)
+                break
+            pause.wait(_TICK_S / 5)
+        self._control.enter(Phase.FINISHING)
+
+    def _report(self) -> Report:
+        """Wait for the last words of every worker, then read its figures."""
+        self._await_exit()
+        for worker in self._workers:
+            status = worker.exit_status()
+            if status:
+                raise self._why_ended(worker.plan.name, status)
+        started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
+        duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
+        return report_of(self._samples(rings=True), self._pipeline.cameras, duration_s)
+
+    def _await_exit(self) -> None:
+        deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
+        pause = Event()
+        while any(w.exit_status() is None for w in self._workers):
+            if monotonic_ns() > deadline_ns:
+                return
+            pause.wait(_TICK_S / 5)
+
+    def _end_workers(self) -> None:
+        """Leave no process behind, whatever happened."""
+        self._control.enter(Phase.ABORT)
+        self._await_exit()
+        for worker in self._workers:
+            if worker.exit_status() is None:
+                _log.error("worker does not end, is killed", worker=worker.plan.name)
+                worker.kill()
+        for view in self._views.values():
+            view.close()

@@ -1,0 +1,184 @@
+"""One worker of a line: its stages as threads, its counters, and how it ends."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+
+import structlog
+import zmq
+
+from streamline.alert.judge import CameraRule
+from streamline.config import Pipeline
+from streamline.errors import InputError, LineError, StreamlineError
+from streamline.ledger import Ledger
+from streamline.log import configure_logging
+from streamline.model import Model, load_model
+from streamline.preprocess import PREPROCESSING
+from streamline.run.control import Control
+from streamline.run.placement import WorkerPlan
+from streamline.run.runtime import Runtime
+from streamline.run.stage import Site, Stage
+
+__all__ = ["Worker", "load_models", "work"]
+
+_log = structlog.get_logger("streamline.run")
+
+_TICK_S = 0.05
+
+
+def load_models(pipeline: Pipeline) -> dict[str, Model]:
+    """Load the model of each camera; cameras that name the same directory share one object.
+
+    Raises
+    ------
+    ModelError
+        If one can't be used.
+    """
+    by_path: dict[Path, Model] = {}
+    for camera in pipeline.cameras.values():
+        path = camera.model.path
+        if path not in by_path:
+            by_path[path] = load_model(path)
+            by_path[path].require_preprocessing(PREPROCESSING)
+    return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
+
+
+class Worker:
+    """The stages of one plan, sharing a ZeroMQ context and a ledger."""
+
+    def __init__(self, plan: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
+        self._plan = plan
+        self._ledger = Ledger()
+        self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
+        self._connected = self._ledger.gauge("streamline_worker_connected", worker=plan.name)
+        self._finished = self._ledger.gauge("streamline_worker_finished", worker=plan.name)
+        self._control = Control(runtime.control)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._site = Site(
+            pipeline=pipeline,
+            runtime=runtime,
+            control=self._control,
+            context=self._context,
+            ledger=self._ledger,
+        )
+        self._stages = list(_stages(plan, self._site, load_models(pipeline)))
+        self._ledger.open(runtime.ledger(plan.name))
+
+    def run(self) -> None:
+        """Run every stage until the line finishes.
+
+        Raises
+        ------
+        StreamlineError
+            What a stage could not do, in one sentence.
+        LineError
+            If the supervisor is gone.
+        """
+        for stage in self._stages:
+            stage.start()
+        pause = Event()
+        try:
+            while any(stage.is_alive() for stage in self._stages):
+                pause.wait(_TICK_S)
+                self._publish()
+                self._check()
+            self._check()
+        finally:
+            self._close()
+
+    def _publish(self) -> None:
+        stages = self._stages
+        self._ready.set(float(all(stage.ready.is_set() for stage in stages)))
+        self._connected.set(float(all(stage.connected.is_set() for stage in stages)))
+        sources = [stage for stage in stages if stage.name.startswith("source-")]
+        ended = bool(sources) and all(stage.finished.is_set() for stage in sources)
+        self._finished.set(float(ended))
+
+    def _check(self) -> None:
+        for stage in self._stages:
+            if stage.failure is not None:
+                raise stage.failure
+        if not self._control.supervised:
+            msg = f"worker {self._plan.name}: the supervisor is gone"
+            raise LineError(msg)
+
+    def _close(self) -> None:
+        """Let the stages that are still running see the end, then free everything."""
+        failed = any(stage.failure is not None for stage in self._stages)
+        if failed or not self._control.supervised:
+            return  # The process ends; threads and sockets end with it.
+        self._publish()
+        self._context.destroy(linger=200)
+        self._ledger.close()
+
+
+def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
+    """Be a worker process, from start to exit status.
+
+    The terminal's Ctrl-C and a service manager's SIGTERM reach every process of the line; only
+    the supervisor acts on them, and tells its workers by the line's phase.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    configure_logging()
+    runtime = Runtime(folder)
+    try:
+        Worker(plan, pipeline, runtime).run()
+    except StreamlineError as exc:
+        report = {"input": isinstance(exc, InputError), "message": str(exc)}
+        runtime.failure(plan.name).write_text(json.dumps(report))
+        status = 2
+    except Exception:  # noqa: BLE001 - the log says it, the exit status too
+        _log.exception("worker failed", worker=plan.name)
+        status = 70
+    else:
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that hang in a camera's driver must not keep a finished worker alive.
+    os._exit(status)
+
+
+def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[Stage]:
+    """Make the plan's stages, downstream first; only what is needed is imported."""
+    pipeline = site.pipeline
+    cameras = [pipeline.cameras[name] for name in plan.cameras]
+    stages: list[Stage] = []
+    if "alert" in plan.stages:
+        from streamline.run.stage_alert import AlertStage  # noqa: PLC0415
+
+        stages.append(AlertStage(site, _rules(pipeline, models)))
+    if "infer" in plan.stages:
+        from streamline.run.stage_infer import InferStage  # noqa: PLC0415
+
+        stages.append(InferStage(site, models))
+    if "preprocess" in plan.stages:
+        from streamline.run.stage_preprocess import PreprocessStage  # noqa: PLC0415
+
+        sizes = {name: (model.height, model.width) for name, model in models.items()}
+        alone = pipeline.links.frames == "inproc"
+        groups = [[camera] for camera in cameras] if alone else [cameras]
+        stages += [PreprocessStage(site, group, sizes) for group in groups]
+    if "source" in plan.stages:
+        from streamline.run.stage_source import SourceStage  # noqa: PLC0415
+
+        stages += [SourceStage(site, camera) for camera in cameras]
+    return stages
+
+
+def _rules(pipeline: Pipeline, models: Mapping[str, Model]) -> dict[str, CameraRule]:
+    evidence = pipeline.record.evidence
+    return {
+        name: CameraRule(
+            threshold=models[name].calibration.threshold,
+            k=camera.alert.k,
+            n=camera.alert.n,
+            model=models[name].digest,
+            evidence=None if evidence is None else str(evidence / name),
+        )
+        for name, camera in pipeline.cameras.items()
+    }

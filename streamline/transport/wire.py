@@ -1,0 +1,270 @@
+"""Messages as bytes: pure functions, no socket, pixels never copied.
+
+A message is a list of parts: one msgpack header, then raw arrays.  Whatever a peer sends is
+checked for type, size and shape before anything is made of it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streamline.errors import WireError
+from streamline.messages import (
+    Colour,
+    Dropped,
+    Fault,
+    Frame,
+    FrameId,
+    Judged,
+    Origin,
+    Outcome,
+    Picture,
+    Pin,
+    PixelFormat,
+    Prepared,
+    Scored,
+    Verdict,
+)
+
+__all__ = [
+    "WIRE_VERSION",
+    "Buffer",
+    "decode_frame",
+    "decode_outcome",
+    "decode_prepared",
+    "decode_scored",
+    "encode_frame",
+    "encode_outcome",
+    "encode_prepared",
+    "encode_scored",
+]
+
+WIRE_VERSION = 1
+"""Said by each end of a link when it opens; ends of different versions refuse each other."""
+
+_MAX_SIDE = 16384
+"""Largest width or height of anything on a link, px."""
+
+Buffer = bytes | memoryview
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What every message about a frame begins with."""
+
+    camera: str
+    incarnation: int
+    seq: int
+    captured_ns: int
+    wall_ns: int
+    clock: int
+    fault: Fault | None
+
+    def origin(self) -> Origin:
+        frame = FrameId(self.camera, self.incarnation, self.seq)
+        return Origin(frame, self.captured_ns, self.wall_ns, self.clock)
+
+
+class _FrameHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
+    format: PixelFormat
+    colour: Colour
+    shapes: tuple[tuple[int, ...], ...]
+
+
+class _PreparedHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
+    shape: tuple[int, int, int] | None
+
+
+class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
+    score: float
+
+
+class _Pin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    alert_id: str
+    score: float
+    threshold: float
+    record: str
+    map_shape: tuple[int, int] | None
+    map: bytes
+
+
+class _Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Either a verdict, or a stage and a reason."""
+
+    verdict: Verdict | None
+    stage: str
+    reason: str
+    pin: _Pin | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_frame_head = msgspec.msgpack.Decoder(_FrameHead).decode
+_prepared_head = msgspec.msgpack.Decoder(_PreparedHead).decode
+_scored_head = msgspec.msgpack.Decoder(_ScoredHead).decode
+_outcome = msgspec.msgpack.Decoder(_Outcome).decode
+
+
+def encode_frame(frame: Frame) -> list[Buffer]:
+    """Return the header and one part a plane; padded planes are packed."""
+    origin, picture = frame.origin, frame.picture
+    planes = [np.ascontiguousarray(plane) for plane in picture.planes]
+    head = _FrameHead(
+        *origin.id,
+        *origin[1:],
+        frame.fault,
+        picture.format,
+        picture.colour,
+        tuple(plane.shape for plane in planes),
+    )
+    return [_encode(head), *(plane.data for plane in planes)]
+
+
+def decode_frame(parts: Sequence[Buffer]) -> Frame:
+    """Rebuild a frame; its planes share memory with the parts.
+
+    Raises
+    ------
+    WireError
+        If the parts were not made by `encode_frame` of this version.
+    """
+    with _reading("frame", parts):
+        head = _frame_head(parts[0])
+        _require(_fits(head.format, head.shapes), f"planes of shapes {head.shapes}")
+        planes = tuple(
+            _array(part, shape) for part, shape in zip(parts[1:], head.shapes, strict=True)
+        )
+    picture = Picture(format=head.format, planes=planes, colour=head.colour)
+    return Frame(origin=head.origin(), picture=picture, fault=head.fault)
+
+
+def encode_prepared(prepared: Prepared) -> list[Buffer]:
+    """Return the header and, unless there is a fault, the pixels."""
+    origin, pixels = prepared.origin, prepared.pixels
+    shape = None if pixels is None else pixels.shape
+    head = _encode(_PreparedHead(*origin.id, *origin[1:], prepared.fault, shape))
+    return [head] if pixels is None else [head, np.ascontiguousarray(pixels).data]
+
+
+def decode_prepared(parts: Sequence[Buffer]) -> Prepared:
+    """Rebuild a prepared frame; its pixels share memory with the part.
+
+    Raises
+    ------
+    WireError
+        If the parts were not made by `encode_prepared` of this version.
+    """
+    with _reading("prepared frame", parts):
+        head = _prepared_head(parts[0])
+        shape = head.shape
+        _require((shape is None) == (head.fault is not None), "pixels exactly if no fault")
+        _require(len(parts) == (1 if shape is None else 2), "one part for the pixels")
+        _require(shape is None or _fits(PixelFormat.RGB, (shape,)), f"shape {shape}")
+        pixels = None if shape is None else _array(parts[1], shape)
+    return Prepared(origin=head.origin(), pixels=pixels, fault=head.fault)
+
+
+def encode_scored(scored: Scored) -> list[Buffer]:
+    """Return the header, which holds everything."""
+    origin = scored.origin
+    return [_encode(_ScoredHead(*origin.id, *origin[1:], scored.fault, scored.score))]
+
+
+def decode_scored(parts: Sequence[Buffer]) -> Scored:
+    """Rebuild a scored frame.
+
+    Raises
+    ------
+    WireError
+        If the parts were not made by `encode_scored` of this version.
+    """
+    with _reading("score", parts):
+        head = _scored_head(parts[0])
+        _require(math.isnan(head.score) == (head.fault is not None), "NaN exactly if a fault")
+        _require(len(parts) == 1, "one part")
+    return Scored(origin=head.origin(), score=head.score, fault=head.fault)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return an outcome as one msgpack value, which relays pass on unread."""
+    if isinstance(outcome, Dropped):
+        return _encode(_Outcome(None, outcome.stage, outcome.reason, None))
+    pin = outcome.pin
+    if pin is None:
+        return _encode(_Outcome(outcome.verdict, "", "", None))
+    shape = None if pin.map is None else pin.map.shape
+    heat = b"" if pin.map is None else np.ascontiguousarray(pin.map, np.float16).tobytes()
+    packed = _Pin(pin.alert_id, pin.score, pin.threshold, pin.record, shape, heat)
+    return _encode(_Outcome(outcome.verdict, "", "", packed))
+
+
+def decode_outcome(data: Buffer) -> Outcome:
+    """Rebuild an outcome.
+
+    Raises
+    ------
+    WireError
+        If the bytes were not made by `encode_outcome` of this version.
+    """
+    with _reading("outcome", [data]):
+        head = _outcome(data)
+        if head.verdict is None:
+            return Dropped(stage=head.stage, reason=head.reason)
+        return Judged(verdict=head.verdict, pin=None if head.pin is None else _unpack(head.pin))
+
+
+def _unpack(pin: _Pin) -> Pin:
+    heat = None if pin.map_shape is None else _heat(pin.map, pin.map_shape)
+    return Pin(
+        alert_id=pin.alert_id,
+        score=pin.score,
+        threshold=pin.threshold,
+        map=heat,
+        record=pin.record,
+    )
+
+
+def _fits(layout: PixelFormat, shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether planes of these shapes make a picture of that layout, of a sane size."""
+    if any(not 0 < side <= _MAX_SIDE for shape in shapes for side in shape):
+        return False
+    if layout is PixelFormat.I420:
+        if len(shapes) != 3 or any(len(shape) != 2 for shape in shapes):
+            return False
+        height, width = shapes[0]
+        half = ((height + 1) // 2, (width + 1) // 2)
+        return shapes[1] == half and shapes[2] == half
+    if layout is PixelFormat.RGB:
+        return len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][2] == 3
+    return len(shapes) == 1 and len(shapes[0]) == 2
+
+
+def _heat(part: Buffer, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
+    _require(all(0 < side <= _MAX_SIDE for side in shape), f"map of shape {shape}")
+    heat = np.frombuffer(part, np.float16).reshape(shape)
+    heat.flags.writeable = False
+    return heat
+
+
+def _array(part: Buffer, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Read-only view of a part; a wrong size is NumPy's ValueError."""
+    array = np.frombuffer(part, np.uint8).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _require(ok: bool, why: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not ok:
+        raise ValueError(why)
+
+
+@contextmanager
+def _reading(what: str, parts: Sequence[Buffer]) -> Iterator[None]:
+    """Turn whatever is wrong with bytes from a peer into the one error that says so."""
+    try:
+        yield
+    except (IndexError, ValueError, msgspec.MsgspecError) as exc:
+        msg = f"not a {what} (parts of {[len(part) for part in parts[:8]]} bytes): {exc}"
+        raise WireError(msg) from exc

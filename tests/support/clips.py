@@ -1,0 +1,73 @@
+"""Video files made for a test, with a known number of frames."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+__all__ = ["encode", "encode_images", "repeat"]
+
+Bytes = npt.NDArray[np.uint8]
+
+# Every reader must be able to tell the frames apart, so quality is high; without B-frames and
+# look-ahead the frames leave in the order they were given.
+_OPTIONS = {"crf": "12", "preset": "veryfast", "tune": "zerolatency"}
+
+
+def encode(
+    frames: Iterable[Bytes], path: Path, *, rate: Fraction | int = 25, key_every: int = 25
+) -> Path:
+    """Write RGB frames of shape (h, w, 3), h and w even, as an H.264 file."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options=_OPTIONS)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = key_every
+        for number, pixels in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = pixels.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def encode_images(
+    images: Iterable[Path], path: Path, *, rate: int, hold: int, size: tuple[int, int]
+) -> Path:
+    """Show each image for *hold* frames at *size* (w, h); each begins with a key frame."""
+    return encode(_held(images, hold, size), path, rate=rate, key_every=hold)
+
+
+def repeat(video: Path, path: Path, *, seconds: float) -> Path:
+    """Write a video again and again into one file, without encoding, for at least *seconds*."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        packets = [p for p in source.demux(stream) if p.dts is not None]
+        span = stream.frames / (stream.average_rate or 1) / (stream.time_base or 1)
+        copy = target.add_stream_from_template(stream)
+        for turn in range(int(seconds / float(span * (stream.time_base or 1))) + 1):
+            for packet in packets:
+                target.mux(_shifted(packet, copy, round(turn * span)))
+    return path
+
+
+def _shifted(packet: "av.Packet[av.VideoStream]", stream: av.VideoStream, offset: int) -> av.Packet:  # type: ignore[type-arg]
+    """Copy a packet to a later time of another stream."""
+    later = av.Packet(bytes(packet))
+    later.time_base = packet.time_base
+    later.pts = None if packet.pts is None else packet.pts + offset
+    later.dts = None if packet.dts is None else packet.dts + offset
+    later.is_keyframe = packet.is_keyframe
+    later.stream = stream
+    return later
+
+
+def _held(images: Iterable[Path], hold: int, size: tuple[int, int]) -> Iterator[Bytes]:
+    for image in images:
+        with Image.open(image) as still:
+            pixels = np.asarray(still.convert("RGB").resize(size, Image.Resampling.BOX))
+        for _ in range(hold):
+            yield pixels

@@ -1,0 +1,84 @@
+"""Credentials leave no trace in a text, whatever they are made of."""
+
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamline.config import redact_url
+
+ODD = st.text(
+    st.characters(codec="utf-8", exclude_characters="\n", exclude_categories=["Cs"]), min_size=1
+)
+"""Any password that fits on a line."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://10.0.0.7/live", "rtsp://10.0.0.7/live"),
+        ("rtsp://user:secret@10.0.0.7:554/live", "rtsp://***@10.0.0.7:554/live"),
+        ("rtsps://user:sec%40ret@[fe80::1]/live", "rtsps://***@[fe80::1]/live"),
+        ("rtsp://user@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
+        ("rtsp://user:a@b:c@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
+        ("rtsp://user:a/b?c#d@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
+        ("rtsp://user:two words@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
+        ("rtsp://user:x://y@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
+        ("file:3:rtsp://user:secret@h", "file:3:rtsp://***@h"),
+        ('{"url": "rtsp:\\/\\/user:secret@h"}', '{"url": "rtsp:\\/\\/***@h"}'),
+        ("from rtsp://a:b@h to mqtt://c:d@g", "from rtsp://***@h to mqtt://***@g"),
+        ("rtsp://a:b@h,rtsp://c:d@g", "rtsp://***@h,rtsp://***@g"),
+        ("rtsp://h/1 then rtsp://c:d@g", "rtsp://h/1 then rtsp://***@g"),
+        ("rtsp://a:b@h\nrtsp://c:d@g", "rtsp://***@h\nrtsp://***@g"),
+        ("admin:secret@10.0.0.7/live", "***@10.0.0.7/live"),
+        ("rtsp://h/?user=a&password=secret&x=1", "rtsp://h/?user=a&password=***&x=1"),
+        ("rtsp://h/user=a_password=secret_x=1.sdp", "rtsp://h/user=a_password=***"),
+        ("line1.yaml:3: queue.depth: is 0", "line1.yaml:3: queue.depth: is 0"),
+        ("", ""),
+    ],
+)
+def test_credentials_become_stars(text: str, expected: str) -> None:
+    assert redact_url(text) == expected
+
+
+@given(ODD, ODD)
+def test_no_password_survives_in_a_url(user: str, password: str) -> None:
+    url = f"rtsp://{user}:<{password}>@10.0.0.7/live"
+    assert redact_url(url) == "rtsp://***@10.0.0.7/live"
+
+
+@given(ODD)
+def test_no_encoded_password_survives_in_a_sentence(password: str) -> None:
+    secret = "s3cret" + quote(password, safe="")
+    text = f"camera 'left' at rtsp://admin:{secret}@10.0.0.7/live refused the connection"
+    expected = "camera 'left' at rtsp://***@10.0.0.7/live refused the connection"
+    assert redact_url(text) == expected
+
+
+@given(st.lists(ODD, min_size=2, max_size=5))
+def test_each_url_of_a_text_is_redacted(passwords: list[str]) -> None:
+    text = ", ".join(f"rtsp://u:{quote(p, safe='')}@host{i}/x" for i, p in enumerate(passwords))
+    expected = ", ".join(f"rtsp://***@host{i}/x" for i in range(len(passwords)))
+    assert redact_url(text) == expected
+
+
+@given(st.text())
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    once = redact_url(text)
+    assert redact_url(once) == once
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000, "a://" * 50_000, "a:b" * 70_000 + "@", "@" * 9999])
+def test_a_hostile_text_costs_no_time(text: str) -> None:
+    assert isinstance(redact_url(text), str)
+
+
+def test_redacting_needs_no_pydantic() -> None:
+    code = (
+        "import sys; from streamline.config.redact import redact_url;"
+        "assert not {'pydantic', 'ruamel.yaml'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

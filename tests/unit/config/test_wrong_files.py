@@ -1,0 +1,576 @@
+"""A wrong pipeline file is refused with every mistake, each with its line, in plain words."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamline.config import Pipeline, load
+from streamline.errors import ConfigError
+
+GOOD = """\
+version: 1
+model: ./model
+cameras:
+  left: rtsp://inspector:${PASS}@10.0.0.7/stream1
+  right:
+    source: {type: rtsp, url: "rtsp://10.0.0.8/stream1", open_timeout_s: 10}
+    queue: {depth: 8}
+    alert: {k: 2}
+alert:
+  k: 3
+  n: 5
+  sinks:
+    - type: log
+    - type: jsonl
+      path: alerts.jsonl
+infer:
+  batch: {max: 8, wait_ms: auto}
+links:
+  prepared: ipc
+"""
+
+SOURCES = (
+    "rtsp://HOST/STREAM, usb:NUMBER, /dev/v4l/by-id/NAME, demo://inspect, "
+    "a video file, a folder of images"
+)
+NAMES = "names have letters, digits, - and _, begin with a letter or digit, at most 63"
+
+
+def refusal(file: Path, text: str | bytes, **variables: str) -> list[str]:
+    """Return the lines of the refusal, without the file's path in front."""
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load(file, variables={"PASS": "hunter2", **variables})
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith(f"{file}:") for line in lines)
+    return [line.removeprefix(f"{file}:") for line in lines]
+
+
+def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:
+    (tmp_path / "line1.yaml").write_text(GOOD)
+    assert load(tmp_path / "line1.yaml", variables={"PASS": "x"}).name == "line1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param(
+            "depth: 8",
+            "dept: 8",
+            "7: cameras.right.queue.dept: unknown key (did you mean 'depth'?)",
+            id="typo-in-a-key",
+        ),
+        pytest.param(
+            "depth: 8",
+            "zzz: 8",
+            "7: cameras.right.queue.zzz: unknown key (known here: depth, policy)",
+            id="unknown-key",
+        ),
+        pytest.param(
+            "depth: 8",
+            "depth: many",
+            '7: cameras.right.queue.depth: is "many" '
+            "(must be a whole number from 1 to 1024 frames)",
+            id="wrong-type",
+        ),
+        pytest.param(
+            "depth: 8",
+            "depth: 2.5",
+            "7: cameras.right.queue.depth: is 2.5 (must be a whole number from 1 to 1024 frames)",
+            id="not-whole",
+        ),
+        pytest.param(
+            "depth: 8",
+            "depth: true",
+            "7: cameras.right.queue.depth: is true (must be a whole number from 1 to 1024 frames)",
+            id="true-is-no-number",
+        ),
+        pytest.param(
+            "depth: 8",
+            "depth: 0",
+            "7: cameras.right.queue.depth: is 0 (must be a whole number from 1 to 1024 frames)",
+            id="out-of-range",
+        ),
+        pytest.param(
+            "open_timeout_s: 10",
+            "open_timeout_s: .inf",
+            "6: cameras.right.source.open_timeout_s: is Infinity "
+            "(must be a number from 0.1 to 300 s)",
+            id="infinite",
+        ),
+        pytest.param(
+            "depth: 8",
+            "policy: drop_newest",
+            '7: cameras.right.queue.policy: is "drop_newest" '
+            "(did you mean 'drop_oldest'? must be auto, block or drop_oldest)",
+            id="unknown-policy",
+        ),
+        pytest.param(
+            "{type: rtsp,",
+            "{type: rtps,",
+            '6: cameras.right.source.type: is "rtps" '
+            "(did you mean 'rtsp'? must be rtsp, usb, video, images or demo)",
+            id="unknown-source-type",
+        ),
+        pytest.param(
+            "{type: rtsp,",
+            "{",
+            "6: cameras.right.source.type: is missing (must be rtsp, usb, video, images or demo)",
+            id="no-source-type",
+        ),
+        pytest.param(
+            'url: "rtsp://10.0.0.8/stream1", ',
+            "",
+            "6: cameras.right.source.url: is missing (must be rtsp://HOST/STREAM)",
+            id="no-url",
+        ),
+        pytest.param(
+            "rtsp://inspector:${PASS}@10.0.0.7/stream1",
+            "http://inspector:${PASS}@10.0.0.7/stream1",
+            f'4: cameras.left: "http://***@10.0.0.7/stream1" is no known kind of address '
+            f"(must be {SOURCES})",
+            id="unknown-scheme",
+        ),
+        pytest.param(
+            "rtsp://inspector:${PASS}@10.0.0.7/stream1",
+            "[1, 2]",
+            f"4: cameras.left: is [1, 2] (must be {SOURCES}, or a mapping with source and more)",
+            id="camera-is-a-list",
+        ),
+        pytest.param(
+            "rtsp://inspector:${PASS}@10.0.0.7/stream1",
+            "inspector:${PASS}@10.0.0.7/stream1",
+            '4: cameras.left: "***@10.0.0.7/stream1" looks like a camera\'s address '
+            "without rtsp:// in front",
+            id="no-scheme",
+        ),
+        pytest.param(
+            "  left:",
+            "  left one:",
+            f"4: cameras.left one: can't be a name here ({NAMES})",
+            id="camera-name",
+        ),
+        pytest.param(
+            "version: 1",
+            "version: 1\nname: ../up",
+            '2: name: is "../up" (must be letters, digits, - and _, '
+            "starting with a letter or digit, at most 63)",
+            id="line-name",
+        ),
+        pytest.param(
+            "  right:",
+            "  left:",
+            "5: cameras.left: is written twice, first on line 4 (keep one, or rename it)",
+            id="two-cameras-of-one-name",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    name: right",
+            "7: cameras.right.name: unknown key (a camera's name is its key under cameras)",
+            id="name-within-a-camera",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "prepared: tcp://10.0.0.20",
+            '19: links.prepared: "tcp://10.0.0.20" is no link address '
+            "(must be inproc, ipc or tcp://HOST:PORT, port 1 to 65535)",
+            id="address-without-port",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "prepared: tcp://10.0.0.20:65536",
+            '19: links.prepared: "tcp://10.0.0.20:65536" is no link address '
+            "(must be inproc, ipc or tcp://HOST:PORT, port 1 to 65535)",
+            id="port-too-large",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "prepared: tcp://10.0.0.20:5701\n  scores: tcp://10.0.0.20:5701",
+            "20: links.scores: wants the address 10.0.0.20:5701, "
+            "which links.prepared on line 19 has already",
+            id="two-links-at-one-address",
+        ),
+        pytest.param(
+            "k: 2",
+            "k: 6",
+            "8: cameras.right.alert: k is 6, more than n, which is 5 (k must be at most n)",
+            id="k-above-the-default-n",
+        ),
+        pytest.param(
+            "  k: 3\n",
+            "  k: 6\n",
+            "9: alert: k is 6, more than n, which is 5 (k must be at most n)",
+            id="k-above-n",
+        ),
+        pytest.param(
+            "${PASS}",
+            "${PASSWORT}",
+            "4: cameras.left: names the environment variable PASSWORT, which is not set "
+            "(set it, or write ${PASSWORT:-default})",
+            id="unset-variable",
+        ),
+        pytest.param(
+            "depth: 8",
+            'depth: "${"',
+            "7: cameras.right.queue.depth: has a malformed variable "
+            "(must be ${NAME} or ${NAME:-default}; a literal ${ is written $${)",
+            id="malformed-variable",
+        ),
+        pytest.param(
+            "      path: alerts.jsonl",
+            "      path: alerts.jsonl\nrecord: {verdicts: ./alerts.jsonl}",
+            "15: alert.sinks.1.path: wants the file {folder}/alerts.jsonl, "
+            "which record.verdicts on line 16 has already",
+            id="one-file-for-two",
+        ),
+        pytest.param(
+            "    - type: log\n",
+            "    - {type: jsonl, path: x/../alerts.jsonl}\n",
+            "15: alert.sinks.1.path: wants the file {folder}/alerts.jsonl, "
+            "which alert.sinks.0.path on line 13 has already",
+            id="two-sinks-to-one-file",
+        ),
+        pytest.param(
+            "rtsp://inspector:${PASS}@10.0.0.7/stream1",
+            "usb:0\n  third: /dev/video0",
+            "5: cameras.third: wants the camera /dev/video0, "
+            "which cameras.left on line 4 has already",
+            id="one-device-for-two",
+        ),
+        pytest.param(
+            "model: ./model\n",
+            "",
+            None,
+            id="no-model",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    roi: [0, 0, 640]",
+            "7: cameras.right.roi: is [0, 0, 640] "
+            "(must be [x, y, width, height] in px, at least 16 by 16)",
+            id="roi-too-short",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    roi: [0, 0, 640, 8]",
+            "7: cameras.right.roi: is [0, 0, 640, 8] "
+            "(must be [x, y, width, height] in px, at least 16 by 16)",
+            id="roi-too-small",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_these_words(
+    tmp_path: Path, old: str, new: str, says: str | None
+) -> None:
+    assert GOOD.count(old) == 1
+    found = refusal(tmp_path / "line1.yaml", GOOD.replace(old, new))
+    if says is None:
+        needs = "is missing (must be the folder of a model, here or for all cameras at the top)"
+        assert found == [f"3: cameras.left.model: {needs}", f"4: cameras.right.model: {needs}"]
+    else:
+        assert found == [says.replace("{folder}", str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("", ["1: holds nothing (must begin with version: 1)"], id="empty"),
+        pytest.param("# x\n", ["1: holds nothing (must begin with version: 1)"], id="comments"),
+        pytest.param(
+            "- a\n",
+            ["1: is a list (must be a mapping that begins with version: 1)"],
+            id="list",
+        ),
+        pytest.param(
+            "hello\n",
+            ['1: is "hello" (must be a mapping that begins with version: 1)'],
+            id="text",
+        ),
+        pytest.param(
+            "model: m\ncameras: 7\n",
+            ["1: version: is missing (write version: 1 as the first line)"],
+            id="no-version",
+        ),
+        pytest.param(
+            "# new\nversion: 2\ncameras: 7\n",
+            [
+                (
+                    "2: version: is 2, but this Streamline reads version 1 "
+                    "(install the Streamline that wrote it, or rewrite it)"
+                )
+            ],
+            id="newer-version",
+        ),
+        pytest.param(
+            "version: true\n",
+            [
+                (
+                    "1: version: is true, but this Streamline reads version 1 "
+                    "(install the Streamline that wrote it, or rewrite it)"
+                )
+            ],
+            id="version-true",
+        ),
+        pytest.param(
+            "version: 1\n\tname: x\n",
+            ["2: is no valid YAML: a tab can't indent or start a value (use blanks)"],
+            id="tab",
+        ),
+        pytest.param(
+            "version: 1\nlinks: {scores: ipc\n",
+            ["3: is no valid YAML: something is opened and never closed"],
+            id="unclosed-brace",
+        ),
+        pytest.param(
+            "version: 1\nname: a: b\n",
+            ["2: is no valid YAML: a ':' where no key can be (indent it, or quote the value)"],
+            id="two-colons",
+        ),
+        pytest.param(
+            "version: 1\n  name: x\n",
+            ["2: is no valid YAML: a ':' where no key can be (indent it, or quote the value)"],
+            id="wrong-indentation",
+        ),
+        pytest.param(
+            "version: 1\nqueue: {depth: ${DEPTH}}\n",
+            [
+                (
+                    "2: is no valid YAML: a ',' or a closing bracket is missing "
+                    "(quote a value that holds { or [)"
+                )
+            ],
+            id="unquoted-variable-in-braces",
+        ),
+        pytest.param(
+            "version: 1\n---\nversion: 1\n",
+            ["2: is no valid YAML: a second document (keep one, remove ---)"],
+            id="two-documents",
+        ),
+        pytest.param(
+            "version: 1\nname: \0\n",
+            ["2: holds a character that YAML doesn't allow"],
+            id="zero-byte",
+        ),
+        pytest.param(
+            b"version: 1\nname: \xff\n",
+            ["2: is no text in UTF-8 (save it as UTF-8, or give another file)"],
+            id="latin-1",
+        ),
+        pytest.param(
+            "version: 1\nmodel: m\ncameras: {a: demo://inspect}\n"
+            "name: !!python/object/apply:os.system [id]\n",
+            None,
+            id="python-tag",
+        ),
+        pytest.param(
+            "version: 1\nmodel: m\ncameras:\n",
+            [
+                (
+                    "3: cameras: is missing (must be a mapping of names to cameras, "
+                    "with one camera at least)"
+                )
+            ],
+            id="no-cameras",
+        ),
+        pytest.param(
+            "version: 1\nmodel: m\ncameras: {}\n",
+            ["3: cameras: is empty (must have at least one entry)"],
+            id="empty-cameras",
+        ),
+        pytest.param("{" * 4000, None, id="deeply-nested"),
+        pytest.param("version: 1\na: &a [*a]\n", None, id="recursive"),
+        pytest.param(
+            "version: 1\na0: &a0 [x]\n"
+            + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+            None,
+            id="billion-laughs",
+        ),
+        pytest.param("a" * 300_000, None, id="too-large"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_told_in_these_words(
+    tmp_path: Path, text: str | bytes, says: list[str] | None
+) -> None:
+    found = refusal(tmp_path / "line1.yaml", text)
+    assert says is None or found == says
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    wrong = (
+        GOOD.replace("${PASS}", "${NOPE}")
+        .replace("depth: 8", "depth: -8")
+        .replace("k: 2", "k: 7")
+        .replace("type: jsonl", "type: json")
+        .replace("max: 8", "max: a lot")
+        .replace("infer:", "infers:")
+        .replace("links:", "links:\n  prepard: ipc")
+    )
+    found = refusal(tmp_path / "line1.yaml", wrong)
+    assert [line.split(": ")[:2] for line in found] == [
+        ["4", "cameras.left"],
+        ["7", "cameras.right.queue.depth"],
+        ["8", "cameras.right.alert"],
+        ["14", "alert.sinks.1.type"],
+        ["16", "infers"],
+        ["19", "links.prepard"],
+    ]
+
+
+def test_a_wrong_default_is_told_once_not_once_per_camera(tmp_path: Path) -> None:
+    found = refusal(tmp_path / "line1.yaml", GOOD + "queue: {policy: wait}\n")
+    assert found == ['20: queue.policy: is "wait" (must be auto, block or drop_oldest)']
+
+
+def test_the_value_of_a_variable_is_never_shown(tmp_path: Path) -> None:
+    wrong = GOOD.replace("depth: 8", "depth: '${PASS}'").replace(
+        "prepared: ipc", "prepared: ${PASS}"
+    )
+    found = refusal(tmp_path / "line1.yaml", wrong)
+    assert len(found) == 2
+    assert "hunter2" not in "".join(found)
+    assert "${PASS}" in found[0]
+    assert "${PASS}" in found[1]
+
+
+@pytest.mark.parametrize("password", ["hunter2", "hun@ter2", "hun/ter2", "hun:ter2", "hun ter2"])
+def test_a_password_in_a_wrong_place_is_never_shown(tmp_path: Path, password: str) -> None:
+    address = f"admin:{password}@10.0.0.7:99999/live"
+    wrong = f"""\
+version: 1
+model: m
+rtsp://{address}: 1
+cameras:
+  a: "rtsp://{address}"
+  b: "{address}"
+  c: {{source: {{type: rtsp, url: "rtsp://{address}"}}}}
+  d: {{source: {{type: rtsp, url: "{address}", password: "{password}"}}}}
+  e: {{source: {{type: video, path: "rtsp://{address}", pace: "rtsp://{address}"}}}}
+  f: {{source: "http://{address}", model: {{path: m, learn: {{source: "rtsp://{address}"}}}}}}
+links: {{scores: "rtsp://{address}"}}
+metrics: {{port: "rtsp://{address}"}}
+"""
+    told = "\n".join(refusal(tmp_path / "line1.yaml", wrong))
+    assert told.count("\n") >= 8
+    for part in (password, "hun@", "hun/", "hun:", "hun ", "ter2", "admin"):
+        assert part not in told
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda _: None, "no such file (give the path of a pipeline file)"),
+        (lambda path: path.mkdir(), "is a folder (give the path of a pipeline file in it)"),
+        (lambda path: path.symlink_to(path), "can't be read: Too many levels of symbolic links"),
+    ],
+    ids=["missing", "folder", "loop"],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_sentence(
+    tmp_path: Path, make: "object", says: str
+) -> None:
+    path = tmp_path / "line1.yaml"
+    assert callable(make)
+    make(path)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: {says}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_permission_is_told_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "line1.yaml"
+    path.touch(mode=0)
+    with pytest.raises(ConfigError, match=r"line1\.yaml: can't be read: Permission denied$"):
+        load(path)
+
+
+def loads_or_refuses(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8", errors="replace")
+    try:
+        pipeline = load(file, variables={"PASS": "x"})
+    except ConfigError as exc:
+        assert all(line.startswith(str(file)) for line in str(exc).split("\n"))  # noqa: PT017
+    else:
+        assert isinstance(pipeline, Pipeline)
+
+
+@pytest.fixture(scope="module")
+def junk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("junk") / "line1.yaml"
+
+
+@given(text=st.text())
+def test_random_text_is_refused_and_nothing_else(junk_file: Path, text: str) -> None:
+    loads_or_refuses(junk_file, text)
+
+
+@given(
+    cuts=st.lists(
+        st.tuples(
+            st.integers(0, len(GOOD)),
+            st.integers(0, 12),
+            st.one_of(
+                st.text(max_size=8),
+                st.sampled_from(
+                    [
+                        *(
+                            "\t",
+                            "- ",
+                            ": ",
+                            "{",
+                            "}",
+                            "[",
+                            "]",
+                            "&a ",
+                            "*a",
+                            "<<: *a",
+                            "!!int ",
+                            "? ",
+                        ),
+                        *("'", '"', "|\n", ">\n", "%YAML 1.1\n", "---\n", "...\n", "#", "@", "0o9"),
+                        *("null", ".nan", "-1", "1e999", "2024-99-99", "!!binary ", "${", "${X}"),
+                    ]
+                ),
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_damaged_file_is_loaded_or_refused_and_nothing_else(
+    junk_file: Path, cuts: list[tuple[int, int, str]]
+) -> None:
+    text = GOOD
+    for start, length, instead in cuts:
+        text = text[:start] + instead + text[start + length :]
+    loads_or_refuses(junk_file, text)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+WORDS = """
+    version name model cameras queue infer alert record links metrics drain_s source type url path
+    learn roi k n sinks policy depth batch max wait_ms device pace left rtsp usb video
+"""
+KEYS = st.sampled_from(sorted(WORDS.split()))
+
+
+@given(
+    tree=st.dictionaries(
+        KEYS, PLAIN | st.dictionaries(KEYS, PLAIN | st.dictionaries(KEYS, PLAIN)), max_size=6
+    )
+)
+def test_random_values_under_known_keys_are_refused_and_nothing_else(
+    junk_file: Path, tree: dict[str, object]
+) -> None:
+    import json
+
+    # JSON is YAML, nearly: what isn't becomes one more kind of junk.
+    loads_or_refuses(junk_file, json.dumps({"version": 1, **tree}))
