@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,8 +30,10 @@ Floats = npt.NDArray[np.float64]
 
 _MAGIC: Final = b"STRMLDG1"
 _PREFIX: Final = struct.Struct("<8sQ")
-_KINDS: Final = frozenset({"counter", "gauge", "histogram", "ring"})
 _MAX_CELLS: Final = 1 << 26
+
+_Entry = tuple[Kind, str, list[tuple[str, str]], list[float], int]
+_read_head = msgspec.json.Decoder(list[_Entry]).decode
 
 
 if TYPE_CHECKING:
@@ -164,8 +167,8 @@ class Ledger:
 
     def histogram(self, name: str, bounds: Sequence[float], **labels: str) -> Histogram:
         """Declare a histogram with increasing upper *bounds*, +Inf not among them."""
-        if not all(a < b for a, b in pairwise(bounds)):
-            msg = f"bounds of {name} must increase, got {bounds}"
+        if not all(a < b for a, b in pairwise((-math.inf, *bounds, math.inf))):
+            msg = f"bounds of {name} must increase and be finite, got {bounds}"
             raise ValueError(msg)
         return self._declare(Histogram(bounds), "histogram", name, labels, bounds=tuple(bounds))
 
@@ -209,7 +212,7 @@ class Ledger:
         Raises
         ------
         ValueError
-            If the file holds other series: then it belongs to another pipeline.
+            If the file holds other series, then it belongs to another pipeline, or not all of them.
         OSError
             If the file can't be written.
         """
@@ -219,7 +222,8 @@ class Ledger:
         before = [list(handle._cells) for handle in self._handles]  # noqa: SLF001
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
-        if self._map[: len(head)] != head:
+        whole = len(self._map) == len(head) + 8 * max(self._cells, 1)
+        if not whole or self._map[: len(head)] != head:
             self._map.close()
             self._map = None
             msg = f"{path} holds other counters than this pipeline's; remove it"
@@ -282,6 +286,9 @@ def _create(path: Path, head: bytes, cells: int) -> None:
 def _sample(series: _Series, cells: Floats) -> Sample:
     values = cells[series.first : series.first + series.cells]
     if series.kind == "ring":
+        if not 0 <= values[0] < 2**53:
+            msg = f"not a ledger: ring {series.name!r} counts {values[0]} observations"
+            raise ValueError(msg)
         slots, count = series.cells - 1, int(values[0])
         kept = values[1:]
         values = kept[:count] if count <= slots else np.roll(kept, -(count % slots))
@@ -296,15 +303,16 @@ def _sample(series: _Series, cells: Floats) -> Sample:
 
 def _parse(head: bytes) -> Iterator[_Series]:
     first = 0
-    for kind, name, labels, bounds, cells in json.loads(head):
-        if kind not in _KINDS or not 1 <= cells <= _MAX_CELLS:
-            msg = f"bad series {name!r}"
+    for kind, name, labels, bounds, cells in _read_head(head):
+        wanted = {"ring": max(cells, 2), "histogram": len(bounds) + 2}.get(kind, 1)
+        if cells != wanted or cells > _MAX_CELLS:
+            msg = f"{kind} {name!r} of {cells} cells"
             raise ValueError(msg)
         yield _Series(
             kind=kind,
-            name=str(name),
-            labels=tuple((str(k), str(v)) for k, v in labels),
-            bounds=tuple(float(b) for b in bounds),
+            name=name,
+            labels=tuple(labels),
+            bounds=tuple(bounds),
             cells=cells,
             first=first,
         )
@@ -318,7 +326,7 @@ def _layout(data: bytes | mmap.mmap) -> tuple[list[_Series], int]:
         start = _PREFIX.size + length
         series = list(_parse(data[_PREFIX.size : start])) if magic == _MAGIC else []
         whole = start + 8 * sum(s.cells for s in series) <= len(data)
-    except (struct.error, TypeError, ValueError) as exc:
+    except (struct.error, ValueError, msgspec.MsgspecError) as exc:
         msg = f"not a ledger of {len(data)} bytes: {exc}"
         raise ValueError(msg) from exc
     if not series or start % 8 or not whole:

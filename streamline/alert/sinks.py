@@ -1,5 +1,6 @@
 """Where alert events go."""
 
+import json
 import os
 from pathlib import Path
 from typing import Protocol
@@ -69,11 +70,14 @@ class JsonLines:
 
 
 class LogSink:
-    """Write each event to the line's own log."""
+    """Write each event to the line's own log, a begin as a warning."""
 
-    def deliver(self, alert_id: str, event: bytes, /) -> None:
-        """Log the event as a warning."""
-        _log.warning("alert", id=alert_id, event_json=event.decode())
+    def deliver(self, _alert_id: str, event: bytes, /) -> None:
+        """Log the event's fields."""
+        fields = json.loads(event)
+        kind = fields.pop("type")
+        log = _log.warning if kind == "begin" else _log.info
+        log(f"alert {kind}s", **fields)
 
     def close(self) -> None:
         """Nothing is held."""

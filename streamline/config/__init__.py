@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ZmqSink,
         json_schema,
     )
+    from streamline.config.shorthand import parse_source
     from streamline.config.sources import (
         AnySource,
         DemoSource,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         RtspSource,
         UsbSource,
         VideoSource,
-        parse_source,
     )
 
 __all__ = [
@@ -103,7 +103,7 @@ _HOMES: Final = {
     "RtspSource": "sources",
     "UsbSource": "sources",
     "VideoSource": "sources",
-    "parse_source": "sources",
+    "parse_source": "shorthand",
 }
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from streamline.config.document import KeyPath, Plain
 from streamline.config.fields import endpoint, resolve
+from streamline.config.schema import Camera, Pipeline
 
-__all__ = ["Claim", "conflicts"]
+__all__ = ["Claim", "conflicts", "learnt_twice"]
 
 
 class Claim(NamedTuple):
@@ -35,6 +36,15 @@ def conflicts(tree: dict[str, Plain], base: Path) -> Iterator[tuple[Claim, Claim
         earlier = first.setdefault(claim.what, claim)
         if earlier is not claim:
             yield earlier, claim
+
+
+def learnt_twice(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Yield two cameras, in their order, that would have one model learnt in different ways."""
+    first: dict[Path, Camera] = {}
+    for camera in pipeline.cameras.values():
+        earlier = first.setdefault(camera.model.path, camera)
+        if earlier.model != camera.model:
+            yield earlier.name, camera.name
 
 
 def _at(tree: Plain, *path: str | int) -> Plain:

@@ -14,6 +14,7 @@ from pydantic import (
     Secret,
     StringConstraints,
     ValidationInfo,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
@@ -26,14 +27,12 @@ __all__ = [
     "LinkAddress",
     "Milliseconds",
     "Name",
-    "Number",
     "Rate",
     "Seconds",
     "SecretUrl",
     "Section",
     "SinkAddress",
     "Text",
-    "Whole",
     "endpoint",
     "mistake",
     "resolve",
@@ -57,6 +56,18 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, values: object) -> object:
+        """Spoil a true or false where none belongs: pydantic would take it for 1 or 0."""
+        if not isinstance(values, dict):
+            return values
+        flags = {key for key, field in cls.model_fields.items() if field.annotation is bool}
+        return {
+            key: [value] if isinstance(value, bool) and key not in flags else value
+            for key, value in values.items()
+        }
 
 
 class SecretUrl(Secret[str]):
@@ -101,11 +112,6 @@ def _path_text(value: object) -> object:
     return value
 
 
-def _no_bool(value: object) -> object:
-    # YAML's true is not a number, whatever Python thinks.
-    return [value] if isinstance(value, bool) else value
-
-
 def _link(address: str) -> str:
     if address in {"inproc", "ipc"}:
         return address
@@ -122,19 +128,13 @@ def _sink(address: str) -> str:
     raise mistake(what)
 
 
-Whole = Annotated[int, BeforeValidator(_no_bool)]
-"""An integer, with bounds on the field."""
-
-Number = Annotated[float, BeforeValidator(_no_bool)]
-"""A finite number, with bounds on the field."""
-
-Seconds = Annotated[Number, Field(json_schema_extra={"x-unit": "s"})]
+Seconds = Annotated[float, Field(json_schema_extra={"x-unit": "s"})]
 """A duration, s."""
 
-Milliseconds = Annotated[Number, Field(json_schema_extra={"x-unit": "ms"})]
+Milliseconds = Annotated[float, Field(json_schema_extra={"x-unit": "ms"})]
 """A duration, ms."""
 
-Rate = Annotated[Number, Field(json_schema_extra={"x-unit": "frames per second"})]
+Rate = Annotated[float, Field(json_schema_extra={"x-unit": "frames per second"})]
 """A frame rate, 1/s."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]

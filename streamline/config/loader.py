@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from streamline.config.conflicts import conflicts
+from streamline.config.conflicts import conflicts, learnt_twice
 from streamline.config.defaults import Filled, fill_defaults
 from streamline.config.document import Document, KeyPath, Plain, parse
 from streamline.config.expand import expand
@@ -109,18 +109,26 @@ class _Findings:
         lines = {_dotted(path): line for path, line in self._document.lines.items()}
         context = {"base": self._base, "file": self._file, "lines": lines}
         try:
-            return Pipeline.model_validate(filled.tree, context=context)
+            pipeline = Pipeline.model_validate(filled.tree, context=context)
         except ValidationError as exc:
             for path, what in explain(exc, written.tree, _schema()):
                 self.add(written.origin(path), what)
-        return None
+            return None
+        for earlier, later in learnt_twice(pipeline):
+            what = (
+                f"is learnt otherwise than the same model of camera {earlier!r} (write one learn:)"
+            )
+            self.add(filled.origin(("cameras", later, "model")), what)
+        return pipeline
 
     def error(self) -> ConfigError:
         """Return all that was found, in the order of lines."""
-        found = sorted((line, path, what) for path, (line, what) in self._found.items())
+        found = sorted(
+            ((line, _printable(path), what) for path, (line, what) in self._found.items())
+        )
         lines = [
-            redact_url(": ".join(filter(None, (f"{self._file}:{line}", _printable(path), what))))
-            for line, path, what in found
+            redact_url(": ".join(filter(None, (f"{self._file}:{line}", key, what))))
+            for line, key, what in found
         ]
         return ConfigError("\n".join(lines))
 

@@ -23,10 +23,9 @@ from streamline.config.fields import (
     Seconds,
     Section,
     SinkAddress,
-    Whole,
     mistake,
 )
-from streamline.config.sources import SHORTHANDS, SourceEntry
+from streamline.config.shorthand import SHORTHANDS, SourceEntry
 
 __all__ = [
     "Alert",
@@ -70,17 +69,17 @@ class Queue(Section):
     policy: QueuePolicy = QueuePolicy.AUTO
     """What happens when it is full: auto, block or drop_oldest. Never auto in a `Camera`."""
 
-    depth: Whole = Field(default=4, ge=1, le=1024, json_schema_extra={"x-unit": "frames"})
+    depth: int = Field(default=4, ge=1, le=1024, json_schema_extra={"x-unit": "frames"})
     """How many frames may wait."""
 
 
 class Debounce(Section):
     """When verdicts become an alert."""
 
-    k: Whole = Field(default=3, ge=1, le=1000)
+    k: int = Field(default=3, ge=1, le=1000)
     """An alert begins when this many of the last `n` verdicts are fail, and ends likewise."""
 
-    n: Whole = Field(default=5, ge=1, le=1000)
+    n: int = Field(default=5, ge=1, le=1000)
     """How many verdicts are looked at."""
 
     @model_validator(mode="after")
@@ -135,7 +134,7 @@ class Learn(Section):
     seconds: Seconds = Field(default=20.0, gt=0, le=86_400)
     """How much of the source to use, s of its own time."""
 
-    every: Whole = Field(default=1, ge=1, le=10_000, json_schema_extra={"x-unit": "frames"})
+    every: int = Field(default=1, ge=1, le=10_000, json_schema_extra={"x-unit": "frames"})
     """Use one of this many frames."""
 
 
@@ -166,16 +165,16 @@ ModelEntry = Annotated[
 class Roi(NamedTuple):
     """The part of the picture that is looked at, px of the full picture."""
 
-    x: Annotated[Whole, Field(ge=0, le=65535)]
+    x: Annotated[int, Field(ge=0, le=65535)]
     """Columns left of it, px."""
 
-    y: Annotated[Whole, Field(ge=0, le=65535)]
+    y: Annotated[int, Field(ge=0, le=65535)]
     """Rows above it, px."""
 
-    width: Annotated[Whole, Field(ge=16, le=65535)]
+    width: Annotated[int, Field(ge=16, le=65535)]
     """Its columns, px."""
 
-    height: Annotated[Whole, Field(ge=16, le=65535)]
+    height: Annotated[int, Field(ge=16, le=65535)]
     """Its rows, px."""
 
 
@@ -234,7 +233,7 @@ CameraEntry = Annotated[
 class Batch(Section):
     """How frames of several cameras are judged together."""
 
-    max: Whole = Field(default=8, ge=1, le=256, json_schema_extra={"x-unit": "frames"})
+    max: int = Field(default=8, ge=1, le=256, json_schema_extra={"x-unit": "frames"})
     """Frames in a batch at most."""
 
     wait_ms: Literal["auto"] | Annotated[Milliseconds, Field(ge=0, le=1000)] = Field(
@@ -308,7 +307,7 @@ class Metrics(Section):
     )
     """Where it listens; 0.0.0.0 opens it to the network."""
 
-    port: Whole | None = Field(
+    port: int | None = Field(
         default=9464,
         ge=0,
         le=65535,

@@ -2,21 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from streamline.config.explain import first_reason, shown
 from streamline.config.fields import (
     FilePath,
     Rate,
@@ -24,29 +18,19 @@ from streamline.config.fields import (
     SecretUrl,
     Section,
     Text,
-    Whole,
     mistake,
-    resolve,
 )
 from streamline.errors import InputError
 
 __all__ = [
-    "SHORTHANDS",
     "AnySource",
     "DemoSource",
     "ImagesSource",
     "RtspSource",
-    "SourceEntry",
     "UsbSource",
     "VideoSource",
-    "parse_source",
     "read_secret",
 ]
-
-SHORTHANDS: Final = (
-    "rtsp://HOST/STREAM, usb:NUMBER, /dev/v4l/by-id/NAME, demo://inspect, "
-    "a video file, a folder of images"
-)
 
 
 def _rtsp_url(url: SecretUrl) -> SecretUrl:
@@ -176,7 +160,7 @@ class UsbSource(Section):
 
     type: Literal["usb"] = "usb"
 
-    device: Annotated[Whole, Field(ge=0, le=255)] | Annotated[str, Field(pattern=r"^/dev/.+")] = (
+    device: Annotated[int, Field(ge=0, le=255)] | Annotated[str, Field(pattern=r"^/dev/.+")] = (
         Field(
             json_schema_extra={
                 "x-allowed": "a path such as /dev/v4l/by-id/NAME, or a number from 0 to 255"
@@ -185,10 +169,10 @@ class UsbSource(Section):
     )
     """``/dev/v4l/by-id/…``, which stays when cameras are plugged in another order, or a number."""
 
-    width: Whole | None = Field(default=None, ge=16, le=16384, json_schema_extra={"x-unit": "px"})
+    width: int | None = Field(default=None, ge=16, le=16384, json_schema_extra={"x-unit": "px"})
     """Width to ask for, px; null: what the camera gives."""
 
-    height: Whole | None = Field(default=None, ge=16, le=16384, json_schema_extra={"x-unit": "px"})
+    height: int | None = Field(default=None, ge=16, le=16384, json_schema_extra={"x-unit": "px"})
     """Height to ask for, px; null: what the camera gives."""
 
     fps: Rate | None = Field(default=None, gt=0, le=1000)
@@ -260,7 +244,7 @@ class ImagesSource(Section):
     loop: bool = False
     """Start again at the end."""
 
-    hold: Whole = Field(default=1, ge=1, le=100_000, json_schema_extra={"x-unit": "frames"})
+    hold: int = Field(default=1, ge=1, le=100_000, json_schema_extra={"x-unit": "frames"})
     """How many frames each image is shown for."""
 
     @property
@@ -282,7 +266,7 @@ class DemoSource(Section):
     part: Literal["normal", "inspect"] = "inspect"
     """``normal``: good parts only, to learn from; ``inspect``: some have defects."""
 
-    seed: Whole = Field(default=0, ge=0, le=2**32 - 1)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Another seed gives another clip."""
 
     pace: Literal["max", "native"] | Annotated[Rate, Field(gt=0, le=1000)] = Field(
@@ -330,90 +314,3 @@ def read_secret(path: Path) -> str:
         msg = f"the password file {path} is {'too long' if secret else 'empty'}"
         raise InputError(msg)
     return secret
-
-
-def parse_source(text: str, base: Path) -> AnySource:
-    """Read a source written as one string.
-
-    ``rtsp://…`` and ``rtsps://…`` are network cameras; ``usb:0`` and ``/dev/…`` cameras of this
-    computer; ``demo://normal`` or ``demo://inspect?seed=3`` the demonstration; an existing
-    folder holds images; everything else is a video file.
-
-    Parameters
-    ----------
-    text : str
-        What the operator wrote.
-    base : Path
-        Folder where relative paths start.
-
-    Raises
-    ------
-    InputError
-        If the text can't be a source; credentials in it are not repeated.
-    """
-    written: dict[str, Any] = {}
-    try:
-        written = _expand(text, base)
-        return _SOURCE.validate_python(written, context={"base": base})
-    except PydanticCustomError as exc:
-        what = exc.message()
-    except ValidationError as exc:
-        what = first_reason(exc, written, _SOURCE.json_schema())
-    msg = f"source {shown(text)} {what}"
-    raise InputError(msg)  # outside the handlers: the cause would hold the password
-
-
-def _expand(text: str, base: Path) -> dict[str, Any]:
-    """Turn the short form of a source into its keys."""
-    if not text.strip() or "\0" in text:
-        what = f"is empty (must be {SHORTHANDS})"
-        raise mistake(what)
-    scheme, separator, rest = text.partition("://")
-    if separator and scheme.lower() in {"rtsp", "rtsps"}:
-        return {"type": "rtsp", "url": text}
-    if separator and scheme == "demo":
-        return _expand_demo(rest)
-    if separator:
-        what = f"is no known kind of address (must be {SHORTHANDS})"
-        raise mistake(what)
-    if text.startswith("usb:"):
-        return {"type": "usb", "device": text.removeprefix("usb:")}
-    if text.startswith("/dev/"):
-        return {"type": "usb", "device": text}
-    if re.fullmatch(r"[^/@]*:.*@.*", text):
-        what = "looks like a camera's address without rtsp:// in front"
-        raise mistake(what)
-    return {"type": _kind_of_path(resolve(text, base)), "path": text}
-
-
-def _expand_demo(text: str) -> dict[str, Any]:
-    part, _, query = text.partition("?")
-    try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        what = "has an odd query (must be like demo://inspect?seed=3)"
-        raise mistake(what) from None
-    return {**options, "type": "demo", "part": part.rstrip("/")}
-
-
-def _kind_of_path(path: Path) -> str:
-    try:
-        return "images" if path.is_dir() else "video"
-    except OSError:  # a name too long, say: opening it will tell
-        return "video"
-
-
-def _from_shorthand(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str):
-        return value
-    return _expand(value, (info.context or {}).get("base", Path()))
-
-
-SourceEntry = Annotated[
-    AnySource,
-    BeforeValidator(_from_shorthand, json_schema_input_type=str | AnySource),
-    Field(json_schema_extra={"x-allowed": f"{SHORTHANDS}, or a mapping with type and more"}),
-]
-"""A source as the pipeline file may write it: its keys, or one string."""
-
-_SOURCE: Final[TypeAdapter[AnySource]] = TypeAdapter(AnySource)

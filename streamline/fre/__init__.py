@@ -8,6 +8,7 @@ from streamline.fre.calibrate import (
     conformal_threshold,
     contiguous_blocks,
     crossfit_errors,
+    require_support,
     smallest_alpha,
 )
 from streamline.fre.diversity import effective_count
@@ -44,6 +45,7 @@ __all__ = [
     "rank_for",
     "reconstruction_error",
     "reconstruction_residual",
+    "require_support",
     "resize_bilinear",
     "smallest_alpha",
 ]

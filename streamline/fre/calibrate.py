@@ -16,7 +16,13 @@ import numpy.typing as npt
 
 from streamline.fre.subspace import decompose, rank_for
 
-__all__ = ["conformal_threshold", "contiguous_blocks", "crossfit_errors", "smallest_alpha"]
+__all__ = [
+    "conformal_threshold",
+    "contiguous_blocks",
+    "crossfit_errors",
+    "require_support",
+    "smallest_alpha",
+]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -51,20 +57,33 @@ def conformal_threshold(scores: Doubles, /, *, alpha: float) -> float:
     >>> conformal_threshold(np.arange(1.0, 100.0), alpha=0.05)
     95.0
     """
+    require_support(len(scores), alpha=alpha)
+    return float(np.sort(scores)[max(_order(len(scores), alpha), 1) - 1])
+
+
+def require_support(n: int, /, *, alpha: float) -> None:
+    """Check that `n` held-out scores can bound a false-alarm rate.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is out of range, or `n` is too small for it; says how many it takes.
+    """
     if not 0 < alpha < 1:
         msg = f"the false-alarm rate must be in (0, 1), got {alpha:g}"
         raise ValueError(msg)
-    n = len(scores)
-    # The tolerance keeps (n + 1)(1 - 1/(n + 1)) = n from being rounded up to n + 1.
-    rank = math.ceil((n + 1) * (1 - alpha) - 1e-9)
-    if rank > n:
+    if _order(n, alpha) > n:
         needed = math.ceil(1 / alpha - 1e-9) - 1
         msg = (
             f"a false-alarm rate of {alpha:g} per frame needs at least {needed} normal frames, "
             f"got {n}; the smallest rate {n} frames support is {smallest_alpha(n):.2g}"
         )
         raise ValueError(msg)
-    return float(np.sort(scores)[max(rank, 1) - 1])
+
+
+def _order(n: int, alpha: float) -> int:
+    # The tolerance keeps (n + 1)(1 - 1/(n + 1)) = n from being rounded up to n + 1.
+    return math.ceil((n + 1) * (1 - alpha) - 1e-9)
 
 
 def contiguous_blocks(n: int, /, *, count: int) -> list[slice]:

@@ -52,7 +52,8 @@ def reconstruction_residual(features: Floats, subspace: Subspace, /) -> Doubles:
 
 def reconstruction_error(features: Floats, subspace: Subspace, /) -> Doubles:
     """Norm of the residual of each frame, shape ``(n,)``."""
-    return np.sqrt(np.square(reconstruction_residual(features, subspace)).sum(axis=1))
+    squares: Doubles = np.square(reconstruction_residual(features, subspace))
+    return np.asarray(np.sqrt(squares.sum(axis=1)), np.float64)
 
 
 def fuse_errors(errors: Sequence[Floats], /) -> Doubles:

@@ -1,30 +1,37 @@
 """Frames to scores and maps on a device, asynchronously and in micro-batches.
 
-`open_scorer` serves a running line, slot by slot; `score_frames` and `extract_features` run
-the very same compiled graphs over frames that are at hand.
+`open_scorer` and `open_mapper` serve a running line, slot by slot; `score_frames`,
+`map_frames` and `extract_features` run the very same graphs over frames that are at hand.
 """
 
 from streamline.infer.backend import (
     Compute,
     Extractor,
     Features,
+    Mapper,
+    Maps,
     Requests,
     Scorer,
     Scores,
     open_extractor,
+    open_mapper,
     open_scorer,
 )
-from streamline.infer.offline import extract_features, score_frames
+from streamline.infer.offline import extract_features, map_frames, score_frames
 
 __all__ = [
     "Compute",
     "Extractor",
     "Features",
+    "Mapper",
+    "Maps",
     "Requests",
     "Scorer",
     "Scores",
     "extract_features",
+    "map_frames",
     "open_extractor",
+    "open_mapper",
     "open_scorer",
     "score_frames",
 ]

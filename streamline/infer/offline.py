@@ -15,23 +15,23 @@ from streamline.backbone import Backbone
 from streamline.infer.backend import (
     Compute,
     Features,
+    Maps,
     OnDone,
     Requests,
     Scores,
     open_extractor,
+    open_mapper,
     open_scorer,
 )
 from streamline.model import Model
 
-__all__ = ["extract_features", "score_frames"]
+__all__ = ["extract_features", "map_frames", "score_frames"]
 
 Frame = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
 
 
-def score_frames(
-    model: Model, frames: Iterable[Frame], /, *, compute: Compute, maps: bool = False
-) -> Iterator[Scores]:
+def score_frames(model: Model, frames: Iterable[Frame], /, *, compute: Compute) -> Iterator[Scores]:
     """Score frames in batches, in their order.
 
     Parameters
@@ -41,7 +41,7 @@ def score_frames(
 
     Yields
     ------
-    Scores
+    array of shape (n,)
         Of the next `compute.max_batch` frames, fewer at the end.
 
     Raises
@@ -49,9 +49,18 @@ def score_frames(
     ValueError
         If a frame has another shape than the model's input.
     """
-    return _in_order(
-        lambda on_done: open_scorer(model, compute, on_done=on_done, maps=maps), frames
-    )
+    return _in_order(lambda on_done: open_scorer(model, compute, on_done=on_done), frames)
+
+
+def map_frames(model: Model, frames: Iterable[Frame], /, *, compute: Compute) -> Iterator[Maps]:
+    """Compute the maps of frames in batches, in their order; see `score_frames`.
+
+    Yields
+    ------
+    array of shape (n, mh, mw)
+        ``mh`` and ``mw`` are `Model.map_shape`.
+    """
+    return _in_order(lambda on_done: open_mapper(model, compute, on_done=on_done), frames)
 
 
 def extract_features(

@@ -4,8 +4,9 @@
 return the model and a report of what was chosen.
 """
 
-from streamline.learn.fit import FitReport, FitSettings, Fitted, Progress, fit_frames
+from streamline.learn.fit import fit_frames
 from streamline.learn.select import Selection, fit_sources
+from streamline.learn.settings import FitReport, FitSettings, Fitted, Progress
 
 __all__ = [
     "FitReport",

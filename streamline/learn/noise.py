@@ -20,9 +20,10 @@ come down to this when a picture of many hundred rows is scaled to the model's i
 def noise_distance(
     net: Backbone, layer: str, frames: Sequence[Frame], compute: Compute, /
 ) -> float:
-    """Median distance between a frame's features and those of the same frame with noise.
+    """Median distance between the features of a frame with noise and with other such noise.
 
-    The noise is the same in every run.
+    Both carry noise, as any two pictures of a camera do: noise also moves a clean picture's
+    features all to one side, which would be taken for far more. It is the same in every run.
 
     Parameters
     ----------
@@ -30,11 +31,13 @@ def noise_distance(
         Not modified.
     """
     generator = np.random.default_rng(0)
-    noisy = [
-        np.clip(np.rint(frame + generator.normal(0, _NOISE, frame.shape)), 0, 255).astype(np.uint8)
-        for frame in frames
-    ]
-    both = extract_features(net, [layer], [*frames, *noisy], compute=compute)
-    features = np.concatenate([batch[layer] for batch in both])
-    moved = features[len(frames) :] - features[: len(frames)]
-    return float(np.median(np.linalg.norm(moved.astype(np.float64), axis=1)))
+    noisy = [_noisy(frame, generator) for frame in (*frames, *frames)]
+    batches = extract_features(net, [layer], noisy, compute=compute)
+    features = np.concatenate([batch[layer] for batch in batches])
+    apart = features[len(frames) :] - features[: len(frames)]
+    return float(np.median(np.linalg.norm(apart.astype(np.float64), axis=1)))
+
+
+def _noisy(frame: Frame, generator: np.random.Generator) -> Frame:
+    noise = generator.normal(0, _NOISE, frame.shape)
+    return np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8)

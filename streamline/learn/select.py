@@ -1,7 +1,7 @@
 """Which frames of which sources a fit learns from."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import floor
 
@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.config import AnySource, ImagesSource, RtspSource, UsbSource
-from streamline.learn.fit import FitSettings, Fitted, Progress, fit_frames
+from streamline.errors import InputError, SourceError
+from streamline.learn.fit import fit_frames
+from streamline.learn.settings import FitSettings, Fitted, Progress, ignore_progress
 from streamline.learn.spread import Spread
-from streamline.preprocess import PREPROCESSING, prepare
+from streamline.preprocess import prepare
 from streamline.source import Reading, Source, open_source
 
 __all__ = ["SelectedFrames", "Selection", "fit_sources"]
@@ -44,19 +46,18 @@ def fit_sources(
     settings: FitSettings,
     selection: Selection,
     *,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = ignore_progress,
 ) -> Fitted:
     """Fit and calibrate a model on frames of cameras and files.
 
     Raises
     ------
     InputError
-        As `fit_frames`.
+        As `fit_frames`, or if what a source names is missing or no picture.
     SourceError
         If a source can't be opened or is lost.
     """
     names = ", ".join(source.label for source in sources)
-    settings = replace(settings, preprocessing=PREPROCESSING)
     frames = SelectedFrames(sources, selection)
     return fit_frames(frames, settings, source=names, progress=progress)
 
@@ -87,7 +88,7 @@ class SelectedFrames:
                 yield frame
 
     def _frames_of(self, config: AnySource, quota: int) -> Iterator[Frame]:
-        source = open_source(config)
+        source = _opened(config)
         try:
             readings = islice(_sound(source), 0, None, self._selection.every)
             seconds = _seconds(config, self._selection)
@@ -115,6 +116,16 @@ class SelectedFrames:
 
     def _prepared(self, reading: Reading) -> Frame:
         return prepare(reading.picture, roi=self._selection.roi)
+
+
+def _opened(config: AnySource) -> Source:
+    try:
+        return open_source(config)
+    except SourceError as exc:
+        if exc.reason not in {"missing", "format"}:
+            raise
+        # No failure that another try may mend: what was named is no source.
+        raise InputError(str(exc)) from exc
 
 
 def _sound(source: Source) -> Iterator[Reading]:

@@ -88,6 +88,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_alerts_total": "Alerts that began.",
     "streamline_alert_active": "1 while an alert is on.",
     "streamline_alerts_delivered_total": "Alert events handed to a sink, by outcome.",
+    "streamline_outbox_pending": "Alert events that wait for a sink.",
     "streamline_evidence_stored_total": "Frames stored as evidence.",
     "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",

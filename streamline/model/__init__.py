@@ -5,7 +5,7 @@
 ``tensors.safetensors`` (the numbers).
 """
 
-from streamline.model.directory import load_model, save_model
+from streamline.model.directory import check_free, load_model, save_model
 from streamline.model.manifest import FORMAT_VERSION
 from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
 
@@ -15,6 +15,7 @@ __all__ = [
     "Calibration",
     "FittedLayer",
     "Model",
+    "check_free",
     "load_model",
     "save_model",
 ]

@@ -22,7 +22,7 @@ from streamline.model.manifest import Manifest
 from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
 from streamline.model.swap import swap_directories
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["check_free", "load_model", "save_model"]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
@@ -116,10 +116,11 @@ def _sync(path: Path) -> None:
 
 def _tensors_of(model: Model) -> dict[str, npt.NDArray[Any]]:
     tensors: dict[str, npt.NDArray[Any]] = {"calibration.scores": model.calibration.scores}
-    for name, layer in model.layers.items():
-        tensors[f"{name}.mean"] = layer.subspace.mean
-        tensors[f"{name}.directions"] = layer.subspace.directions
-        tensors[f"{name}.singular_values"] = layer.subspace.singular_values
+    for use, layers in (("score", model.score_layers), ("map", model.map_layers)):
+        for name, layer in layers.items():
+            tensors[f"{use}.{name}.mean"] = layer.subspace.mean
+            tensors[f"{use}.{name}.directions"] = layer.subspace.directions
+            tensors[f"{use}.{name}.singular_values"] = layer.subspace.singular_values
     # safetensors writes the memory as it lies: a strided view would come back scrambled.
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
@@ -137,9 +138,8 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
         backbone=entries.BackboneEntry(**model.backbone._asdict()),
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
-        score_layers=model.score_layers,
-        map_layers=model.map_layers,
-        layers={name: _layer_entry(layer) for name, layer in model.layers.items()},
+        score_layers={name: _layer_entry(one) for name, one in model.score_layers.items()},
+        map_layers={name: _layer_entry(one) for name, one in model.map_layers.items()},
         fusion="geometric-mean",
         retain=model.retain,
         calibration=entries.CalibrationEntry(
@@ -240,16 +240,13 @@ def _shape_of(part: Any) -> tuple[str, tuple[int, ...]]:  # noqa: ANN401
 
 
 def _expected(manifest: Manifest) -> Shapes:
-    named = {*manifest.score_layers, *manifest.map_layers}
-    if named != set(manifest.layers):
-        msg = "has a manifest.json that lists other layers than it uses; fit it again"
-        raise ValueError(msg)
     shapes: Shapes = {"calibration.scores": ("F64", (manifest.calibration.frames,))}
-    for name, layer in manifest.layers.items():
-        features = layer.channels * layer.height * layer.width
-        shapes[f"{name}.mean"] = ("F32", (features,))
-        shapes[f"{name}.directions"] = ("F16", (layer.rank, features))
-        shapes[f"{name}.singular_values"] = ("F64", (layer.singular_values,))
+    for use, layers in (("score", manifest.score_layers), ("map", manifest.map_layers)):
+        for name, layer in layers.items():
+            features = layer.channels * layer.height * layer.width
+            shapes[f"{use}.{name}.mean"] = ("F32", (features,))
+            shapes[f"{use}.{name}.directions"] = ("F16", (layer.rank, features))
+            shapes[f"{use}.{name}.singular_values"] = ("F64", (layer.singular_values,))
     return shapes
 
 
@@ -262,19 +259,8 @@ def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Mo
         preprocessing=manifest.preprocessing,
         height=manifest.input.height,
         width=manifest.input.width,
-        score_layers=manifest.score_layers,
-        map_layers=manifest.map_layers,
-        layers={
-            name: FittedLayer(
-                subspace=Subspace(
-                    mean=tensors[f"{name}.mean"],
-                    directions=tensors[f"{name}.directions"],
-                    singular_values=tensors[f"{name}.singular_values"],
-                ),
-                shape=(layer.channels, layer.height, layer.width),
-            )
-            for name, layer in manifest.layers.items()
-        },
+        score_layers=_layers_of("score", manifest.score_layers, tensors),
+        map_layers=_layers_of("map", manifest.map_layers, tensors),
         retain=manifest.retain,
         calibration=Calibration(
             threshold=calibration.threshold,
@@ -288,3 +274,21 @@ def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Mo
         created=manifest.created,
         digest=manifest.digest,
     )
+
+
+def _layers_of(
+    use: str,
+    listed: Mapping[str, entries.LayerEntry],
+    tensors: Mapping[str, npt.NDArray[Any]],
+) -> dict[str, FittedLayer]:
+    return {
+        name: FittedLayer(
+            subspace=Subspace(
+                mean=tensors[f"{use}.{name}.mean"],
+                directions=tensors[f"{use}.{name}.directions"],
+                singular_values=tensors[f"{use}.{name}.singular_values"],
+            ),
+            shape=(layer.channels, layer.height, layer.width),
+        )
+        for name, layer in listed.items()
+    }

@@ -66,6 +66,9 @@ class LayerEntry(_Entry, frozen=True):
     retained: Share
 
 
+Layers = Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=64)]
+
+
 class ScoresEntry(_Entry, frozen=True):
     """Summary of the held-out scores, for people to read."""
 
@@ -105,9 +108,8 @@ class Manifest(_Entry, frozen=True):
     backbone: BackboneEntry
     preprocessing: Text
     input: InputEntry
-    score_layers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=64)]
-    map_layers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=64)]
-    layers: Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=128)]
+    score_layers: Layers
+    map_layers: Layers
     fusion: Literal["geometric-mean"]
     retain: Share
     calibration: CalibrationEntry

@@ -77,14 +77,11 @@ class Model:
     width: int
     """Columns of an input frame, px."""
 
-    score_layers: tuple[str, ...]
-    """Whose errors are fused to the score."""
+    score_layers: Mapping[str, FittedLayer]
+    """Whose errors are fused to the score, by name."""
 
-    map_layers: tuple[str, ...]
-    """Whose errors are fused to the map."""
-
-    layers: Mapping[str, FittedLayer]
-    """Exactly the layers named in `score_layers` and `map_layers`."""
+    map_layers: Mapping[str, FittedLayer]
+    """Whose errors are fused to the map, by name; fitted apart from the score's."""
 
     retain: float
     """Share of the variance asked for at the fit."""
@@ -98,6 +95,12 @@ class Model:
 
     digest: str = ""
     """SHA-256 that names the whole model; empty until it is saved."""
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the finest map layer, which are those of a map."""
+        shapes = [layer.shape[1:] for layer in self.map_layers.values()]
+        return max(shapes, key=lambda shape: shape[0] * shape[1])
 
     @property
     def threshold(self) -> float:

@@ -73,14 +73,17 @@ class AlertStage(Stage):
         self._cameras = {
             name: _CameraAccount(site.ledger, name, rule.threshold) for name, rule in rules.items()
         }
-        sinks = site.pipeline.alert.sinks
+        kinds = dict.fromkeys(sink.type for sink in site.pipeline.alert.sinks)
         self._delivered: dict[tuple[str, str], Cell] = {
-            (sink.type, outcome): site.ledger.counter(
-                "streamline_alerts_delivered_total", sink=sink.type, outcome=outcome
+            (kind, outcome): site.ledger.counter(
+                "streamline_alerts_delivered_total", sink=kind, outcome=outcome
             )
-            for sink in sinks
+            for kind in kinds
             for outcome in ("ok", "failed")
         }
+        for kind in kinds:
+            # Sinks are told at once, so nothing ever waits for them.
+            site.ledger.gauge("streamline_outbox_pending", sink=kind)
         self._sinks: list[tuple[str, Sink]] = []
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []

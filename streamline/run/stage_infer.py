@@ -13,7 +13,7 @@ import structlog
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
 from streamline.errors import StreamlineError
-from streamline.infer import Compute, Scorer, open_scorer
+from streamline.infer import Compute, Mapper, Scorer, open_mapper, open_scorer
 from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
 from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
@@ -63,7 +63,7 @@ class _Lane:
         self._wake = wake
         self._lock = Lock()
         self._completed: set[int] = set()
-        self.scorer: Scorer = open_scorer(model, compute, on_done=self._on_done, maps=False)
+        self.scorer: Scorer = open_scorer(model, compute, on_done=self._on_done)
         self.free = list(range(self.scorer.slots))
         self.gathered: list[Entry] = []
         self.since_ns = 0
@@ -104,7 +104,7 @@ class _Lane:
         if batch.slot is None:
             return [math.nan] * len(batch.entries)
         try:
-            values = iter(self.scorer.result(batch.slot).values.tolist())
+            values = iter(self.scorer.result(batch.slot).tolist())
         except StreamlineError as exc:
             _log.error("inference failed", frames=len(batch.entries), why=str(exc))
             values = iter([math.nan] * len(batch.entries))
@@ -124,7 +124,7 @@ class _Mapper:
     def __init__(self, model: Model, compute: Compute, wake: int) -> None:
         self._wake = wake
         single = replace(compute, max_batch=1, slots=1)
-        self._scorer = open_scorer(model, single, on_done=self._on_done, maps=True)
+        self._mapper: Mapper = open_mapper(model, single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
         self._running = self._done = False
 
@@ -141,8 +141,7 @@ class _Mapper:
         self._running = self._done = False
         heat = None
         try:
-            maps = self._scorer.result(0).maps
-            heat = None if maps is None else maps[0]
+            heat = self._mapper.result(0)[0]
         except StreamlineError as exc:
             _log.error("heat map failed", why=str(exc))
         self._next()
@@ -151,16 +150,16 @@ class _Mapper:
 
     def close(self) -> None:
         """Release the device."""
-        self._scorer.close()
+        self._mapper.close()
 
     def _next(self) -> None:
         if self._running or not self._waiting:
             return
         pixels = self._waiting[0][0][1].pixels
         if pixels is not None:
-            self._scorer.input(0)[0] = pixels
+            self._mapper.input(0)[0] = pixels
         self._running = True
-        self._scorer.start(0, 1)
+        self._mapper.start(0, 1)
 
     def _on_done(self, _slot: int) -> None:
         self._done = True
@@ -295,7 +294,7 @@ class InferStage(Stage):
 
     def _gather(self) -> None:
         """Take frames as long as the next batch of every model has room."""
-        if not self._lossless and not any(lane.free for lane in self._lanes.values()):
+        if not self._lossless and not self._could_start():
             return  # What waits at the cameras can still be replaced by something fresher.
         room = self._max - max(len(lane.gathered) for lane in self._lanes.values())
         # What completes must find room on the way out, or the device would be waited for.
@@ -311,6 +310,10 @@ class InferStage(Stage):
                 self._lanes[self._models[camera].digest].gather((delivery, prepared))
             room -= len(taken)
         self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes.values()))
+
+    def _could_start(self) -> bool:
+        free = any(lane.free for lane in self._lanes.values())
+        return free and monotonic_ns() >= self._not_before_ns
 
     def _outlet_room(self) -> int:
         held = sum(
@@ -342,7 +345,7 @@ class InferStage(Stage):
             return True
         return self._adaptive and not lane.running
 
-    def _sleep_ms(self) -> float:
+    def _sleep_ms(self) -> int:
         """How long nothing but a message or a completion can matter."""
         waiting = [lane.since_ns for lane in self._lanes.values() if lane.gathered and lane.free]
         if not waiting:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.context import ForkServerProcess
@@ -95,7 +96,8 @@ class _InProcess:
         self._process: ForkServerProcess = context.Process(
             target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
         )
-        self._process.start()
+        with _anonymous_main():
+            self._process.start()
 
     def exit_status(self) -> int | None:
         """None while it runs."""
@@ -105,6 +107,21 @@ class _InProcess:
         """SIGKILL."""
         self._process.kill()
         self._process.join(1.0)
+
+
+@contextmanager
+def _anonymous_main() -> Iterator[None]:
+    """Keep a new process from running the program's main script once more.
+
+    A worker needs nothing of it, and the command line that it loads costs time and memory.
+    """
+    main = sys.modules["__main__"]
+    path = main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if path is not None:
+            main.__file__ = path
 
 
 class _InThread:
@@ -333,6 +350,7 @@ class _Supervisor:
             status = worker.exit_status()
             if status:
                 raise self._why_ended(worker.plan.name, status)
+        self._note()  # The exporter on another host learns how it ended.
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
         return report_of(self._samples(rings=True), self._pipeline.cameras, duration_s)

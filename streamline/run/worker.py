@@ -124,6 +124,8 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Told apart in ps and top; the kernel keeps 15 characters.
+    Path("/proc/self/comm").write_text(f"sl:{plan.name}"[:15])
     configure_logging()
     runtime = Runtime(folder)
     try:

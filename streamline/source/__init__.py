@@ -1,6 +1,6 @@
 """Cameras and files, behind one protocol: open, read until the end, close."""
 
-from streamline.config.sources import (
+from streamline.config import (
     AnySource,
     DemoSource,
     ImagesSource,

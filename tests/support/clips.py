@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["encode", "encode_images", "repeat"]
+__all__ = ["encode", "encode_images", "repeat", "write_frames"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -22,14 +23,32 @@ def encode(
     frames: Iterable[Bytes], path: Path, *, rate: Fraction | int = 25, key_every: int = 25
 ) -> Path:
     """Write RGB frames of shape (h, w, 3), h and w even, as an H.264 file."""
+    options = {**_OPTIONS, "g": str(key_every)}
+    coded = (_yuv(pixels) for pixels in frames)
+    return write_frames(coded, path, "libx264", rate=rate, options=options)
+
+
+def write_frames(
+    frames: Iterable[av.VideoFrame],
+    path: Path,
+    codec: str,
+    *,
+    rate: Fraction | int = 25,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write frames of one size and format, with their colours' tags, by any encoder."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options=_OPTIONS)
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.gop_size = key_every
-        for number, pixels in enumerate(frames):
+        stream = cast(
+            "av.VideoStream", container.add_stream(codec, rate=rate, options=options or {})
+        )
+        for number, frame in enumerate(frames):
             if number == 0:
-                stream.height, stream.width = pixels.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+                stream.width, stream.height = frame.width, frame.height
+                stream.pix_fmt = frame.format.name
+                stream.codec_context.colorspace = frame.colorspace
+                stream.codec_context.color_range = frame.color_range
+            frame.pts, frame.time_base = number, Fraction(1) / rate
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
@@ -52,6 +71,10 @@ def repeat(video: Path, path: Path, *, seconds: float) -> Path:
             for packet in packets:
                 target.mux(_shifted(packet, copy, round(turn * span)))
     return path
+
+
+def _yuv(pixels: Bytes) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
 
 
 def _shifted(packet: "av.Packet[av.VideoStream]", stream: av.VideoStream, offset: int) -> av.Packet:  # type: ignore[type-arg]

@@ -9,7 +9,8 @@ sys.modules.setdefault("openvino_telemetry", ModuleType("openvino_telemetry"))
 
 from streamline.infer.openvino_backend.requests import (  # noqa: E402
     open_extractor,
+    open_mapper,
     open_scorer,
 )
 
-__all__ = ["open_extractor", "open_scorer"]
+__all__ = ["open_extractor", "open_mapper", "open_scorer"]

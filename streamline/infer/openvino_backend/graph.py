@@ -1,8 +1,8 @@
-"""Backbone and FRE heads as one OpenVINO graph: uint8 frames in, scores and maps out.
+"""Backbone and FRE heads as one OpenVINO graph: uint8 frames in, scores or maps out.
 
 Built from the backbone's stored graph and the model's tensors through the opset, so nothing
 but OpenVINO is needed. Every head hangs on the backbone's outputs: heads of several models
-can share one backbone by calling `add_head` for each.
+can share one by calling `score_head` for each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,17 @@ from openvino import opset13 as ops
 from streamline.fre.reference import TINY
 from streamline.model import FittedLayer, Model
 
-__all__ = ["MAP", "SCORE", "Taps", "add_head", "feature_graph", "scoring_graph", "taps_of"]
+__all__ = [
+    "MAP",
+    "SCORE",
+    "Taps",
+    "feature_graph",
+    "map_graph",
+    "map_head",
+    "score_graph",
+    "score_head",
+    "taps_of",
+]
 
 SCORE = "score"
 MAP = "map"
@@ -34,10 +44,16 @@ def feature_graph(core: ov.Core, xml: Path, layers: Sequence[str]) -> ov.Model:
     return ov.Model(results, net.get_parameters(), f"{net.get_friendly_name()}-features")
 
 
-def scoring_graph(core: ov.Core, xml: Path, model: Model, *, maps: bool) -> ov.Model:
-    """Join backbone and head; what neither the score nor an asked map needs is not in it."""
+def score_graph(core: ov.Core, xml: Path, model: Model) -> ov.Model:
+    """Join the backbone, cut after the last score layer, and the model's score."""
     net = core.read_model(xml)
-    return ov.Model(add_head(taps_of(net), model, maps=maps), net.get_parameters(), "fre")
+    return ov.Model([score_head(taps_of(net), model)], net.get_parameters(), SCORE)
+
+
+def map_graph(core: ov.Core, xml: Path, model: Model) -> ov.Model:
+    """Join the backbone, cut after the last map layer, and the model's map."""
+    net = core.read_model(xml)
+    return ov.Model([map_head(taps_of(net), model)], net.get_parameters(), MAP)
 
 
 def taps_of(net: ov.Model) -> Taps:
@@ -49,29 +65,24 @@ def taps_of(net: ov.Model) -> Taps:
     }
 
 
-def add_head(taps: Taps, model: Model, *, maps: bool) -> list[ov.Node]:
-    """Hang a model's score, and its map if asked, on the backbone.
-
-    Returns
-    -------
-    list of result nodes
-        ``score`` f32 ``(n,)``, then ``map`` f16 ``(n, mh, mw)``.
-    """
-    asked = {*model.score_layers, *(model.map_layers if maps else ())}
-    heads = {layer: _Projection(taps[layer], model.layers[layer]) for layer in asked}
-    squares = [heads[layer].squared_error() for layer in model.score_layers]
+def score_head(taps: Taps, model: Model) -> ov.Node:
+    """Hang a model's score on the backbone: f32, shape ``(n,)``."""
+    squares = [
+        _Projection(taps[name], layer).squared_error() for name, layer in model.score_layers.items()
+    ]
     norm = ops.exp(ops.multiply(_mean_log(squares), np.float32(0.5)))
-    results = [_named(ops.squeeze(norm, [1]), SCORE)]
-    if maps:
-        parts = [heads[layer].error_map() for layer in model.map_layers]
-        results.append(_named(_fused_map(parts, map_shape(model)), MAP))
-    return results
+    return _named(ops.squeeze(norm, [1]), SCORE)
 
 
-def map_shape(model: Model) -> tuple[int, int]:
-    """Rows and columns of the finest map layer, in which the map is given."""
-    shapes = [model.layers[layer].shape[1:] for layer in model.map_layers]
-    return max(shapes, key=lambda shape: shape[0] * shape[1])
+def map_head(taps: Taps, model: Model) -> ov.Node:
+    """Hang a model's map on the backbone: f16, shape ``(n, mh, mw)``."""
+    parts = [
+        _resized(_Projection(taps[name], layer).error_map(), model.map_shape)
+        for name, layer in model.map_layers.items()
+    ]
+    fused = ops.squeeze(ops.exp(_mean_log(parts)), [1])
+    # Beyond float16's range a place is as bad as can be: no infinity on the wire.
+    return _named(ops.convert(ops.clamp(fused, 0.0, _LARGEST_HALF), "f16"), MAP)
 
 
 class _Projection:
@@ -123,13 +134,6 @@ def _mean_log(nodes: Sequence[ov.Node]) -> ov.Node:
     for node in nodes[1:]:
         total = ops.add(total, ops.log(ops.maximum(node, np.float32(TINY))))
     return ops.multiply(total, np.float32(1 / len(nodes)))
-
-
-def _fused_map(parts: Sequence[ov.Node], shape: tuple[int, int]) -> ov.Node:
-    resized = [_resized(part, shape) for part in parts]
-    fused = ops.squeeze(ops.exp(_mean_log(resized)), [1])
-    # Beyond float16's range a place is as bad as can be: no infinity on the wire.
-    return ops.convert(ops.clamp(fused, 0.0, _LARGEST_HALF), "f16")
 
 
 def _resized(part: ov.Node, shape: tuple[int, int]) -> ov.Node:

@@ -11,30 +11,43 @@ import openvino as ov
 
 from streamline.backbone import Backbone
 from streamline.errors import InferenceError
-from streamline.infer.backend import Compute, Features, OnDone, Scores
+from streamline.infer.backend import Compute, Features, Maps, OnDone, Scores
 from streamline.infer.openvino_backend.device import cache_dir, compile_graph
 from streamline.infer.openvino_backend.graph import (
     MAP,
     SCORE,
     feature_graph,
-    map_shape,
-    scoring_graph,
+    map_graph,
+    score_graph,
 )
 from streamline.model import Model
 
-__all__ = ["OpenVinoExtractor", "OpenVinoScorer", "open_extractor", "open_scorer"]
+__all__ = [
+    "OpenVinoExtractor",
+    "OpenVinoMapper",
+    "OpenVinoScorer",
+    "open_extractor",
+    "open_mapper",
+    "open_scorer",
+]
 
 
 def open_scorer(
-    model: Model, net: Backbone, compute: Compute, *, on_done: OnDone, maps: bool
+    model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoScorer":
     """See `streamline.infer.open_scorer`."""
     core = _core()
-    graph = scoring_graph(core, net.xml, model, maps=maps)
-    compiled = compile_graph(core, graph, compute)
-    return OpenVinoScorer(
-        compiled, compute, on_done=on_done, map_shape=map_shape(model) if maps else None
-    )
+    compiled = compile_graph(core, score_graph(core, net.xml, model), compute)
+    return OpenVinoScorer(compiled, compute, on_done=on_done)
+
+
+def open_mapper(
+    model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
+) -> "OpenVinoMapper":
+    """See `streamline.infer.open_mapper`."""
+    core = _core()
+    compiled = compile_graph(core, map_graph(core, net.xml, model), compute)
+    return OpenVinoMapper(compiled, compute, on_done=on_done)
 
 
 def open_extractor(
@@ -159,30 +172,19 @@ class _OpenVinoRequests:
 
 
 class OpenVinoScorer(_OpenVinoRequests):
-    """A model compiled for an OpenVINO device."""
-
-    def __init__(
-        self,
-        compiled: ov.CompiledModel,
-        compute: Compute,
-        *,
-        on_done: OnDone,
-        map_shape: tuple[int, int] | None,
-    ) -> None:
-        super().__init__(compiled, compute, on_done=on_done)
-        self._map_shape = map_shape
-
-    @property
-    def map_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of a map; None if opened without maps."""
-        return self._map_shape
+    """A model's score compiled for an OpenVINO device."""
 
     def result(self, slot: int, /) -> Scores:
-        """Return scores, and maps if opened with them, of the slot's last batch."""
-        values = self._output(slot, SCORE).astype(np.float32, copy=False)
-        if self._map_shape is None:
-            return Scores(values, None)
-        return Scores(values, self._output(slot, MAP).astype(np.float16, copy=False))
+        """Return the scores of the slot's last batch."""
+        return self._output(slot, SCORE).astype(np.float32, copy=False)
+
+
+class OpenVinoMapper(_OpenVinoRequests):
+    """A model's map compiled for an OpenVINO device."""
+
+    def result(self, slot: int, /) -> Maps:
+        """Return the maps of the slot's last batch."""
+        return self._output(slot, MAP).astype(np.float16, copy=False)
 
 
 class OpenVinoExtractor(_OpenVinoRequests):

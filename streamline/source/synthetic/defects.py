@@ -31,7 +31,7 @@ class DefectKind(StrEnum):
     CHIP = "chip"
     MISPRINT = "misprint"
     FOREIGN_BODY = "foreign body"
-    DENT = "dent"
+    CRACK = "crack"
 
 
 def spoil(
@@ -81,15 +81,17 @@ def _scratch(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -
     width = 2 if size < 2 else 3
     groove = _lines(canvas, points, width)
     flank = _lines(canvas, points + width, width)
-    light = rng.uniform(48, 60)
+    light = rng.uniform(40, 52)
     return _lit(canvas, light * groove - 0.8 * light * np.clip(flank - groove, 0, 1))
 
 
 def _stain(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields) -> Canvas:
     """Spill something brown and thin: it darkens, and the metal still shows through."""
     blob = _blob(canvas, _place(rng, 50), 16 * size, rng, fields)
-    depth = rng.uniform(0.28, 0.36)
-    keep = 1 - depth * blob[:, :, None] * np.array([1.25, 1.0, 0.8], np.float32)
+    depth = rng.uniform(0.30, 0.38)
+    # It dries from the middle: the rim is darkest.
+    thick = depth * (0.75 * blob + 1.6 * blob * (1 - blob))
+    keep = 1 - thick[:, :, None] * np.array([1.25, 1.0, 0.8], np.float32)
     return replace(canvas, colour=np.asarray(canvas.colour * keep, np.float32))
 
 
@@ -110,8 +112,8 @@ def _chip(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields)
 def _misprint(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
     """Print the label askew, and a second time beside it, as a slipping pad does."""
     sign = 1.0 if rng.random() < 0.5 else -1.0
-    label = replace(canvas.label, tilt=sign * 5 * size**0.5, y=canvas.label.y + 3 * size)
-    ghost = replace(label, tilt=sign * 9 * size**0.5, y=label.y + 16 + 4 * size, ink=0.6)
+    label = replace(canvas.label, tilt=sign * 8 * size**0.5, y=canvas.label.y + 3 * size)
+    ghost = replace(label, tilt=-sign * 12 * size**0.5, y=label.y + 16 + 4 * size, ink=0.7)
     return replace(canvas, colour=print_label(print_label(canvas.bare, label), ghost))
 
 
@@ -129,16 +131,18 @@ def _foreign_body(canvas: Canvas, size: float, rng: np.random.Generator, _: Fiel
     return replace(canvas, colour=np.asarray(colour + body * (hue - colour), np.float32))
 
 
-def _dent(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
-    """Press a dent: no colour of its own, only light on one flank and shade on the other."""
-    x, y = _place(rng, 60)
-    height, width = canvas.cover.shape
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    across = (columns - np.float32(x)) / np.float32(13 * size)
-    down = (rows - np.float32(y)) / np.float32(13 * size * rng.uniform(0.7, 1.0))
-    # The fourth power gives the bowl a flat floor and steep walls, which is where light plays.
-    bowl = np.exp(-np.square(across**2 + down**2))
-    return _lit(canvas, np.float32(-rng.uniform(75, 90)) * bowl * (0.7 * across + down))
+def _crack(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
+    """Let the plate crack: a dark jagged line that forks."""
+    start = np.array(_place(rng, 70))
+    heading = rng.uniform(0, 2 * np.pi)
+    dark = np.zeros(canvas.cover.shape, np.float32)
+    for fork in (0.0, 0.7, -0.6):
+        turns = heading + fork + np.cumsum(rng.normal(0, 0.35, 14))
+        steps = 5.5 * size**0.7 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        points = start + np.cumsum(steps * (1 - 0.4 * abs(fork)), axis=0)
+        dark = np.maximum(dark, _lines(canvas, points, 2))
+        start = points[6]
+    return _lit(canvas, -rng.uniform(62, 76) * dark)
 
 
 _DRAW: dict[DefectKind, Callable[[Canvas, float, np.random.Generator, Fields], Canvas]] = {
@@ -147,7 +151,7 @@ _DRAW: dict[DefectKind, Callable[[Canvas, float, np.random.Generator, Fields], C
     DefectKind.CHIP: _chip,
     DefectKind.MISPRINT: _misprint,
     DefectKind.FOREIGN_BODY: _foreign_body,
-    DefectKind.DENT: _dent,
+    DefectKind.CRACK: _crack,
 }
 
 

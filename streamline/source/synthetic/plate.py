@@ -69,12 +69,13 @@ def draw_plate(rng: np.random.Generator, fields: Fields) -> Canvas:
     cover = _outline(height, width)
     shade = (
         (158.0 + 5.0 * rng.standard_normal())
-        + rng.uniform(4.0, 7.0) * window(fields.brushed, height, width, rng)
+        + rng.uniform(3.5, 5.5) * window(fields.brushed, height, width, rng)
         + rng.uniform(1.5, 3.0) * window(fields.grain, height, width, rng)
-        + rng.uniform(2.0, 4.5) * window(fields.blotch, height, width, rng)
+        + rng.uniform(1.5, 3.5) * window(fields.blotch, height, width, rng)
         + _bevel(cover)
     )
     _pocket(shade)
+    _pores(shade, rng)
     _boss(shade, rng)
     _bores(shade, rng)
     tint = np.array([1.012, 1.0, 0.984]) + rng.normal(0.0, 0.008, 3)
@@ -135,6 +136,18 @@ def _pocket(shade: Floats) -> None:
     edge_x = cv2.Sobel(pocket, cv2.CV_32F, 1, 0, ksize=3)
     edge_y = cv2.Sobel(pocket, cv2.CV_32F, 0, 1, ksize=3)
     shade += 9.0 * pocket - 42.0 * (0.5 * edge_x + 0.8 * edge_y)
+
+
+def _pores(shade: Floats, rng: np.random.Generator) -> None:
+    """Leave a few pores and burrs of two or three px, which every casting has and nobody minds."""
+    height, width = shade.shape
+    for _ in range(int(rng.integers(3, 9))):
+        x0 = rng.uniform(2 * MARGIN, width - 2 * MARGIN)
+        y0 = rng.uniform(2 * MARGIN, height - 2 * MARGIN)
+        part, x, y = _around(shade, x0, y0, 8)
+        spread = rng.uniform(1.0, 2.0)
+        depth = rng.uniform(45, 95) * (-1 if rng.random() < 0.7 else 0.8)
+        part += depth * np.exp(-(x * x + y * y) / np.float32(spread * spread))
 
 
 def _boss(shade: Floats, rng: np.random.Generator) -> None:

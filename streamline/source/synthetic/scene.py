@@ -26,25 +26,22 @@ FPS = 25
 PICTURE = (360, 640)
 """Height and width of a frame, px."""
 
-CYCLE = 16
+CYCLE = 12
 """Frames from one part's entry to the next one's."""
 
 Part = Literal["normal", "inspect"]
 
-_MOVING = 6
+_MOVING = 3
 """Frames of a cycle in which the belt moves; it rests in the others."""
 
 _PITCH = 960
 """Distance between parts on the belt, px; no more than one is ever wholly in the picture."""
 
-_PARTS: dict[Part, int] = {"normal": 50, "inspect": 32}
+_PARTS: dict[Part, int] = {"normal": 66, "inspect": 40}
 _SHARE = (0.011, 0.022)
 """Range of the defects' area, as a share of the part's area."""
 
 _SHAKE_PX = 2.0
-_TURN = 2 * _PITCH
-"""Length of the endless belt, px."""
-
 _BORDER = 8
 _RAIL = 34
 _RAIL_END = 62
@@ -123,7 +120,7 @@ class Clip:
         """Return belt, parts and rails as they lie, with a border of `_BORDER` px."""
         cycle = index // CYCLE
         along = float(self._course.belt_px[index])
-        scene = _slide(self._hall.belt, (cycle * _PITCH + along) % _TURN)
+        scene = _slide(self._hall.belt, along % _PITCH)
         for number, at in _in_picture(cycle, along):
             _put(scene, self._pieces[number], at + _BORDER, PICTURE[0] / 2 + _BORDER)
         for rows in (slice(0, _RAIL_END), slice(-_RAIL_END, None)):
@@ -152,7 +149,7 @@ def render(part: Part, seed: int, *, defects: bool = True) -> Clip:
     Parameters
     ----------
     part : "normal" or "inspect"
-        50 parts without defects, to learn from; or 32 others of which some have one.
+        66 parts without defects, to learn from; or 40 others of which some have one.
     seed : int
         Which line: belt, rails, lens and lamp depend on it, and so do all the parts. The same
         seed gives the same frames.
@@ -175,9 +172,9 @@ def render(part: Part, seed: int, *, defects: bool = True) -> Clip:
 def _plan(count: int, rng: np.random.Generator) -> dict[int, tuple[DefectKind, float]]:
     """Choose which parts are defective: every fourth or so, all kinds, never two in a row."""
     kinds = list(DefectKind)
-    kinds += [kinds[int(i)] for i in rng.permutation(len(kinds))[:2]]
+    kinds += [kinds[int(i)] for i in rng.permutation(len(kinds))[:3]]
     order = rng.permutation(len(kinds))
-    slots = np.linspace(2, count - 2, len(kinds) + 1)[:-1]
+    slots = np.linspace(2, count, len(kinds) + 1)[:-1]
     numbers = [int(slot + rng.integers(0, 2)) for slot in slots]
     return {
         number: (kinds[int(i)], float(rng.uniform(*_SHARE)))
@@ -215,20 +212,18 @@ def _hall(rng: np.random.Generator) -> _Hall:
 
 
 def _belt(fields: Fields, rng: np.random.Generator, height: int) -> Images:
-    """Return two turns of the belt: dark woven rubber, worn, with raised cleats."""
-    y, x = np.mgrid[0:height, 0:_TURN].astype(np.float32)
+    """Return two pitches of the belt: dark woven rubber, worn, with raised cleats."""
+    y, x = np.mgrid[0:height, 0:_PITCH].astype(np.float32)
     shade = 58 + 3.2 * np.sin(x * np.float32(np.pi / 3)) * np.sin(y * np.float32(np.pi / 3))
-    seam = np.minimum(1, np.minimum(x[:, :_PITCH], _PITCH - x[:, :_PITCH]) / 40)
-    for start in range(0, _TURN, _PITCH):
-        worn = 4.0 * window(fields.blotch, height, _PITCH, rng)
-        worn = worn + 2.5 * window(fields.grain, height, _PITCH, rng)
-        shade[:, start : start + _PITCH] += seam * worn
-    for cleat in (0.1, 0.4, 0.6, 0.9):
-        across = (x - np.float32(cleat * _TURN)) / 5
+    seam = np.minimum(1, np.minimum(x, _PITCH - x) / 40)
+    shade += 4.0 * seam * window(fields.blotch, height, _PITCH, rng)
+    shade += 2.5 * seam * window(fields.grain, height, _PITCH, rng)
+    for cleat in (0.2, 0.8):
+        across = (x - np.float32(cleat * _PITCH)) / 5
         shade += 16 * np.exp(-(across**2)) - 22 * np.exp(-((across - 1.6) ** 2))
     tint = np.array([0.98, 1.06, 0.94], np.float32)
-    turn = np.clip(shade[:, :, None] * tint, 0, 255).astype(np.uint8)
-    return np.concatenate([turn, turn], axis=1)
+    pitch = np.clip(shade[:, :, None] * tint, 0, 255).astype(np.uint8)
+    return np.concatenate([pitch, pitch], axis=1)
 
 
 def _rails(
@@ -281,10 +276,11 @@ def _noise(rng: np.random.Generator) -> Images:
 def _course(count: int, rng: np.random.Generator) -> _Course:
     frames = count * CYCLE
     phase = np.arange(frames) % CYCLE
-    step = np.clip((phase + 1) / (_MOVING + 1), 0, 1)
+    # The indexer is off its place, and nearly at the next, between two frames.
+    step = np.where(phase < _MOVING, (phase + 1.5) / (_MOVING + 2), 1)
     smooth = step * step * (3 - 2 * step)
     rest = np.repeat(rng.normal(0, 0.35, count), CYCLE)
-    belt = _PITCH * smooth + np.where(phase < _MOVING, rng.normal(0, 0.6, frames), rest)
+    belt = _PITCH * smooth + np.where(phase < _MOVING, rng.normal(0, 0.35, frames), rest)
     noise = np.stack([rng.integers(0, limit, frames) for limit in (3, 120, 160)], axis=1)
     return _Course(
         belt_px=belt.astype(np.float32),
@@ -337,7 +333,7 @@ def _slide(belt: Images, by: float) -> Images:
     """Return the stretch of belt in the picture after it moved to the right by *by* px."""
     width = PICTURE[1] + 2 * _BORDER
     whole = int(np.floor(by))
-    start = _TURN - whole
+    start = _PITCH - whole
     left = belt[:, start - 1 : start - 1 + width]
     return np.asarray(_mixed(belt[:, start : start + width], left, by - whole), np.uint8)
 

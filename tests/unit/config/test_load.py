@@ -278,6 +278,11 @@ def test_a_password_shows_nowhere_but_in_the_real_url(file: Path) -> None:
     assert camera.real_url() == f"rtsp://inspector:{PASSWORD}@10.0.0.7/live"
 
 
+def test_the_effective_configuration_hides_credentials_even_where_none_belong(file: Path) -> None:
+    camera = f"{{source: {{type: usb, device: '/dev/u:{PASSWORD}@h'}}}}"
+    assert PASSWORD not in dump_effective(loaded(file, SMALL.replace("demo://inspect", camera)))
+
+
 def test_the_effective_configuration_loads_as_the_same(file: Path) -> None:
     pipeline = loaded(file, SMALL + "queue: {depth: 3}\nalert: {k: 1, n: 2}\n")
     text = dump_effective(pipeline)

@@ -5,7 +5,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamline.config import redact_url
@@ -44,12 +44,14 @@ def test_credentials_become_stars(text: str, expected: str) -> None:
     assert redact_url(text) == expected
 
 
+@settings(deadline=None)
 @given(ODD, ODD)
 def test_no_password_survives_in_a_url(user: str, password: str) -> None:
     url = f"rtsp://{user}:<{password}>@10.0.0.7/live"
     assert redact_url(url) == "rtsp://***@10.0.0.7/live"
 
 
+@settings(deadline=None)
 @given(ODD)
 def test_no_encoded_password_survives_in_a_sentence(password: str) -> None:
     secret = "s3cret" + quote(password, safe="")
@@ -58,6 +60,7 @@ def test_no_encoded_password_survives_in_a_sentence(password: str) -> None:
     assert redact_url(text) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(ODD, min_size=2, max_size=5))
 def test_each_url_of_a_text_is_redacted(passwords: list[str]) -> None:
     text = ", ".join(f"rtsp://u:{quote(p, safe='')}@host{i}/x" for i, p in enumerate(passwords))
@@ -65,6 +68,7 @@ def test_each_url_of_a_text_is_redacted(passwords: list[str]) -> None:
     assert redact_url(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact_url(text)

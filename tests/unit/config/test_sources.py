@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamline.config import (
@@ -59,7 +59,7 @@ def test_a_network_camera_keeps_its_address(text: str) -> None:
         ("rtsp://u:hunter2@h:0/x", r'^source "rtsp://\*\*\*@h:0/x" url: has a wrong port'),
         ("rtsp://u:hunter2/@h/x", r'^source "rtsp://\*\*\*@h/x" url: has a wrong port'),
         ("rtsp://u:hunter2 @h/x", r'^source "rtsp://\*\*\*@h/x" url: holds a blank'),
-        ("a\0b", r'^source "a\\u0000b" '),
+        ("a\0b", r'^source "a\\u0000b" path: "a\\u0000b" holds a zero byte'),
         ("u:hunter2@h/x", r'^source "\*\*\*@h/x" looks like a camera\'s address without rtsp://'),
     ],
 )
@@ -70,6 +70,7 @@ def test_what_is_no_source_is_told_in_one_sentence(text: str, says: str) -> None
     assert caught.value.__context__ is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_source_or_is_refused(text: str) -> None:
     try:
@@ -80,6 +81,7 @@ def test_any_text_is_a_source_or_is_refused(text: str) -> None:
         assert source.label
 
 
+@settings(deadline=None)
 @given(user=PRINTABLE, password=PRINTABLE)
 def test_a_password_file_holds_any_password(
     tmp_path_factory: pytest.TempPathFactory, user: str, password: str

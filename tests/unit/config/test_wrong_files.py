@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamline.config import Pipeline, load
@@ -128,6 +128,12 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="no-url",
         ),
         pytest.param(
+            '"rtsp://10.0.0.8/stream1"',
+            "1234",
+            "6: cameras.right.source.url: can't be used (must be rtsp://HOST/STREAM)",
+            id="a-secret-of-another-type-is-not-shown",
+        ),
+        pytest.param(
             "rtsp://inspector:${PASS}@10.0.0.7/stream1",
             "http://inspector:${PASS}@10.0.0.7/stream1",
             f'4: cameras.left: "http://***@10.0.0.7/stream1" is no known kind of address '
@@ -239,6 +245,13 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             "5: cameras.third: wants the camera /dev/video0, "
             "which cameras.left on line 4 has already",
             id="one-device-for-two",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    model: {path: model, learn: {source: usb:0}}",
+            "7: cameras.right.model: is learnt otherwise than the same model of camera 'left' "
+            "(write one learn:)",
+            id="one-model-learnt-in-two-ways",
         ),
         pytest.param(
             "model: ./model\n",
@@ -501,11 +514,13 @@ def junk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("junk") / "line1.yaml"
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_random_text_is_refused_and_nothing_else(junk_file: Path, text: str) -> None:
     loads_or_refuses(junk_file, text)
 
 
+@settings(deadline=None)
 @given(
     cuts=st.lists(
         st.tuples(
@@ -562,6 +577,7 @@ WORDS = """
 KEYS = st.sampled_from(sorted(WORDS.split()))
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     tree=st.dictionaries(
         KEYS, PLAIN | st.dictionaries(KEYS, PLAIN | st.dictionaries(KEYS, PLAIN)), max_size=6

@@ -55,7 +55,8 @@ def scaled_by_hand(plane: Bytes, height: int, width: int) -> Floats:
         whole = (whole + count // 2) // count
     down = weights(whole.shape[0], height)
     across = weights(whole.shape[1], width)
-    return np.asarray(np.einsum("ij,jk...,lk->il...", down, whole.astype(float), across))
+    rows = np.tensordot(down, whole.astype(float), axes=(1, 0))
+    return np.moveaxis(np.tensordot(across, rows, axes=(1, 1)), 0, 1)
 
 
 def weights(have: int, want: int) -> Floats:

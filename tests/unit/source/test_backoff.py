@@ -45,7 +45,7 @@ def test_jitter_keeps_each_delay_between_half_and_all_of_its_bound() -> None:
     bounds = [1, 2, 4, 8, 16, 30]
     drawn = []
     for seed in range(200):
-        backoff = backoff_at(ManualClock(), jitter=random.Random(seed))
+        backoff = backoff_at(ManualClock(), jitter=random.Random(seed))  # noqa: S311
         drawn.append([backoff.failed() for _ in bounds])
     for bound, delays in zip(bounds, zip(*drawn, strict=True), strict=True):
         assert min(delays) >= bound / 2

@@ -5,7 +5,6 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,6 +17,7 @@ from streamline.errors import SourceError
 from streamline.messages import Colour, Picture, PixelFormat
 from streamline.source import Reading
 from streamline.source.video import VideoReader
+from tests.support.clips import write_frames
 from tests.unit.source.conftest import FRAMES, number_of
 
 
@@ -140,14 +140,8 @@ def test_a_reader_too_late_for_the_whole_rest_still_accounts_for_it(clip: Path) 
 
 
 def test_native_pace_is_the_files_own_rate_also_across_a_loop(tmp_path: Path, clip: Path) -> None:
-    fast = tmp_path / "fast.mkv"
-    with av.open(str(clip)) as source, av.open(str(fast), "w") as target:
-        stream = target.add_stream("ffv1", rate=Fraction(500))
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
-            frame.pts, frame.time_base = number, Fraction(1, 500)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
+    with av.open(str(clip)) as source:
+        fast = write_frames(source.decode(video=0), tmp_path / "fast.mkv", "ffv1", rate=500)
     got = list(readings(VideoReader(fast, pace="native", loop=True), limit=100))
     assert_is_a_camera(got, 500, sum(1 + r.missed for r in got))
 
@@ -180,14 +174,8 @@ def write_still(path: Path, codec: str, pixel_format: str, matrix: int, extent: 
     rgb = av.VideoFrame.from_ndarray(patches(), format="rgb24")
     frame = rgb.reformat(format=pixel_format, dst_colorspace=matrix, dst_color_range=extent)
     frame.colorspace, frame.color_range = matrix, extent
-    with av.open(str(path), "w") as container:
-        options = {"qp": "0"} if codec == "libx264" else {"qmin": "1", "qmax": "2"}
-        stream = container.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixel_format
-        stream.codec_context.colorspace = matrix
-        stream.codec_context.color_range = extent
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    options = {"qp": "0"} if codec == "libx264" else {"qmin": "1", "qmax": "2"}
+    write_frames([frame], path, codec, options=options)
 
 
 BT709, BT601 = 1, 5
@@ -219,34 +207,21 @@ def test_colours_are_the_same_whatever_the_camera_encodes(
     assert_patches(to_rgb(reading.picture))
 
 
-@pytest.mark.parametrize(
-    ("codec", "pixel_format", "expected"),
-    [("ffv1", "bgr0", PixelFormat.RGB), ("libx264rgb", "rgb24", PixelFormat.RGB)],
-)
-def test_rgb_videos_stay_rgb(
-    tmp_path: Path, codec: str, pixel_format: str, expected: PixelFormat
-) -> None:
+@pytest.mark.parametrize(("codec", "pixel_format"), [("ffv1", "bgr0"), ("libx264rgb", "rgb24")])
+def test_rgb_videos_stay_rgb(tmp_path: Path, codec: str, pixel_format: str) -> None:
     path = tmp_path / "still.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"qp": "0"})
-        stream.width, stream.height, stream.pix_fmt = 96, 48, pixel_format
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(patches(), format="rgb24")))
-        container.mux(stream.encode(None))
+    frame = av.VideoFrame.from_ndarray(patches(), format="rgb24").reformat(format=pixel_format)
+    write_frames([frame], path, codec, options={"qp": "0"} if codec == "libx264rgb" else None)
     reading = VideoReader(path).read()
     assert reading is not None
-    assert reading.picture.format is expected
+    assert reading.picture.format is PixelFormat.RGB
     assert np.array_equal(to_rgb(reading.picture), patches())
 
 
 def test_grey_videos_stay_grey(tmp_path: Path) -> None:
     grey = np.tile(np.arange(96, dtype=np.uint8) * 2, (48, 1))
-    path = tmp_path / "grey.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 48, "gray"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
-        container.mux(stream.encode(None))
-    reading = VideoReader(path).read()
+    frame = av.VideoFrame.from_ndarray(grey, format="gray")
+    reading = VideoReader(write_frames([frame], tmp_path / "grey.mkv", "ffv1")).read()
     assert reading is not None
     assert reading.picture.format is PixelFormat.GRAY
     assert np.array_equal(reading.picture.planes[0], grey)
@@ -264,12 +239,7 @@ def test_odd_sizes_and_padded_rows_are_viewed_right(tmp_path: Path) -> None:
     for target, samples in zip(frame.planes, planes, strict=True):
         rows = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)
         rows[: samples.shape[0], : samples.shape[1]] = samples
-    path = tmp_path / "odd.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 51, 37, "yuv420p"
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_frames([frame], tmp_path / "odd.mkv", "ffv1")
     reading = VideoReader(path).read()
     assert reading is not None
     picture: Picture = reading.picture

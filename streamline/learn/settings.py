@@ -1,0 +1,102 @@
+"""What a fit may choose, and what it says of its choices."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from streamline.errors import InputError
+from streamline.infer import Compute
+from streamline.model import Model
+
+__all__ = ["FitReport", "FitSettings", "Fitted", "Progress", "ignore_progress"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done (``frames`` or ``layers``), how many are, and of how many if known."""
+
+
+def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSettings:
+    """What is fitted; one setting for every product."""
+
+    backbone: str = "efficientnet_lite0"
+    precision: str = "int8"
+    """Of the backbone's stored weights."""
+
+    score_layers: tuple[str, ...] = ("block4", "block5")
+    """Whose errors are fused to the score."""
+
+    map_layers: tuple[str, ...] = ("block2", "block3")
+    """Whose errors are fused to the map."""
+
+    retain: float = 0.90
+    """Share of each layer's variance to keep, in (0, 1]."""
+
+    max_rank: int | None = None
+    """Most directions to keep in a score layer."""
+
+    map_max_rank: int | None = 16
+    """Most directions to keep in a map layer."""
+
+    alpha: float | None = None
+    """False-alarm rate per frame; None: the smallest that the number of frames supports."""
+
+    compute: Compute = field(default_factory=Compute)
+    """What computes the features; the line should be judged by the same."""
+
+    def require_valid(self) -> None:
+        """Refuse now what would be refused after minutes of work.
+
+        Raises
+        ------
+        InputError
+            If a share or a rate is out of range.
+        """
+        if not 0 < self.retain <= 1:
+            msg = f"the share of variance to retain must be in (0, 1], not {self.retain:g}"
+            raise InputError(msg)
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            msg = f"the false-alarm rate must be in (0, 1), not {self.alpha:g}"
+            raise InputError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """What a fit chose, for people to read."""
+
+    frames: int
+    """Frames fitted to."""
+
+    effective_frames: float
+    """How many distinct ones those are."""
+
+    score_ranks: Mapping[str, int]
+    """Directions kept in each score layer."""
+
+    map_ranks: Mapping[str, int]
+    """Directions kept in each map layer."""
+
+    alpha: float
+    """False-alarm rate per frame."""
+
+    alpha_chosen: bool
+    """Whether that is simply the smallest that the frames support."""
+
+    threshold: float
+    """A frame fails if its score is above this."""
+
+    seconds: float
+    """Time from the first frame to the model, s."""
+
+    warnings: tuple[str, ...]
+    """Sentences on what is wrong with the frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """A model and how it came to be."""
+
+    model: Model
+    report: FitReport

@@ -1,0 +1,711 @@
+"""One hop: credit, eviction, outcomes, and what happens when either end dies."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamline.clock import boot_id
+from streamline.errors import InputError, WireError
+from streamline.transport import link
+from streamline.transport.link import Context, Delivery, Inlet, Outlet
+from streamline.transport.wire import WIRE_VERSION
+from tests.support.until import until
+
+Settled = list[tuple[int, bytes | None]]
+
+_numbers = count()
+
+
+def free_port() -> int:
+    """A TCP port of this host that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fresh_address(kind: str, folder: Path) -> str:
+    """An address that nothing else uses."""
+    return {
+        "inproc": f"inproc://link-{next(_numbers)}",
+        "ipc": f"ipc://{folder}/{next(_numbers)}.sock",
+        "tcp": f"tcp://127.0.0.1:{free_port()}",
+    }[kind]
+
+
+@pytest.fixture(params=["inproc", "ipc", "tcp"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address of every kind that a link can have."""
+    return fresh_address(str(request.param), tmp_path)
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def outliving(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address that a receiver can be started at again."""
+    return fresh_address(str(request.param), tmp_path)
+
+
+@dataclass
+class Line:
+    """The ends of one test's links, closed at its end whatever happened."""
+
+    context: Context
+    outlets: list[Outlet[int]] = field(default_factory=list)
+    inlets: list[Inlet] = field(default_factory=list)
+
+    def outlet(
+        self, address: str, *, name: str = "left", depth: int = 100, evict: bool = False
+    ) -> Outlet[int]:
+        """Start a sender."""
+        outlet = Outlet[int](self.context, address, name=name, depth=depth, evict=evict)
+        self.outlets.append(outlet)
+        return outlet
+
+    def inlet(self, address: str, *, window: int = 4, admit: bool = True) -> Inlet:
+        """Start a receiver."""
+        inlet = Inlet(self.context, address, window=window)
+        self.inlets.append(inlet)
+        if admit:
+            inlet.admit()
+        return inlet
+
+    def kill(self, inlet: Inlet) -> None:
+        """End a receiver as a crash would: nothing more is said."""
+        self.inlets.remove(inlet)
+        inlet.socket.close(linger=0)
+
+    def close(self) -> None:
+        """End everything."""
+        for outlet in self.outlets:
+            outlet.close()
+        for inlet in self.inlets:
+            inlet.close()
+
+
+@pytest.fixture
+def line(context: Context) -> Iterator[Line]:
+    """Makes links on a context that must terminate."""
+    line = Line(context)
+    yield line
+    line.close()
+
+
+def offer(outlet: Outlet[int], *tokens: int) -> None:
+    """Offer messages that say their own token."""
+    for token in tokens:
+        outlet.offer([str(token).encode(), bytes(1000)], token)
+
+
+def token_of(delivery: Delivery) -> int:
+    """The token that the message says."""
+    return int(bytes(delivery.parts[0]))
+
+
+def answer_all(inlet: Inlet, limit: int = 100) -> list[int]:
+    """Take what has arrived, answer each message with its own words, return the tokens."""
+    tokens = []
+    for delivery in inlet.take(limit):
+        tokens.append(token_of(delivery))
+        inlet.answer(delivery, b"seen " + bytes(delivery.parts[0]))
+    inlet.flush()
+    return tokens
+
+
+def answers(*tokens: int) -> Settled:
+    """What `answer_all` tells the sender."""
+    return [(token, b"seen %d" % token) for token in tokens]
+
+
+def run_until(
+    happened: Callable[[], bool], *outlets: Outlet[int], receive: Callable[[], object]
+) -> Settled:
+    """Let both ends work until something has happened; return what was settled."""
+    settled: Settled = []
+
+    def step() -> None:
+        for outlet in outlets:
+            settled.extend(outlet.exchange())
+        receive()
+
+    until(happened, step=step)
+    return settled
+
+
+def connect(outlet: Outlet[int], inlet: Inlet) -> None:
+    """Let both ends work until the sender is welcomed; it has nothing to send yet."""
+    run_until(lambda: outlet.welcomed, outlet, receive=lambda: inlet.take(0) or inlet.take(1))
+
+
+# --- order, credit, policy --------------------------------------------------------------------
+
+
+def test_messages_arrive_in_order_and_outcomes_return_to_the_right_tokens(
+    line: Line, address: str
+) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    offer(outlet, *range(50))
+    taken: list[int] = []
+    settled = run_until(
+        lambda: outlet.waiting + outlet.unanswered == 0 and outlet.welcomed,
+        outlet,
+        receive=lambda: taken.extend(answer_all(inlet)),
+    )
+    settled += outlet.exchange()
+    assert taken == list(range(50))
+    assert settled == answers(*range(50))
+
+
+def test_outcomes_may_come_back_in_any_order(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    offer(outlet, 0, 1, 2)
+    held: list[Delivery] = []
+    run_until(lambda: len(held) == 3, outlet, receive=lambda: held.extend(inlet.take(9)))
+    settled: Settled = []
+    for delivery in (held[1], held[2], held[0]):
+        inlet.answer(delivery, bytes(delivery.parts[0]))
+        inlet.flush()
+        before = len(settled)
+        until(
+            lambda before=before: len(settled) > before,  # type: ignore[misc]
+            step=lambda: settled.extend(outlet.exchange()),
+        )
+    assert settled == [(1, b"1"), (2, b"2"), (0, b"0")]
+
+
+def test_the_sender_may_start_long_before_the_receiver(line: Line, address: str) -> None:
+    outlet = line.outlet(address)
+    offer(outlet, 7)
+    assert outlet.exchange() == []
+    inlet = line.inlet(address)
+    settled = run_until(
+        lambda: outlet.welcomed and not outlet.waiting + outlet.unanswered,
+        outlet,
+        receive=lambda: answer_all(inlet),
+    )
+    assert settled + outlet.exchange() == answers(7)
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_no_more_is_ever_sent_than_the_receiver_has_room_for(
+    line: Line, address: str, window: int
+) -> None:
+    inlet, outlet = line.inlet(address, window=window), line.outlet(address)
+    offer(outlet, *range(20))
+    taken = 0
+    connect_and_take = lambda: inlet.take(0)  # noqa: E731 - reads nothing, so grants nothing
+    connect(outlet, inlet)
+    while taken < 20:
+        run_until(
+            lambda: outlet.unanswered == min(20, taken + window), outlet, receive=connect_and_take
+        )
+        for _ in range(5):
+            outlet.exchange()
+            assert outlet.unanswered <= taken + window
+        run_until(lambda: bool(inlet.socket.poll(0)), outlet, receive=connect_and_take)
+        taken += len(inlet.take(1))
+        inlet.flush()
+
+
+def test_credit_comes_from_taking_not_from_answering(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address, window=1), line.outlet(address)
+    offer(outlet, *range(10))
+    held: list[Delivery] = []
+
+    def take() -> None:
+        held.extend(inlet.take(1))
+        inlet.flush()
+
+    run_until(lambda: len(held) == 10, outlet, receive=take)
+    assert (outlet.unanswered, outlet.waiting) == (10, 0)
+
+
+def test_nobody_is_welcomed_before_the_receiver_admits(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address, admit=False), line.outlet(address)
+    offer(outlet, 1)
+    knocks = 0
+
+    def receive() -> None:
+        nonlocal knocks
+        knocks += bool(inlet.socket.poll(0))
+        assert inlet.take(9) == []
+
+    run_until(lambda: knocks >= 2, outlet, receive=receive)
+    assert (outlet.welcomed, outlet.waiting, inlet.peers) == (False, 1, 0)
+    inlet.admit()
+    taken: list[int] = []
+    run_until(lambda: taken == [1], outlet, receive=lambda: taken.extend(answer_all(inlet)))
+    assert outlet.welcomed
+
+
+def test_a_full_queue_that_evicts_drops_exactly_the_oldest_and_tells_each_once(
+    line: Line, address: str
+) -> None:
+    outlet = line.outlet(address, depth=3, evict=True)
+    offer(outlet, *range(8))
+    assert outlet.waiting == 3
+    assert outlet.exchange() == [(token, None) for token in range(5)]
+    inlet = line.inlet(address)
+    settled = run_until(
+        lambda: outlet.welcomed and not outlet.waiting + outlet.unanswered,
+        outlet,
+        receive=lambda: answer_all(inlet),
+    )
+    assert settled + outlet.exchange() == answers(5, 6, 7)
+
+
+def test_what_has_been_sent_is_never_evicted(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address, window=2), line.outlet(address, depth=1, evict=True)
+    connect(outlet, inlet)
+    for token in (0, 1):
+        offer(outlet, token)
+        assert outlet.exchange() == []
+    offer(outlet, 2, 3, 4)
+    assert outlet.exchange() == [(2, None), (3, None)]
+    settled = run_until(
+        lambda: not outlet.waiting + outlet.unanswered, outlet, receive=lambda: answer_all(inlet)
+    )
+    assert settled + outlet.exchange() == answers(0, 1, 4)
+
+
+def test_a_full_queue_that_blocks_refuses_and_loses_nothing(line: Line, address: str) -> None:
+    outlet = line.outlet(address, depth=2)
+    offer(outlet, 0, 1)
+    assert (outlet.room, outlet.space) == (False, 0)
+    with pytest.raises(ValueError, match="link left: offered to a full queue of 2"):
+        offer(outlet, 2)
+    assert outlet.exchange() == []
+    assert outlet.abandon() == [0, 1]
+
+
+def test_abandoning_gives_back_sent_and_waiting_messages_oldest_first(
+    line: Line, address: str
+) -> None:
+    inlet, outlet = line.inlet(address, window=2), line.outlet(address)
+    connect(outlet, inlet)
+    offer(outlet, *range(5))
+    outlet.exchange()
+    assert (outlet.unanswered, outlet.waiting) == (2, 3)
+    assert outlet.abandon() == [0, 1, 2, 3, 4]
+    assert (outlet.unanswered, outlet.waiting) == (0, 0)
+
+
+def test_an_answer_that_comes_after_the_message_was_abandoned_settles_nothing(
+    line: Line, address: str
+) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    offer(outlet, 0)
+    held: list[Delivery] = []
+    run_until(lambda: len(held) == 1, outlet, receive=lambda: held.extend(inlet.take(1)))
+    outlet.abandon()
+    inlet.answer(held[0], b"late")
+    inlet.flush()
+    offer(outlet, 1)
+    settled = run_until(
+        lambda: not outlet.waiting + outlet.unanswered, outlet, receive=lambda: answer_all(inlet)
+    )
+    assert settled + outlet.exchange() == answers(1)
+
+
+def test_an_outcome_settles_its_message_once_however_often_it_is_told(
+    line: Line, address: str
+) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    offer(outlet, 0, 1)
+    held: list[Delivery] = []
+    run_until(lambda: len(held) == 2, outlet, receive=lambda: held.extend(inlet.take(9)))
+    for outcome in (b"first", b"second"):
+        inlet.answer(held[0], outcome)
+        inlet.flush()
+    inlet.answer(held[1], b"last")
+    inlet.flush()
+    settled = run_until(lambda: not outlet.unanswered, outlet, receive=lambda: None)
+    assert settled == [(0, b"first"), (1, b"last")]
+
+
+def test_pixels_arrive_as_they_were_in_as_many_parts(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    parts = [b"", b"head", memoryview(bytes(range(256)) * 4096)]
+    outlet.offer(parts, 1)
+    held: list[Delivery] = []
+    run_until(lambda: bool(held), outlet, receive=lambda: held.extend(inlet.take(1)))
+    assert [bytes(part) for part in held[0].parts] == [bytes(part) for part in parts]
+
+
+def test_a_delivery_says_when_it_was_queued_on_this_hosts_clock(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    earliest_ns = link.monotonic_ns()
+    offer(outlet, 0)
+    latest_ns = link.monotonic_ns()
+    held: list[Delivery] = []
+    run_until(lambda: bool(held), outlet, receive=lambda: held.extend(inlet.take(1)))
+    assert held[0].queued_ns is not None
+    assert earliest_ns <= held[0].queued_ns <= latest_ns
+    assert outlet.peer_boot == boot_id()
+
+
+# --- several senders --------------------------------------------------------------------------
+
+
+def test_two_senders_share_a_receiver_evenly_and_get_their_own_answers(
+    line: Line, address: str
+) -> None:
+    inlet = line.inlet(address, window=1)
+    left, right = line.outlet(address, name="left"), line.outlet(address, name="right")
+    connect(left, inlet)
+    connect(right, inlet)
+    offer(left, *range(30))
+    offer(right, *range(100, 130))
+    settled: dict[str, Settled] = {"left": [], "right": []}
+    order: list[int] = []
+
+    def step() -> None:
+        # The receiver is the bottleneck: it takes one message for each turn of the senders.
+        settled["left"].extend(left.exchange())
+        settled["right"].extend(right.exchange())
+        order.extend(answer_all(inlet, 1))
+
+    until(lambda: sum(map(len, settled.values())) == 60, step=step)
+    assert settled == {"left": answers(*range(30)), "right": answers(*range(100, 130))}
+    # Fair: at no time is one of them more than its window and the one being taken ahead.
+    for end in range(40):
+        ours = sum(token < 100 for token in order[:end])
+        assert abs(2 * ours - end) <= 6
+
+
+def test_a_sender_that_says_goodbye_is_forgotten(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    connect(outlet, inlet)
+    assert inlet.peers == 1
+    line.outlets.remove(outlet)
+    outlet.close()
+    until(lambda: inlet.peers == 0, step=lambda: inlet.take(1))
+
+
+def test_a_sender_started_again_under_its_name_takes_its_predecessors_place(
+    line: Line, address: str
+) -> None:
+    inlet, dead = line.inlet(address), line.outlet(address)
+    offer(dead, 0)
+    held: list[Delivery] = []
+    run_until(lambda: bool(held), dead, receive=lambda: held.extend(inlet.take(1)))
+    line.outlets.remove(dead)
+    dead.socket.close(linger=0)
+    successor = line.outlet(address)
+    connect(successor, inlet)
+    assert inlet.peers == 1
+    inlet.answer(held[0], b"nobody hears this")
+    offer(successor, 1)
+    settled = run_until(
+        lambda: not successor.waiting + successor.unanswered,
+        successor,
+        receive=lambda: answer_all(inlet),
+    )
+    assert settled + successor.exchange() == answers(1)
+
+
+# --- a receiver that dies ---------------------------------------------------------------------
+
+
+def test_what_a_dead_receiver_left_unanswered_goes_to_its_successor_in_order(
+    line: Line, outliving: str
+) -> None:
+    first, outlet = line.inlet(outliving, window=3), line.outlet(outliving)
+    offer(outlet, *range(6))
+    held: list[Delivery] = []
+    run_until(lambda: len(held) == 2, outlet, receive=lambda: held.extend(first.take(1)))
+    first.answer(held[0], b"seen 0")
+    first.flush()
+    settled = run_until(lambda: outlet.unanswered + outlet.waiting == 5, outlet, receive=list)
+    assert settled == answers(0)
+    sent = outlet.unanswered
+    line.kill(first)
+    second = line.inlet(outliving, window=100)
+    again: list[Delivery] = []
+    run_until(lambda: len(again) == 5, outlet, receive=lambda: again.extend(second.take(100)))
+    assert [token_of(d) for d in again] == [1, 2, 3, 4, 5]
+    assert [d.attempt for d in again] == [1] * sent + [0] * (5 - sent)
+    for delivery in again:
+        second.answer(delivery, b"seen %d" % token_of(delivery))
+    second.flush()
+    settled = run_until(lambda: not outlet.unanswered, outlet, receive=list)
+    assert settled == answers(1, 2, 3, 4, 5)
+
+
+def test_a_message_says_how_many_receivers_died_with_it(line: Line, outliving: str) -> None:
+    outlet = line.outlet(outliving)
+    offer(outlet, 0)
+    attempts = []
+    for _ in range(3):
+        inlet = line.inlet(outliving)
+        held: list[Delivery] = []
+        run_until(lambda: bool(held), outlet, receive=lambda: held.extend(inlet.take(1)))  # noqa: B023
+        attempts.append(held[0].attempt)
+        line.kill(inlet)
+    assert attempts == [0, 1, 2]
+
+
+def test_messages_from_before_a_restart_are_not_taken_twice_from_one_receiver(
+    line: Line, outliving: str
+) -> None:
+    first, outlet = line.inlet(outliving, window=2), line.outlet(outliving)
+    connect(outlet, first)
+    line.kill(first)
+    second = line.inlet(outliving, window=2)
+    # The sender may still use its old credit, before or after it says hello again.
+    offer(outlet, *range(8))
+    taken: list[int] = []
+    run_until(
+        lambda: not outlet.waiting + outlet.unanswered and outlet.welcomed,
+        outlet,
+        receive=lambda: taken.extend(answer_all(second, 1)),
+    )
+    assert taken == list(range(8))
+
+
+def test_what_returns_to_a_queue_that_evicts_makes_no_room_beyond_its_depth(
+    line: Line, outliving: str
+) -> None:
+    first, outlet = line.inlet(outliving, window=3), line.outlet(outliving, depth=2, evict=True)
+    connect(outlet, first)
+    for token in range(3):
+        offer(outlet, token)
+        assert outlet.exchange() == []
+    offer(outlet, 3, 4)
+    line.kill(first)
+    second = line.inlet(outliving)
+    settled = run_until(
+        lambda: not outlet.waiting + outlet.unanswered, outlet, receive=lambda: answer_all(second)
+    )
+    settled += outlet.exchange()
+    assert settled == [(0, None), (1, None), (2, None), *answers(3, 4)]
+
+
+# --- a connection that breaks -----------------------------------------------------------------
+
+
+class Wire:
+    """A TCP cable between two ends that can be cut, with what is on it."""
+
+    def __init__(self, target: str) -> None:
+        self._target = ("127.0.0.1", int(target.rpartition(":")[2]))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.forward = self.back = True
+        """Whether bytes travel from the sender to the receiver, and back."""
+
+    def carry(self) -> None:
+        """Move what can be moved without waiting."""
+        self._listener.settimeout(0.001)
+        try:
+            near, _ = self._listener.accept()
+            far = socket.create_connection(self._target)
+            for end in (near, far):
+                end.setblocking(False)
+            self._pairs.append((near, far))
+        except TimeoutError:
+            pass
+        for near, far in self._pairs:
+            if self.forward:
+                _pour(near, far)
+            if self.back:
+                _pour(far, near)
+
+    def cut(self) -> None:
+        """Break every connection; what was on its way is lost."""
+        for pair in self._pairs:
+            for end in pair:
+                end.close()
+        self._pairs.clear()
+        self.forward = self.back = True
+
+    def close(self) -> None:
+        """End."""
+        self.cut()
+        self._listener.close()
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    try:
+        data = source.recv(1 << 16)
+    except (BlockingIOError, ConnectionError):
+        return
+    target.setblocking(True)
+    target.sendall(data)
+    target.setblocking(False)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A cable to a free port, where the receiver is to listen."""
+    wire = Wire(f"tcp://127.0.0.1:{free_port()}")
+    yield wire
+    wire.close()
+
+
+def target_of(wire: Wire) -> str:
+    """Where the receiver at the cable's far end listens."""
+    host, port = wire._target
+    return f"tcp://{host}:{port}"
+
+
+def test_a_message_lost_on_a_broken_connection_is_sent_again_before_younger_ones(
+    line: Line, wire: Wire
+) -> None:
+    inlet, outlet = line.inlet(target_of(wire)), line.outlet(wire.address)
+    taken: list[int] = []
+
+    def receive() -> None:
+        wire.carry()
+        taken.extend(answer_all(inlet))
+
+    settled = run_until(lambda: outlet.welcomed, outlet, receive=receive)
+    wire.forward = False
+    offer(outlet, 0)
+    settled += run_until(lambda: outlet.unanswered == 1, outlet, receive=receive)
+    wire.cut()
+    offer(outlet, 1)
+    settled += run_until(lambda: not outlet.waiting + outlet.unanswered, outlet, receive=receive)
+    assert sorted(settled + outlet.exchange()) == answers(0, 1)
+    assert taken == [0, 1]
+
+
+def test_outcomes_lost_on_a_broken_connection_are_told_again(line: Line, wire: Wire) -> None:
+    inlet, outlet = line.inlet(target_of(wire)), line.outlet(wire.address)
+    taken: list[int] = []
+
+    def receive() -> None:
+        wire.carry()
+        taken.extend(answer_all(inlet))
+
+    settled = run_until(lambda: outlet.welcomed, outlet, receive=receive)
+    wire.back = False
+    offer(outlet, 0, 1)
+    settled += run_until(lambda: len(taken) == 2, outlet, receive=receive)
+    wire.cut()
+    offer(outlet, 2)
+    settled += run_until(lambda: not outlet.waiting + outlet.unanswered, outlet, receive=receive)
+    assert sorted(settled + outlet.exchange()) == answers(0, 1, 2)
+    assert taken == [0, 1, 2]
+
+
+# --- peers that speak something else ----------------------------------------------------------
+
+
+def test_a_sender_of_another_version_is_refused_in_one_sentence(
+    line: Line, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    monkeypatch.setattr(link, "WIRE_VERSION", WIRE_VERSION + 1)
+    outlet.exchange()
+    monkeypatch.undo()
+    until(lambda: bool(inlet.socket.poll(0)), step=lambda: None)
+    inlet.take(1)
+    sentence = (
+        f"link left: peer left speaks version {WIRE_VERSION + 1}, this end {WIRE_VERSION}; "
+        "install one release everywhere"
+    )
+    with pytest.raises(WireError, match=sentence):
+        until(lambda: False, step=outlet.exchange)
+    assert inlet.peers == 0
+
+
+HEADS = st.tuples(
+    st.sampled_from(b"HDBWFRX").map(lambda c: bytes([c])), st.integers(0, 2**64 - 1)
+).map(lambda head: link._HEAD.pack(head[0], *([head[1]] + [0] * (len(_FIELDS) - 2))))
+_FIELDS = link._HEAD.unpack(bytes(link._HEAD.size))
+BODIES = st.binary(max_size=40) | st.lists(
+    st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5) | st.lists(st.integers()), max_size=6
+).map(lambda body: _packed(body))
+NOISE = st.lists(st.lists(st.binary(max_size=30) | HEADS | BODIES, min_size=1, max_size=4))
+
+
+def _packed(body: list[object]) -> bytes:
+    try:
+        return msgspec.msgpack.encode(body)
+    except OverflowError:
+        return b""
+
+
+def test_noise_from_a_stranger_does_not_disturb_a_link(line: Line, tmp_path: Path) -> None:
+    address = fresh_address("ipc", tmp_path)
+    inlet, outlet = line.inlet(address), line.outlet(address)
+    connect(outlet, inlet)
+    stranger = line.context.socket(zmq.DEALER)
+    stranger.linger = 0
+    stranger.connect(address)
+    tokens = count()
+
+    @given(noise=NOISE)
+    def check(noise: list[list[bytes]]) -> None:
+        for message in noise:
+            stranger.send_multipart(message)
+        token = next(tokens)
+        offer(outlet, token)
+        settled: Settled = []
+
+        def step() -> None:
+            settled.extend(outlet.exchange())
+            for delivery in inlet.take(100):
+                # A stranger that says hello properly is a peer, and may send.
+                inlet.answer(
+                    delivery, b"seen " + bytes(delivery.parts[0]) if delivery.parts else b""
+                )
+            inlet.flush()
+
+        until(lambda: bool(settled), step=step)
+        assert settled == answers(token)
+
+    try:
+        check()
+    finally:
+        stranger.close()
+
+
+@given(noise=NOISE)
+def test_noise_from_the_receivers_side_is_ignored_or_a_wire_error(noise: list[list[bytes]]) -> None:
+    context = zmq.Context()
+    address = fresh_address("inproc", Path())
+    stranger = context.socket(zmq.ROUTER)
+    stranger.bind(address)
+    outlet = Outlet[int](context, address, name="left", depth=3, evict=False)
+    try:
+        outlet.offer([b"x"], 1)
+        outlet.exchange()
+        until(lambda: bool(stranger.poll(0)))
+        identity = stranger.recv_multipart()[0]
+        for message in noise:
+            stranger.send_multipart([identity, *message])
+            try:
+                assert outlet.exchange() == []
+            except WireError as exc:
+                assert str(exc).startswith("link left: ")  # noqa: PT017 - not all noise is told
+        assert outlet.waiting + outlet.unanswered == 1
+    finally:
+        outlet.close()
+        stranger.close(linger=0)
+        context.term()
+
+
+@pytest.mark.parametrize("kind", ["inproc", "ipc", "tcp"])
+def test_an_address_in_use_is_refused_in_one_sentence(
+    line: Line, kind: str, tmp_path: Path
+) -> None:
+    address = fresh_address(kind, tmp_path)
+    line.inlet(address)
+    if kind == "ipc":
+        pytest.skip("ZeroMQ takes an ipc path over: the line's lock keeps a second one out")
+    with pytest.raises(InputError, match=rf"can't listen on {address}: .*; is the line running"):
+        line.inlet(address)
+
+
+def test_an_address_that_is_not_of_this_host_is_refused_in_one_sentence(line: Line) -> None:
+    with pytest.raises(InputError, match=r"can't listen on tcp://192\.0\.2\.1:9"):
+        line.inlet("tcp://192.0.2.1:9")
