@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from streamline.config import AnySource, ImagesSource, RtspSource, UsbSource
 from streamline.errors import InputError, SourceError
+from streamline.learn.ahead import read_ahead
 from streamline.learn.fit import fit_frames
 from streamline.learn.settings import FitSettings, Fitted, Progress, ignore_progress
 from streamline.learn.spread import Spread
@@ -94,7 +95,7 @@ class SelectedFrames:
             seconds = _seconds(config, self._selection)
             if seconds is not None:
                 self._expected += quota
-                chosen = _by_time(readings, seconds, quota)
+                chosen = _by_time(readings, seconds, quota, live=_is_camera(config))
             elif source.frames is not None:
                 count = -(-source.frames // self._selection.every)
                 self._expected += min(count, quota)
@@ -102,8 +103,8 @@ class SelectedFrames:
             else:
                 yield from self._spread(readings, quota)
                 return
-            for reading in chosen:
-                yield self._prepared(reading)
+            frames = map(self._prepared, chosen)
+            yield from read_ahead(frames) if _is_camera(config) else frames
         finally:
             source.close()
 
@@ -136,7 +137,7 @@ def _sound(source: Source) -> Iterator[Reading]:
 
 def _seconds(config: AnySource, selection: Selection) -> float | None:
     """How long to watch a source; None for all of it. Still images have no time."""
-    endless = isinstance(config, RtspSource | UsbSource) or config.loop
+    endless = _is_camera(config) or getattr(config, "loop", False)
     if isinstance(config, ImagesSource) and not endless:
         return None
     if selection.seconds is None and endless:
@@ -144,12 +145,23 @@ def _seconds(config: AnySource, selection: Selection) -> float | None:
     return selection.seconds
 
 
-def _by_time(readings: Iterable[Reading], seconds: float, quota: int) -> Iterator[Reading]:
-    """Take at most one reading of each of `quota` equal spans of time."""
+def _is_camera(config: AnySource) -> bool:
+    return isinstance(config, RtspSource | UsbSource)
+
+
+def _by_time(
+    readings: Iterable[Reading], seconds: float, quota: int, *, live: bool
+) -> Iterator[Reading]:
+    """Take at most one reading of each of `quota` equal spans of time.
+
+    A camera's time is that of capture, a file's that of presentation: a camera's stream may
+    lack the latter at its start.
+    """
     begin: float | None = None
     taken = -1
     for reading in readings:
-        time = reading.captured_ns / 1e9 if reading.pts_s is None else reading.pts_s
+        stamp = None if live else reading.pts_s
+        time = reading.captured_ns / 1e9 if stamp is None else stamp
         begin = time if begin is None else begin
         span = floor((time - begin) / seconds * quota)
         if span >= quota:

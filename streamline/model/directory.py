@@ -95,13 +95,13 @@ def _install(made: Path, path: Path) -> None:
 
 
 def _write(model: Model, folder: Path) -> str:
-    # mkdtemp makes the directory private; the line often runs as another user.
-    folder.chmod(0o755)
     tensors = folder / TENSORS
     save_file(_tensors_of(model), tensors)
     manifest = _manifest_of(model, tensors)
     (folder / MANIFEST).write_bytes(entries.encode_manifest(manifest))
-    for place in (tensors, folder / MANIFEST, folder):
+    # Made private by mkdtemp and by safetensors; the line often runs as another user.
+    for place, mode in ((tensors, 0o644), (folder / MANIFEST, 0o644), (folder, 0o755)):
+        place.chmod(mode)
         _sync(place)
     return entries.digest_of(manifest)
 

@@ -5,13 +5,17 @@ Plain ZeroMQ queues can't say what they hold or drop their oldest message, so th
 credit for.  The receiver answers each message once the fate of its frame is decided, which may
 be several stages further on: until then the sender knows it as unanswered.  What a dead peer
 lost is therefore exactly what it has not answered, and a drained link has nothing unanswered.
+A connection may break and come back with both ends alive: what was on its way then is lost too,
+so each message names the one before it, and an outcome is kept until the sender is known to
+have heard it.
 
 Protocol (each message: a fixed head, then parts):
 
 ====  =========================  ===============================================================
  H    outlet → inlet             hello, repeated until welcomed and whenever the peer is silent
- W    inlet → outlet             welcome: incarnation, credit granted so far, last tag seen
- D    outlet → inlet             data: tag, time of queueing, attempt; then the message's parts
+ W    inlet → outlet             welcome: incarnation, credit granted so far, last tag taken
+ D    outlet → inlet             data: its tag and that of the message before, time of queueing,
+                                 attempt; then the message's parts
  F    inlet → outlet             flow: credit granted so far, outcomes by tag
  B    outlet → inlet             bye: forget me
  R    inlet → outlet             refused: another wire version
@@ -40,10 +44,15 @@ __all__ = ["Context", "Delivery", "Inlet", "Outlet"]
 Context = zmq.Context[zmq.Socket[bytes]]
 Token = TypeVar("Token")
 
-_HEAD: Final = struct.Struct("<cQqB")
-"""Kind, tag, time of queueing (ns, the sender's monotonic clock), attempt."""
+_HEAD: Final = struct.Struct("<cQQqB")
+"""Kind, tag, tag before it, time of queueing (ns, the sender's monotonic clock), attempt."""
 
 _HELLO_EVERY_NS: Final = 200_000_000
+"""How often a silent peer is asked."""
+
+_ASK_EVERY_NS: Final = 1_000_000_000
+"""How often one that talks is asked as well, while anything is unanswered."""
+
 _MAX_MESSAGE: Final = 64 << 20
 """Largest part that a socket accepts from a peer, bytes."""
 
@@ -53,6 +62,8 @@ class _Hello(msgspec.Struct, frozen=True, array_like=True):
     name: str
     boot: str
     last_tag: int
+    oldest: int
+    """Tag of the oldest message whose outcome has not been heard; above `last_tag` if none."""
 
 
 class _Welcome(msgspec.Struct, frozen=True, array_like=True):
@@ -112,7 +123,7 @@ class Outlet(Generic[Token]):
         self._waiting: deque[_Entry[Token]] = deque()
         self._unanswered: dict[int, _Entry[Token]] = {}
         self._settled: list[tuple[Token, bytes | None]] = []
-        self._tag = 0
+        self._tag = self._before = 0
         self._sent = self._granted = 0
         self._peer: int | None = None
         self._peer_boot = ""
@@ -186,9 +197,10 @@ class Outlet(Generic[Token]):
             self._hear(self.socket.recv_multipart(copy=False))
         while self._waiting and self._sent < self._granted and self._transmit(self._waiting[0]):
             self._waiting.popleft()
-        now = monotonic_ns()
-        if now - max(self._heard_ns, self._asked_ns) > _HELLO_EVERY_NS:
-            self._say_hello(now)
+        now_ns = monotonic_ns()
+        silent = now_ns - max(self._heard_ns, self._asked_ns) > _HELLO_EVERY_NS
+        if silent or (self._unanswered and now_ns - self._asked_ns > _ASK_EVERY_NS):
+            self._say_hello(now_ns)
         settled, self._settled = self._settled, []
         return settled
 
@@ -202,15 +214,15 @@ class Outlet(Generic[Token]):
     def close(self) -> None:
         """Say goodbye; what is unanswered stays unanswered."""
         if self.welcomed:
-            self._send([_HEAD.pack(b"B", self._tag, 0, 0)])
+            self._send([_HEAD.pack(b"B", 0, 0, 0, 0)])
         self.socket.close(linger=200)
 
     def _transmit(self, entry: _Entry[Token]) -> bool:
         tag = self._tag + 1
-        head = _HEAD.pack(b"D", tag, entry.queued_ns, min(entry.attempt, 255))
+        head = _HEAD.pack(b"D", tag, self._before, entry.queued_ns, min(entry.attempt, 255))
         if not self._send([head, *entry.parts]):
             return False
-        self._tag = tag
+        self._tag = self._before = tag
         self._sent += 1
         self._unanswered[tag] = entry
         return True
@@ -222,10 +234,11 @@ class Outlet(Generic[Token]):
             return False
         return True
 
-    def _say_hello(self, now: int) -> None:
-        self._asked_ns = now
-        body = _pack(_Hello(WIRE_VERSION, self._name, self._boot, self._tag))
-        self._send([_HEAD.pack(b"H", self._tag, now, 0), body])
+    def _say_hello(self, now_ns: int) -> None:
+        self._asked_ns = now_ns
+        oldest = next(iter(self._unanswered), self._tag + 1)
+        body = _pack(_Hello(WIRE_VERSION, self._name, self._boot, self._tag, oldest))
+        self._send([_HEAD.pack(b"H", 0, 0, 0, 0), body])
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
         self._heard_ns = monotonic_ns()
@@ -251,14 +264,22 @@ class Outlet(Generic[Token]):
 
     def _welcome(self, welcome: _Welcome) -> None:
         if welcome.incarnation != self._peer:
-            lost = list(self._unanswered)
             self._peer, self._peer_boot = welcome.incarnation, welcome.boot
             self._sent = self._granted = 0
-        else:
-            lost = [t for t in self._unanswered if welcome.seen < t <= welcome.asked]
+            # Tags go on above the inlet's own start, so that no later message looks older.
+            self._tag = max(self._tag, welcome.seen)
+            self._before = welcome.seen
+            self._send_again(list(self._unanswered))
+        elif any(welcome.seen < tag <= welcome.asked for tag in self._unanswered):
+            # What was sent since names a message before it that was lost: it is refused too.
+            lost = [tag for tag in self._unanswered if tag > welcome.seen]
             self._sent -= len(lost)
+            self._before = welcome.seen
+            self._send_again(lost)
         self._granted = max(self._granted, welcome.granted)
-        for tag in reversed(lost):
+
+    def _send_again(self, tags: Sequence[int]) -> None:
+        for tag in reversed(tags):
             entry = self._unanswered.pop(tag)
             entry.attempt += 1
             self._waiting.appendleft(entry)
@@ -283,15 +304,22 @@ class Delivery(NamedTuple):
 class _Peer:
     """What an inlet knows of one outlet."""
 
-    __slots__ = ("dirty", "granted", "name", "outcomes", "same_clock", "seen")
+    __slots__ = ("dirty", "granted", "name", "outcomes", "said", "same_clock", "seen")
 
-    def __init__(self, name: str, *, same_clock: bool, granted: int) -> None:
+    def __init__(self, name: str, *, same_clock: bool, granted: int, seen: int) -> None:
         self.name = name
         self.same_clock = same_clock
         self.granted = granted
-        self.seen = 0
+        self.seen = seen
         self.outcomes: list[tuple[int, bytes]] = []
+        self.said: list[tuple[int, bytes]] = []
         self.dirty = False
+
+    def heard_up_to(self, oldest: int) -> None:
+        """Forget outcomes that the outlet has heard; the others are to be told again."""
+        unheard = [(tag, outcome) for tag, outcome in self.said if tag >= oldest]
+        self.outcomes, self.said = unheard + self.outcomes, []
+        self.dirty = self.dirty or bool(unheard)
 
 
 class Inlet:
@@ -370,6 +398,7 @@ class Inlet:
                 continue
             flow = _pack(_Flow(peer.granted, peer.outcomes))
             if self._send(identity, b"F", flow):
+                peer.said += peer.outcomes
                 peer.outcomes, peer.dirty = [], False
 
     def close(self) -> None:
@@ -379,7 +408,7 @@ class Inlet:
 
     def _hear(self, identity: bytes, parts: Sequence[zmq.Frame]) -> Delivery | None:
         try:
-            kind, tag, queued_ns, attempt = _HEAD.unpack(parts[0].bytes)
+            kind, tag, before, queued_ns, attempt = _HEAD.unpack(parts[0].bytes)
             if kind == b"H":
                 self._greet(identity, _read_hello(parts[1].bytes))
                 return None
@@ -391,7 +420,7 @@ class Inlet:
         if kind == b"B":
             del self._peers[identity]
             return None
-        if kind != b"D" or tag <= peer.seen:
+        if kind != b"D" or before != peer.seen:
             return None
         peer.seen = tag
         peer.granted += 1
@@ -413,8 +442,11 @@ class Inlet:
         if peer is None:
             self._forget(hello.name)
             same = hello.boot == self._boot
-            peer = _Peer(hello.name, same_clock=same, granted=self._window)
+            # Starts where no other inlet's peers do: what was meant for a dead one is refused.
+            start = self._incarnation
+            peer = _Peer(hello.name, same_clock=same, granted=self._window, seen=start)
             self._peers[identity] = peer
+        peer.heard_up_to(hello.oldest)
         body = _Welcome(self._incarnation, self._boot, peer.granted, peer.seen, hello.last_tag)
         self._send(identity, b"W", _pack(body))
 
@@ -425,7 +457,7 @@ class Inlet:
 
     def _send(self, identity: bytes, kind: bytes, body: bytes) -> bool:
         try:
-            head = _HEAD.pack(kind, 0, 0, 0)
+            head = _HEAD.pack(kind, 0, 0, 0, 0)
             self.socket.send_multipart([identity, head, body], zmq.NOBLOCK)
         except zmq.Again:
             return False

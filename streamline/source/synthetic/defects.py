@@ -45,8 +45,8 @@ def spoil(
     """
     state = rng.bit_generator.state
     target = share * float(canvas.cover.sum())
-    small, large = 0.3, 6.0
-    spoilt = canvas
+    small, large = 0.3, 12.0
+    spoilt = _DRAW[kind](canvas, large, rng, fields)
     for _ in range(6):
         size = float(np.sqrt(small * large))
         rng.bit_generator.state = state
@@ -78,7 +78,7 @@ def _scratch(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -
         ],
         axis=1,
     )
-    width = 2 if size < 2 else 3
+    width = 2 + (size > 2) + (size > 5)
     groove = _lines(canvas, points, width)
     flank = _lines(canvas, points + width, width)
     light = rng.uniform(40, 52)
@@ -112,8 +112,9 @@ def _chip(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields)
 def _misprint(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
     """Print the label askew, and a second time beside it, as a slipping pad does."""
     sign = 1.0 if rng.random() < 0.5 else -1.0
-    label = replace(canvas.label, tilt=sign * 8 * size**0.5, y=canvas.label.y + 3 * size)
-    ghost = replace(label, tilt=-sign * 12 * size**0.5, y=label.y + 16 + 4 * size, ink=0.7)
+    slip = min(size, 2.0)
+    label = replace(canvas.label, tilt=sign * 8 * slip**0.5, y=canvas.label.y + 3 * slip)
+    ghost = replace(label, tilt=-sign * 12 * slip**0.5, y=label.y + 16 + 4 * slip, ink=0.7)
     return replace(canvas, colour=print_label(print_label(canvas.bare, label), ghost))
 
 
@@ -132,17 +133,20 @@ def _foreign_body(canvas: Canvas, size: float, rng: np.random.Generator, _: Fiel
 
 
 def _crack(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
-    """Let the plate crack: a dark jagged line that forks."""
-    start = np.array(_place(rng, 70))
-    heading = rng.uniform(0, 2 * np.pi)
+    """Let the plate crack: a dark jagged line that forks, across its middle."""
+    x, y = _place(rng, 60)
+    middle = np.array([MARGIN + WIDTH / 2, MARGIN + HEIGHT / 2])
+    heading = np.arctan2(middle[1] - y, middle[0] - x)
     dark = np.zeros(canvas.cover.shape, np.float32)
-    for fork in (0.0, 0.7, -0.6):
-        turns = heading + fork + np.cumsum(rng.normal(0, 0.35, 14))
-        steps = 5.5 * size**0.7 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
-        points = start + np.cumsum(steps * (1 - 0.4 * abs(fork)), axis=0)
-        dark = np.maximum(dark, _lines(canvas, points, 2))
-        start = points[6]
-    return _lit(canvas, -rng.uniform(62, 76) * dark)
+    start = np.array([x, y])
+    width = 2 + (size > 1.3) + (size > 2)
+    for fork, count in ((0.0, 30), (0.7, 14), (-0.6, 14)):
+        turns = heading + fork + rng.normal(0, 0.6, count)
+        steps = 5.0 * min(size, 2.0) ** 0.7 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        points = start + np.cumsum(steps, axis=0)
+        dark = np.maximum(dark, _lines(canvas, points, width))
+        start = points[count // 3]
+    return _lit(canvas, -rng.uniform(50, 62) * dark)
 
 
 _DRAW: dict[DefectKind, Callable[[Canvas, float, np.random.Generator, Fields], Canvas]] = {
@@ -187,6 +191,7 @@ def _blob(
 
 
 def _lit(canvas: Canvas, light: npt.NDArray[np.floating]) -> Canvas:
-    """Return *canvas* lit by *light* more, grey levels on bright metal, less where it is dark."""
-    gain = 1 + np.asarray(light, np.float32)[:, :, None] / np.float32(158)
-    return replace(canvas, colour=canvas.colour * gain)
+    """Return *canvas* lit by *light* more, grey levels on bright metal, none down a bore."""
+    surface = np.clip(canvas.colour.mean(axis=2, keepdims=True) / 60 - 1, 0, 1)
+    gain = 1 + surface * np.asarray(light, np.float32)[:, :, None] / np.float32(158)
+    return replace(canvas, colour=np.asarray(canvas.colour * gain, np.float32))

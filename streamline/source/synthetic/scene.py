@@ -37,8 +37,8 @@ _MOVING = 3
 _PITCH = 960
 """Distance between parts on the belt, px; no more than one is ever wholly in the picture."""
 
-_PARTS: dict[Part, int] = {"normal": 66, "inspect": 40}
-_SHARE = (0.011, 0.022)
+_PARTS: dict[Part, int] = {"normal": 50, "inspect": 40}
+_SHARE = (0.012, 0.022)
 """Range of the defects' area, as a share of the part's area."""
 
 _SHAKE_PX = 2.0
@@ -149,7 +149,7 @@ def render(part: Part, seed: int, *, defects: bool = True) -> Clip:
     Parameters
     ----------
     part : "normal" or "inspect"
-        66 parts without defects, to learn from; or 40 others of which some have one.
+        50 parts without defects, to learn from; or 40 others of which some have one.
     seed : int
         Which line: belt, rails, lens and lamp depend on it, and so do all the parts. The same
         seed gives the same frames.

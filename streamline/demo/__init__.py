@@ -1,0 +1,11 @@
+"""The demonstration: a rendered line, inspected for real, held against what is known of it."""
+
+from streamline.demo.baseline import Differencing
+from streamline.demo.truth import Matched, alert_begins, match_alerts
+
+__all__ = [
+    "Differencing",
+    "Matched",
+    "alert_begins",
+    "match_alerts",
+]

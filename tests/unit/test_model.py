@@ -1,0 +1,310 @@
+"""Model directories: what goes in comes out, and nothing else is let in."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamline.errors import InputError, ModelError
+from streamline.fre import Subspace
+from streamline.model import (
+    BackboneId,
+    Calibration,
+    FittedLayer,
+    Model,
+    check_free,
+    load_model,
+    save_model,
+)
+
+
+def layer(seed: int, *, rank: int, shape: tuple[int, int, int]) -> FittedLayer:
+    generator = np.random.default_rng(seed)
+    features = int(np.prod(shape))
+    directions = np.linalg.qr(generator.normal(size=(features, rank)))[0].T
+    return FittedLayer(
+        subspace=Subspace(
+            mean=generator.normal(size=features).astype(np.float32),
+            directions=directions.astype(np.float16),
+            singular_values=np.sort(generator.random(rank + 2))[::-1] + 1,
+        ),
+        shape=shape,
+    )
+
+
+@pytest.fixture
+def model() -> Model:
+    scores = np.random.default_rng(0).random(20) + 1
+    return Model(
+        backbone=BackboneId("net", "int8", "ab" * 32),
+        preprocessing="squash/1",
+        height=64,
+        width=32,
+        score_layers={
+            "deep": layer(1, rank=3, shape=(4, 2, 2)),
+            "deeper": layer(2, rank=2, shape=(6, 1, 1)),
+        },
+        map_layers={"deep": layer(3, rank=4, shape=(4, 2, 2))},
+        retain=0.9,
+        calibration=Calibration(
+            threshold=float(scores.max()),
+            alpha=1 / 21,
+            scores=scores,
+            effective_frames=12.5,
+            blocks=10,
+            gap=1,
+        ),
+        source="./good",
+        created="2031-01-02T03:04:05+00:00",
+    )
+
+
+@pytest.fixture
+def saved(model: Model, tmp_path: Path) -> Path:
+    save_model(model, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was_saved(model: Model, tmp_path: Path) -> None:
+    written = save_model(model, tmp_path / "some" / "where")
+    read = load_model(tmp_path / "some" / "where")
+    assert read.digest == written.digest
+    assert len(read.digest) == 64
+    for field in ("backbone", "preprocessing", "height", "width", "retain", "source", "created"):
+        assert getattr(read, field) == getattr(model, field)
+    assert list(read.score_layers) == ["deep", "deeper"]
+    for name, one in read.score_layers.items():
+        same_layer(one, model.score_layers[name])
+    same_layer(read.map_layers["deep"], model.map_layers["deep"])
+    assert read.threshold == model.threshold
+    assert read.calibration.frames == 20
+    np.testing.assert_array_equal(read.calibration.scores, model.calibration.scores)
+
+
+def same_layer(one: FittedLayer, other: FittedLayer) -> None:
+    assert one.shape == other.shape
+    for field in ("mean", "directions", "singular_values"):
+        found, expected = getattr(one.subspace, field), getattr(other.subspace, field)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
+    one = save_model(model, tmp_path / "one")
+    same = save_model(model, tmp_path / "same")
+    calibration = replace(model.calibration, threshold=1.0)
+    other = save_model(replace(model, calibration=calibration), tmp_path / "other")
+    assert one.digest == same.digest != other.digest
+
+
+def test_a_model_of_strided_arrays_comes_back_unscrambled(model: Model, tmp_path: Path) -> None:
+    deep = model.map_layers["deep"]
+    columns = np.asarray(np.asfortranarray(deep.subspace.directions), np.float16)
+    assert not columns.flags.c_contiguous
+    strided = replace(deep.subspace, directions=columns)
+    save_model(replace(model, map_layers={"deep": replace(deep, subspace=strided)}), tmp_path / "m")
+    same_layer(load_model(tmp_path / "m").map_layers["deep"], deep)
+
+
+def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
+    layers = {
+        "coarse": layer(4, rank=1, shape=(8, 2, 3)),
+        "fine": layer(5, rank=1, shape=(2, 4, 6)),
+    }
+    assert replace(model, map_layers=layers).map_shape == (4, 6)
+
+
+def test_others_may_read_a_model_and_nothing_else_is_left_behind(saved: Path) -> None:
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+    assert sorted(path.name for path in saved.iterdir()) == ["manifest.json", "tensors.safetensors"]
+    for path in (saved, *saved.iterdir()):
+        assert path.stat().st_mode & 0o044 == 0o044
+
+
+def test_a_model_is_not_overwritten_unless_asked(model: Model, saved: Path) -> None:
+    with pytest.raises(InputError, match=r"holds a model already; .* --force"):
+        save_model(model, saved)
+    newer = save_model(replace(model, source="./better"), saved, replace=True)
+    assert load_model(saved).digest == newer.digest
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_what_is_no_model_is_never_replaced(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(InputError, match=r"is no model directory"):
+        save_model(model, tmp_path, replace=True)
+    with pytest.raises(InputError, match=r"is no model directory"):
+        check_free(tmp_path / "holiday.jpg", replace=True)
+    assert (tmp_path / "holiday.jpg").exists()
+
+
+def test_an_empty_directory_may_become_a_model(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    save_model(model, tmp_path / "model")
+    assert load_model(tmp_path / "model").source == "./good"
+
+
+def test_a_reader_never_finds_half_a_model_while_one_is_replaced(
+    model: Model, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    sync = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.append(load_model(saved).source)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    save_model(replace(model, source="./better"), saved, replace=True)
+    assert set(seen) == {"./good", "./better"}
+    assert seen[-1] == "./better"
+
+
+def test_a_failed_write_is_one_sentence_and_leaves_nothing(model: Model, tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.touch()
+    with pytest.raises(InputError, match=r"can't be written to .*file/model"):
+        save_model(model, blocker / "model")
+    assert list(tmp_path.iterdir()) == [blocker]
+
+
+def edit(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return apply
+
+
+def manifest_is(text: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / "manifest.json").write_text(text)
+
+    return apply
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def truncate(name: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+
+    return apply
+
+
+def flip_last_byte(folder: Path) -> None:
+    data = bytearray((folder / "tensors.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "tensors.safetensors").write_bytes(bytes(data))
+
+
+def swap_in_other_tensors(folder: Path) -> None:
+    (folder / "tensors.safetensors").write_bytes(
+        b"\0" * (folder / "tensors.safetensors").stat().st_size
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        pytest.param(
+            truncate("tensors.safetensors"), r"truncated or foreign", id="truncated-tensors"
+        ),
+        pytest.param(
+            truncate("manifest.json"), r"manifest.json can't be read", id="truncated-json"
+        ),
+        pytest.param(flip_last_byte, r"edited or damaged", id="one-bit"),
+        pytest.param(swap_in_other_tensors, r"edited or damaged", id="other-tensors"),
+        pytest.param(edit(lambda m: m.clear()), r"belongs to something else", id="empty-json"),
+        pytest.param(
+            manifest_is('{"name": "my-package", "version": "1.0"}'),
+            r"is no Streamline model",
+            id="foreign-json",
+        ),
+        pytest.param(manifest_is("[1]"), r"is no Streamline model", id="list"),
+        pytest.param(manifest_is("\x00"), r"is no Streamline model", id="bytes"),
+        pytest.param(manifest_is("[" * 200_000), r"is no Streamline model", id="deep-json"),
+        pytest.param(manifest_is(" " * (2 << 20)), r"far too large", id="huge-json"),
+        pytest.param(
+            edit(lambda m: m.update(version=2)),
+            r"newer version of Streamline \(format 2",
+            id="newer",
+        ),
+        pytest.param(edit(lambda m: m.update(kind="sgfr")), r"of kind 'sgfr'", id="other-kind"),
+        pytest.param(edit(lambda m: m.update(extra=1)), r"damaged manifest", id="unknown-key"),
+        pytest.param(edit(lambda m: m.update(retain=2)), r"damaged manifest", id="out-of-range"),
+        pytest.param(
+            edit(lambda m: m.update(source="x")), r"manifest.json that was edited", id="edited"
+        ),
+        pytest.param(remove("manifest.json"), r"manifest.json is missing", id="no-manifest"),
+        pytest.param(
+            remove("tensors.safetensors"), r"tensors.safetensors is missing", id="no-tensors"
+        ),
+    ],
+)
+def test_a_spoilt_model_is_refused_with_one_sentence(
+    saved: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    spoil(saved)
+    with pytest.raises(ModelError, match=sentence) as refusal:
+        load_model(saved)
+    assert "\n" not in str(refusal.value)
+    assert str(saved) in str(refusal.value)
+
+
+def test_a_threshold_changed_by_hand_is_refused(saved: Path) -> None:
+    text = (saved / "manifest.json").read_text()
+    threshold = json.loads(text)["calibration"]["threshold"]
+    (saved / "manifest.json").write_text(text.replace(str(threshold), "9.0"))
+    with pytest.raises(ModelError, match=r"manifest.json that was edited"):
+        load_model(saved)
+
+
+def test_the_path_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(ModelError, match=r"is a file, a model is a directory"):
+        load_model(tmp_path / "model.onnx")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_changed_byte_is_noticed(saved: Path, data: st.DataObject) -> None:
+    path = saved / data.draw(st.sampled_from(["manifest.json", "tensors.safetensors"]))
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    changed = bytearray(whole)
+    changed[place] ^= data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(bytes(changed))
+        before = json.loads(whole) if path.suffix == ".json" else None
+        if before is not None and is_json(changed) == before:
+            return  # A space more or less in the layout says the same.
+        with pytest.raises(ModelError):
+            load_model(saved)
+    finally:
+        path.write_bytes(whole)
+
+
+def is_json(data: bytearray) -> object:
+    try:
+        return json.loads(bytes(data))
+    except ValueError:
+        return None
+
+
+def test_frames_prepared_otherwise_are_refused(model: Model) -> None:
+    model.require_preprocessing("squash/1")
+    with pytest.raises(
+        ModelError, match=r"prepared by 'squash/1'.*by 'crop/2'; fit the model again"
+    ):
+        model.require_preprocessing("crop/2")
