@@ -9,7 +9,7 @@ import structlog
 
 from streamline.clock import wall_ns
 from streamline.config import Camera, RtspSource, UsbSource
-from streamline.errors import SourceError, SourceLostError
+from streamline.errors import InputError, SourceError, SourceLostError
 from streamline.run.control import Control, Phase
 from streamline.source import Backoff, Reading, Source, open_source
 
@@ -114,6 +114,8 @@ class Capture(Thread):
         """Set once the camera has been primed or has failed for the first time."""
 
         self.finished = Event()
+        self.refusal: InputError | None = None
+        """Set if what the pipeline file names is no picture at all: no line can run on it."""
 
     def stop(self) -> None:
         """Ask the thread to end; it does so with the next frame or the read time-out."""
@@ -186,6 +188,9 @@ class Capture(Thread):
         if self._stopping.is_set():
             return False
         if not self._retried:
+            if self.state.state == "starting" and error.reason in {"missing", "format"}:
+                self.refusal = InputError(str(error))
+                return False
             _log.error("source has failed", camera=self._camera.name, why=str(error))
             self._enter("ended", error.reason)
             self.tried.set()

@@ -92,6 +92,8 @@ class SourceStage(Stage):
                 self._forward()
                 self._settle_all()
                 self._tick()
+            if self._capture.refusal is not None:
+                raise self._capture.refusal
             self.finished.set()
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)

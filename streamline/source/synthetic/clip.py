@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 
 from streamline.source.synthetic.scene import FPS, PICTURE, Clip, Part, render
 from streamline.source.synthetic.truth import Truth, read_truth, write_truth
@@ -62,7 +63,7 @@ def _encode(clip: Clip, path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = Fraction(1, FPS)
         for number, picture in enumerate(clip):
-            planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = number
             container.mux(stream.encode(frame))

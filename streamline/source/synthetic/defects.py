@@ -61,7 +61,9 @@ def spoil(
 def changed(canvas: Canvas, spoilt: Canvas) -> Mask:
     """Return where two canvases differ so that one can see it, shape ``(h, w)``."""
     shift = np.abs(canvas.colour - spoilt.colour).max(axis=2)
-    return np.asarray((shift > _NOTICED) & (canvas.cover > 0.5) | (canvas.cover - spoilt.cover > 0.5))
+    return np.asarray(
+        (shift > _NOTICED) & (canvas.cover > 0.5) | (canvas.cover - spoilt.cover > 0.5)
+    )
 
 
 def _scratch(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
@@ -97,7 +99,7 @@ def _stain(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields
 
 def _chip(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields) -> Canvas:
     """Break a piece off the edge; the fresh break is bright."""
-    along, far = rng.uniform(0.2, 0.8), int(rng.integers(0, 2))
+    along, far = rng.uniform(0.2, 0.8), float(rng.integers(0, 2))
     if rng.random() < 0.5:
         centre = (MARGIN + far * WIDTH, MARGIN + along * HEIGHT)
     else:

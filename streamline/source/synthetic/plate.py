@@ -132,10 +132,10 @@ def _pocket(shade: Floats) -> None:
     x, y = width // 2 + 48, height // 2 - 64
     pocket = np.zeros((height, width), np.float32)
     cv2.rectangle(pocket, (x, y), (x + 106, y + 128), 1.0, -1)
-    pocket = cv2.GaussianBlur(pocket, (0, 0), 1.6)
-    edge_x = cv2.Sobel(pocket, cv2.CV_32F, 1, 0, ksize=3)
-    edge_y = cv2.Sobel(pocket, cv2.CV_32F, 0, 1, ksize=3)
-    shade += 9.0 * pocket - 42.0 * (0.5 * edge_x + 0.8 * edge_y)
+    soft = cv2.GaussianBlur(pocket, (0, 0), 1.6)
+    edge_x = cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=3)
+    edge_y = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3)
+    shade += 9.0 * soft - 42.0 * (0.5 * edge_x + 0.8 * edge_y)
 
 
 def _pores(shade: Floats, rng: np.random.Generator) -> None:

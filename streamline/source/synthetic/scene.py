@@ -51,7 +51,6 @@ _BRIGHT = 220
 """Value of the vignette where the picture is as bright as the object."""
 
 
-
 class _Piece(NamedTuple):
     """One part, ready to be laid on the belt."""
 
@@ -130,8 +129,8 @@ class Clip:
 
     def _lamp(self, index: int) -> Images:
         """Return the light over the picture, in the lamp's colour at this time."""
-        blue, green, red = (float(value) for value in self._course.colour[index])
-        return np.asarray(cv2.multiply(self._hall.vignette, (blue, green, red, 1.0)), np.uint8)
+        lamp = self._hall.vignette * self._course.colour[index]
+        return np.clip(np.round(lamp), 0, 255).astype(np.uint8)
 
     def _expose(self, still: Images, lamp: Images, index: int) -> Images:
         """Return the picture the camera takes of *still*."""
@@ -163,7 +162,9 @@ def render(part: Part, seed: int, *, defects: bool = True) -> Clip:
     plan = _plan(count, np.random.default_rng([seed, stream, 0])) if part == "inspect" else {}
     # Number -1 is the part before the clip began, which leaves while number 0 enters.
     pieces = {
-        number: _piece(hall.fields, [seed, stream, 1, number + 1], plan.get(number), defects=defects)
+        number: _piece(
+            hall.fields, [seed, stream, 1, number + 1], plan.get(number), defects=defects
+        )
         for number in range(-1, count)
     }
     return Clip(hall, pieces, _course(count, np.random.default_rng([seed, stream, 2])))
@@ -251,7 +252,11 @@ def _screw(colour: Images, x: int, y: int, angle: float) -> None:
     reach = np.array([np.cos(angle), np.sin(angle)]) * 6
     start, end = (np.array([x, y]) - reach).round(), (np.array([x, y]) + reach).round()
     cv2.line(
-        colour, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), (60, 60, 60), 3,
+        colour,
+        (int(start[0]), int(start[1])),
+        (int(end[0]), int(end[1])),
+        (60, 60, 60),
+        3,
         cv2.LINE_AA,
     )
 
@@ -407,6 +412,9 @@ def _episode(number: int, piece: _Piece, frames: list[int]) -> Episode:
         msg = f"part {number} has no defect"
         raise ValueError(msg)
     return Episode(
-        part=number, kind=piece.kind, first=frames[0], last=frames[-1],
+        part=number,
+        kind=piece.kind,
+        first=frames[0],
+        last=frames[-1],
         area_share=piece.area_share,
     )

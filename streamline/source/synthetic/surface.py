@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cv2.typing import MatLike
 
 __all__ = ["Fields", "Floats", "Images", "make_fields", "window"]
 
@@ -54,10 +55,10 @@ def window(field: Floats, height: int, width: int, rng: np.random.Generator) -> 
     return field[y : y + height, x : x + width]
 
 
-def _enlarged(field: npt.NDArray[np.floating]) -> Floats:
+def _enlarged(field: MatLike) -> Floats:
     return _unit(cv2.resize(field, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC))
 
 
-def _unit(field: npt.NDArray[np.floating]) -> Floats:
+def _unit(field: MatLike) -> Floats:
     centred = field - field.mean()
     return np.asarray(centred / centred.std(), np.float32)

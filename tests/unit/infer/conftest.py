@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
 from streamline.learn import FitSettings, fit_frames
 from streamline.model import Model
 from tests.support.parts import parts

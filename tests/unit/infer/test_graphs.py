@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import openvino as ov
 import pytest
 
 from streamline import backbone
@@ -99,11 +100,12 @@ def test_features_are_flattened_channels_first(frames: Bytes) -> None:
     found = features_of(["block5"], frames)["block5"]
     assert found.dtype == np.float32
     assert found.shape == (10, layer.channels * layer.height * layer.width)
-    # A picture turned around turns its features' rows around; channels stay where they are.
-    picture = found[0].reshape(layer.channels, layer.height, layer.width)
-    turned = features_of(["block5"], frames[:1, ::-1])["block5"].reshape(picture.shape)
-    alike = np.corrcoef(picture.ravel(), turned[:, ::-1].ravel())[0, 1]
-    assert alike > 0.9 > np.corrcoef(picture.ravel(), turned.ravel())[0, 1]
+    net = ov.Core().compile_model(backbone.get().xml, "CPU")
+    whole = np.array(net(frames)["block5"])
+    assert whole.shape == (10, layer.channels, layer.height, layer.width)
+    # Not equal: an int8 graph with other outputs is fused and rounded otherwise.
+    assert np.corrcoef(found.ravel(), whole.ravel())[0, 1] > 0.99
+    assert np.corrcoef(found.ravel(), np.moveaxis(whole, 1, -1).ravel())[0, 1] < 0.5
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -138,8 +140,7 @@ def test_scratched_parts_score_higher_than_sound_ones(model: Model, frames: Byte
 
 def test_the_map_is_hot_where_the_scratch_is(model: Model, frames: Bytes) -> None:
     sound = frames[0]
-    marked = np.ascontiguousarray(sound)
-    marked = marked.copy()
+    marked = sound.copy()
     cv2.circle(marked, (90, 150), 6, (250, 250, 250), -1)
     heat = maps_of(model, [marked])[0].astype(float) - maps_of(model, [sound])[0]
     row, column = np.unravel_index(heat.argmax(), heat.shape)

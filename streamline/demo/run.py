@@ -1,0 +1,202 @@
+"""The demonstration: render, learn, inspect, compare with what is known."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from multiprocessing import get_context
+from operator import add
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import msgspec
+
+from streamline.alert.events import AlertEvent
+from streamline.config import DemoSource, Pipeline, load
+from streamline.demo.truth import Matched, match_alerts
+from streamline.errors import InputError
+from streamline.learn import FitSettings, Selection, fit_sources
+from streamline.model import save_model
+from streamline.run import run_line
+from streamline.run.report import Report
+from streamline.source.synthetic import Part, rendered_clip, rendered_truth
+
+__all__ = ["CAMERAS", "Demonstration", "run_demo"]
+
+CAMERAS: Final = ("left", "right")
+"""Each sees a line of its own: the seed's, and the next seed's."""
+
+_MARK: Final = "# Written by `streamline demo`;"
+_ALERTS, _VERDICTS, _EVIDENCE = "alerts.jsonl", "verdicts.jsonl", "evidence"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration:
+    """What a demonstration came to."""
+
+    report: Report
+    cameras: Mapping[str, Matched]
+    pipeline: Path
+    """The file that runs the same line again."""
+
+    evidence: tuple[Path, ...]
+    """A folder for each alert whose begin was stored."""
+
+    @property
+    def matched(self) -> Matched:
+        """What all cameras' alerts found and missed."""
+        return reduce(add, self.cameras.values())
+
+    def to_json(self) -> str:
+        """Return the run's figures with ``precision`` and ``recall`` added."""
+        figures: dict[str, Any] = self.report.as_dict()
+        matched = self.matched
+        figures |= {"precision": matched.precision, "recall": matched.recall}
+        return json.dumps(figures, indent=2) + "\n"
+
+
+def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
+    """Render two lines, learn each from its normal clip, and inspect both as a running line.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for the pipeline file, models, alerts, verdicts and evidence; an earlier
+        demonstration in it is replaced.
+    seed : int
+        Which lines; the same seed gives the same pictures.
+    tell : callable
+        Told in a sentence what is being done.
+
+    Raises
+    ------
+    InputError
+        If `out` holds something else, or can't be written.
+    LineError
+        If the line dies.
+    """
+    seeds = {camera: seed + number for number, camera in enumerate(CAMERAS)}
+    path = _prepare(out, seeds)
+    _render(seeds, tell)
+    _learn(out, seeds, tell)
+    pipeline = load(path)
+    tell("inspecting: two cameras at 25 frames a second, each stage in a process of its own")
+    report = run_line(pipeline, on_ready=lambda url: tell(f"the line is ready; figures at {url}"))
+    begins = _begins(out / _ALERTS)
+    return Demonstration(
+        report=report,
+        cameras=_compare(pipeline, begins, seeds),
+        pipeline=path,
+        evidence=tuple(Path(e.evidence) for e in begins if e.evidence is not None),
+    )
+
+
+def _prepare(out: Path, seeds: Mapping[str, int]) -> Path:
+    """Make the folder, clear an earlier demonstration away, and write the pipeline file."""
+    path = out / "pipeline.yaml"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()) and not _is_ours(path):
+            msg = f"{out} holds something else than a demonstration; choose another folder"
+            raise InputError(msg)
+        for name in (_ALERTS, _VERDICTS):
+            (out / name).unlink(missing_ok=True)
+        if (out / _EVIDENCE).exists():
+            shutil.rmtree(out / _EVIDENCE)
+        path.write_text(_pipeline(seeds), encoding="utf-8")
+    except OSError as exc:
+        msg = f"{out} can't be written ({exc.strerror or exc}); choose another folder"
+        raise InputError(msg) from exc
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace").startswith(_MARK)
+
+
+def _pipeline(seeds: Mapping[str, int]) -> str:
+    cameras = "\n".join(
+        f"  {camera}:\n"
+        f"    source: {{type: demo, part: inspect, seed: {seed}, pace: native}}\n"
+        f"    model:\n"
+        f"      path: models/{camera}\n"
+        f"      learn: {{source: 'demo://normal?seed={seed}', seconds: 24}}"
+        for camera, seed in seeds.items()
+    )
+    return f"""\
+{_MARK} run it again with
+#   streamline run pipeline.yaml
+version: 1
+name: demo
+
+cameras:
+{cameras}
+
+alert:
+  k: 3          # an alert begins when 3 of the last 5 verdicts are fail, and ends likewise
+  n: 5
+  sinks:
+    - {{type: jsonl, path: {_ALERTS}}}
+
+record:
+  verdicts: {_VERDICTS}
+  evidence: {_EVIDENCE}
+
+metrics:
+  port: 0       # any that is free
+"""
+
+
+def _render(seeds: Mapping[str, int], tell: Tell) -> None:
+    """Render the clips that are not in the cache yet, on all cores."""
+    parts: tuple[Part, ...] = ("normal", "inspect")
+    wanted = [(part, seed) for part in parts for seed in seeds.values()]
+    tell(f"rendering {len(wanted)} clips of an inspection line (kept for the next time)")
+    workers = min(len(wanted), os.cpu_count() or 1)
+    # OpenCV's own threads would only get in the way of the other processes.
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        clips = list(pool.map(rendered_clip, *zip(*wanted, strict=True)))
+    tell(f"rendered: {clips[0].parent}")
+
+
+def _learn(out: Path, seeds: Mapping[str, int], tell: Tell) -> None:
+    for camera, seed in seeds.items():
+        source = DemoSource(part="normal", seed=seed)
+        tell(f"learning camera {camera}'s product from {source.label}")
+        fitted = fit_sources([source], FitSettings(), Selection())
+        save_model(fitted.model, out / "models" / camera, replace=True)
+        report = fitted.report
+        tell(
+            f"learnt from {report.frames} frames in {report.seconds:.1f} s; "
+            f"threshold {report.threshold:.4g}, false-alarm rate {report.alpha:.2g} a frame"
+        )
+
+
+def _begins(path: Path) -> list[AlertEvent]:
+    """Read the alerts that began; no alert, no file."""
+    if not path.exists():
+        return []
+    events = (msgspec.json.decode(line, type=AlertEvent) for line in path.open("rb"))
+    return [event for event in events if event.type == "begin"]
+
+
+def _compare(
+    pipeline: Pipeline, begins: list[AlertEvent], seeds: Mapping[str, int]
+) -> dict[str, Matched]:
+    return {
+        camera: match_alerts(
+            (event.seq for event in begins if event.camera == camera),
+            rendered_truth("inspect", seed).episodes,
+            k=pipeline.cameras[camera].alert.k,
+            n=pipeline.cameras[camera].alert.n,
+        )
+        for camera, seed in seeds.items()
+    }

@@ -1,0 +1,155 @@
+"""The commands fit and score, from pictures on disk to lines on the screen."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from streamline.cli import main
+from streamline.model import load_model
+from tests.support.parts import parts
+
+
+def draw(folder: Path, n: int, *, seed: int, defect: bool = False) -> Path:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(parts(n, seed=seed, defect=defect)):
+        cv2.imwrite(str(folder / f"{number:03}.png"), frame[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("parts") / "good", 24, seed=21)
+
+
+@pytest.fixture(scope="module")
+def model(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model"
+    assert main(["fit", str(good), "--out", str(path)]) == 0
+    return path
+
+
+def test_fit_says_what_it_chose(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model"
+    assert main(["fit", str(good), "--out", str(out), "--retain", "0.8", "--every", "2"]) == 0
+    told = capsys.readouterr().out
+    fitted = load_model(out)
+    assert f"{fitted.threshold:.6g}" in told
+    assert "12, about" in told
+    assert "the smallest 12 frames support" in told
+    assert f"block5 {fitted.score_layers['block5'].subspace.rank}" in told
+    assert fitted.retain == 0.8
+    assert fitted.source == str(good)
+
+
+def test_score_tells_sound_from_scratched_parts(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratched = draw(tmp_path / "scratched", 3, seed=22, defect=True)
+    sound = draw(tmp_path / "sound", 9, seed=23)
+    capsys.readouterr()
+    assert main(["score", str(model), str(scratched), str(sound / "004.png"), str(sound)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(row) for row in rows] == [{"image", "score", "threshold", "verdict"}] * 13
+    assert [row["image"] for row in rows[:4]] == [
+        *(str(scratched / f"{n:03}.png") for n in range(3)),
+        str(sound / "004.png"),
+    ]
+    assert {row["threshold"] for row in rows} == {load_model(model).threshold}
+    assert [row["verdict"] for row in rows[:3]] == ["fail"] * 3
+    assert [row["verdict"] for row in rows].count("pass") >= 8
+    for row in rows:
+        assert (row["verdict"] == "fail") == (row["score"] > row["threshold"])
+    assert rows[3]["score"] == pytest.approx(rows[8]["score"], rel=1e-5)
+
+
+def test_heat_maps_are_drawn_over_the_pictures(model: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "shots" / "left", 1, seed=24, defect=True)
+    draw(tmp_path / "shots" / "right", 1, seed=25, defect=True)
+    folders = [str(tmp_path / "shots" / side) for side in ("left", "right")]
+    maps = tmp_path / "maps"
+    assert main(["score", str(model), *folders, "--heatmaps", str(maps)]) == 0
+    for side in ("left", "right"):
+        drawn = cv2.imread(str(maps / side / "000.png"))
+        plain = cv2.imread(str(tmp_path / "shots" / side / "000.png"))
+        assert drawn is not None
+        assert plain is not None
+        assert drawn.shape == plain.shape
+        assert (drawn != plain).any()
+
+
+def test_bottles_are_told_apart(
+    shared_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bottle = shared_dir / "data" / "mvtec" / "bottle"
+    out = tmp_path / "model"
+    assert (
+        main(["fit", str(bottle / "train" / "good"), "--out", str(out), "--max-frames", "80"]) == 0
+    )
+    capsys.readouterr()
+    assert main(["score", str(out), str(bottle / "test" / "broken_large")]) == 0
+    broken = [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()]
+    assert broken == ["fail"] * 20
+
+
+def test_a_clip_is_enough_to_fit(shared_dir: Path, tmp_path: Path) -> None:
+    clip = shared_dir / "data" / "video" / "bottle-detection.mp4"
+    out = tmp_path / "model"
+    arguments = ["fit", str(clip), "--out", str(out), "--seconds", "4", "--max-frames", "24"]
+    assert main(arguments) == 0
+    assert 20 <= load_model(out).calibration.frames <= 24
+
+
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence on standard error of a command that must exit with 2."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (sentence,) = told.err.splitlines()
+    return sentence
+
+
+def test_wrong_input_is_one_sentence(
+    good: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, empty = tmp_path / "gone.mp4", tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "notes.txt").write_text("no video")
+    new = ["--out", str(tmp_path / "new")]
+    cases = [
+        (["fit", str(gone), *new], "there is no file"),
+        (["fit", str(empty), *new], "has no image in it"),
+        (["fit", str(tmp_path / "notes.txt"), *new], "can't be read as a video"),
+        (["fit", str(good), "--out", str(model)], "replace it with --force"),
+        (["fit", str(good), "--out", str(good), "--force"], "is no model directory"),
+        (["fit", str(good), *new, "--alpha", "0.01"], "needs at least 99 normal frames, got 24"),
+        (["fit", str(good), *new, "--roi", "1,2"], "--roi must be X,Y,W,H"),
+        (["score", str(model), str(gone)], "can't be read"),
+        (["score", str(model), str(empty)], "has no image in it"),
+        (["score", str(empty), str(good)], "manifest.json is missing"),
+        (["score", str(tmp_path / "notes.txt"), str(good)], "is a file, a model is a directory"),
+    ]
+    for arguments, expected in cases:
+        assert expected in refusal(arguments, capsys), arguments
+    assert not (tmp_path / "new").exists()
+
+
+def test_force_replaces_a_model(good: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    assert main(["fit", str(good), "--out", str(out)]) == 0
+    first = load_model(out)
+    again = ["fit", str(good), "--out", str(out), "--max-frames", "12", "--force"]
+    assert main(again) == 0
+    assert load_model(out).digest != first.digest
+    assert load_model(out).calibration.frames == 12
+
+
+def test_an_image_that_can_not_be_read_is_named(
+    good: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torn.png").write_bytes((good / "000.png").read_bytes()[:100])
+    assert "torn.png" in refusal(["score", str(model), str(tmp_path)], capsys)

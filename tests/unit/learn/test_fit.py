@@ -1,0 +1,154 @@
+"""Fitting and calibrating on drawn parts."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from streamline import backbone
+from streamline.errors import InputError
+from streamline.fre import fit_subspace, fuse_errors, reconstruction_error
+from streamline.infer import Compute, extract_features, score_frames
+from streamline.learn import FitSettings, Fitted, fit_frames
+from streamline.preprocess import PREPROCESSING
+from tests.support.parts import part, parts
+
+Bytes = npt.NDArray[np.uint8]
+
+SETTINGS = FitSettings(compute=Compute(precision="f32"))
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Bytes]:
+    drawn = parts(30, seed=5)
+    for frame in drawn:
+        frame.flags.writeable = False
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def fitted(frames: list[Bytes]) -> Fitted:
+    return fit_frames(frames, SETTINGS, source="parts")
+
+
+def features(frames: list[Bytes], layers: tuple[str, ...]) -> dict[str, npt.NDArray[np.float32]]:
+    batches = list(extract_features(backbone.get(), layers, frames, compute=SETTINGS.compute))
+    return {layer: np.concatenate([batch[layer] for batch in batches]) for layer in layers}
+
+
+def test_the_report_says_what_the_model_holds(fitted: Fitted) -> None:
+    report, model = fitted.report, fitted.model
+    assert report.frames == model.calibration.frames == 30
+    assert report.threshold == model.threshold == model.calibration.scores.max()
+    assert report.alpha == pytest.approx(1 / 31)
+    assert report.alpha_chosen
+    assert set(report.score_ranks) == set(SETTINGS.score_layers)
+    assert report.score_ranks["block5"] == model.score_layers["block5"].subspace.rank > 1
+    assert max(report.map_ranks.values()) <= 16
+    assert report.seconds > 0
+    assert (model.source, model.preprocessing) == ("parts", PREPROCESSING)
+    assert (model.height, model.width) == (256, 256)
+
+
+def test_held_out_scores_are_those_of_fits_that_left_the_frame_out(
+    fitted: Fitted, frames: list[Bytes]
+) -> None:
+    # Ten blocks of three, one frame left out on either side: the first, one inside, the last.
+    seen = features(frames, SETTINGS.score_layers)
+    for start in (0, 12, 27):
+        others = [i for i in range(30) if not start - 1 <= i < start + 4]
+        errors = [
+            reconstruction_error(
+                matrix[start : start + 3],
+                fit_subspace(matrix[others], retain=SETTINGS.retain),
+            )
+            for matrix in seen.values()
+        ]
+        np.testing.assert_allclose(
+            fitted.model.calibration.scores[start : start + 3], fuse_errors(errors), rtol=1e-4
+        )
+
+
+def test_the_graph_gives_new_sound_parts_scores_like_the_held_out_ones(fitted: Fitted) -> None:
+    fresh = np.concatenate(
+        list(score_frames(fitted.model, parts(16, seed=6), compute=SETTINGS.compute))
+    )
+    heldout = fitted.model.calibration.scores
+    assert np.median(fresh) == pytest.approx(np.median(heldout), rel=0.1)
+    assert np.mean(fresh > fitted.model.threshold) <= 0.25
+
+
+def test_scratched_parts_fail(fitted: Fitted) -> None:
+    scratched = parts(6, seed=7, defect=True)
+    scores = np.concatenate(list(score_frames(fitted.model, scratched, compute=SETTINGS.compute)))
+    assert scores.min() > fitted.model.threshold
+
+
+def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Bytes]) -> None:
+    again = fit_frames(iter(frames), SETTINGS, source="parts").model
+    assert again.threshold == pytest.approx(fitted.model.threshold, rel=1e-6)
+    for name, layer in again.score_layers.items():
+        same = fitted.model.score_layers[name].subspace
+        cosines = np.linalg.svd(
+            layer.subspace.directions.astype(float) @ same.directions.T.astype(float),
+            compute_uv=False,
+        )
+        np.testing.assert_allclose(cosines, 1, atol=1e-3)
+
+
+def test_different_parts_are_distinct_frames_without_a_warning(fitted: Fitted) -> None:
+    assert fitted.report.effective_frames > 10
+    assert fitted.report.warnings == ()
+
+
+def test_a_still_scene_with_sensor_noise_is_about_one_frame_and_a_warning() -> None:
+    generator = np.random.default_rng(8)
+    scene = part(generator).astype(float)
+    still = [
+        np.clip(np.rint(scene + generator.normal(0, 2, scene.shape)), 0, 255).astype(np.uint8)
+        for _ in range(24)
+    ]
+    report = fit_frames(still, SETTINGS, source="still").report
+    assert report.effective_frames < 1.3
+    assert report.frames == 24
+    (warning,) = report.warnings
+    assert warning.startswith("the 24 frames amount to only 1.")
+    assert "show it more products" in warning
+
+
+def test_a_rate_that_is_asked_for_is_kept(frames: list[Bytes]) -> None:
+    report = fit_frames(frames, FitSettings(alpha=0.2), source="parts").report
+    assert report.alpha == 0.2
+    assert not report.alpha_chosen
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        pytest.param({"alpha": 0.001}, r"needs at least 999 normal frames, got 12", id="alpha"),
+        pytest.param({"alpha": 1.5}, r"false-alarm rate must be in \(0, 1\)", id="no-rate"),
+        pytest.param({"retain": 1.5}, r"must be in \(0, 1\], not 1.5", id="retain"),
+    ],
+)
+def test_settings_that_can_not_be_kept_are_refused(
+    settings: dict[str, float], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        fit_frames(parts(12, seed=9), FitSettings(**settings), source="parts")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_too_few_frames_are_refused(n: int) -> None:
+    with pytest.raises(InputError, match=rf"at least 8 normal frames, got {n}"):
+        fit_frames(parts(n, seed=10), SETTINGS, source="parts")
+
+
+def test_copies_of_one_frame_are_refused() -> None:
+    with pytest.raises(InputError, match=r"no model can be fitted to parts: the frames do not"):
+        fit_frames(parts(1, seed=11) * 12, SETTINGS, source="parts")
+
+
+def test_progress_counts_frames_and_then_layers(frames: list[Bytes]) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    fit_frames(frames[:9], SETTINGS, source="parts", progress=lambda *step: told.append(step))
+    assert told[:9] == [("frames", count, 9) for count in range(1, 10)]
+    assert told[9:] == [("layers", count, 4) for count in range(1, 5)]
