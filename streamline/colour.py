@@ -58,14 +58,12 @@ def to_rgb(picture: Picture) -> Bytes:
     if picture.format is PixelFormat.GRAY:
         return np.repeat(picture.planes[0][:, :, np.newaxis], 3, axis=2)
     height, width = picture.height, picture.width
-    # The conversion wants even sizes: the last row and column are doubled, and cut off again.
+    # The conversion wants even sizes: what it makes of the added row and column is cut off again.
     even_h, even_w = height + height % 2, width + width % 2
     planes = np.empty(even_h * even_w * 3 // 2, np.uint8)
     for target, source in zip(_split(planes, even_h, even_w), picture.planes, strict=True):
         rows, columns = source.shape
         target[:rows, :columns] = source
-        target[rows:, :columns] = source[-1:]
-        target[:, columns:] = target[:, columns - 1 : columns]
     rgb = np.empty((even_h, even_w, 3), np.uint8)
     i420_to_rgb(planes, even_h, even_w, picture.colour, out=rgb)
     return np.ascontiguousarray(rgb[:height, :width])

@@ -230,9 +230,7 @@ def quantise(model: ov.Model) -> ov.Model:
         preset=nncf.QuantizationPreset.PERFORMANCE,
         subset_size=len(frames),
         ignored_scope=nncf.IgnoredScope(names=_first_convolutions(model, 2)),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE
-        ),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
     )
 
 

@@ -1,5 +1,6 @@
 """From a score to a verdict, and from verdicts to alert events."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -79,7 +80,7 @@ class Judge:
         return Judgement(verdict, event, alert.id)
 
     def _verdict(self, scored: Scored) -> Verdict:
-        if scored.fault is not None:
+        if scored.fault is not None or math.isnan(scored.score):
             return Verdict.UNKNOWN
         threshold = self._rules[scored.origin.id.camera].threshold
         return Verdict.FAIL if scored.score > threshold else Verdict.PASS

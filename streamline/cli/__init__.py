@@ -13,14 +13,8 @@ import typer
 
 from streamline import __version__
 from streamline.cli.check import check
-try:
-    from streamline.cli.demo import demo
-except ImportError:
-    def demo(): ...
-try:
-    from streamline.cli.eval import evaluate
-except ImportError:
-    def evaluate(): ...
+from streamline.cli.demo import demo
+from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
 from streamline.cli.run import run, stage
 from streamline.cli.score import score
@@ -78,19 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
         )
     except _UsageError as exc:
-        return _refuse(_usage(exc))
+        return _tell(_usage(exc), 2)
     except ConfigError as exc:
         # Its lines begin with FILE:LINE, which editors and terminals make a link of.
-        print(exc, file=sys.stderr)
-        return 2
-    except InputError as exc:
-        return _refuse(str(exc))
+        return _tell(str(exc), 2, prefix="")
     except StreamlineError as exc:
-        print(f"streamline: {exc}", file=sys.stderr)
-        return 1
+        return _tell(str(exc), 2 if isinstance(exc, InputError) else 1)
     except (KeyboardInterrupt, typer.Abort):
-        print("streamline: interrupted", file=sys.stderr)
-        return 130
+        return _tell("interrupted", 130)
     except BrokenPipeError:
         # Whoever read the output has gone, which is no fault; Python would complain at exit.
         sys.stderr.close()
@@ -98,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _refuse(sentence: str) -> int:
-    print(f"streamline: {sentence}", file=sys.stderr)
-    return 2
+def _tell(message: str, code: int, *, prefix: str = "streamline: ") -> int:
+    print(f"{prefix}{message}", file=sys.stderr)
+    return code
 
 
 def _usage(error: Exception) -> str:

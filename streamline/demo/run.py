@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
@@ -28,10 +28,10 @@ from streamline.source.synthetic import Part, rendered_clip, rendered_truth
 __all__ = ["CAMERAS", "Demonstration", "run_demo"]
 
 CAMERAS: Final = ("left", "right")
-"""Each sees a line of its own: the seed's, and the next seed's."""
+"""Both look at the same product: one at the seed's parts, the other at the next seed's."""
 
 _MARK: Final = "# Written by `streamline demo`;"
-_ALERTS, _VERDICTS, _EVIDENCE = "alerts.jsonl", "verdicts.jsonl", "evidence"
+_MODEL, _ALERTS, _VERDICTS, _EVIDENCE = "model", "alerts.jsonl", "verdicts.jsonl", "evidence"
 
 Tell = Callable[[str], None]
 
@@ -62,15 +62,15 @@ class Demonstration:
 
 
 def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
-    """Render two lines, learn each from its normal clip, and inspect both as a running line.
+    """Render clips of a line, learn its product from one, and inspect two as a running line.
 
     Parameters
     ----------
     out : Path
-        Folder for the pipeline file, models, alerts, verdicts and evidence; an earlier
+        Folder for the pipeline file, model, alerts, verdicts and evidence; an earlier
         demonstration in it is replaced.
     seed : int
-        Which lines; the same seed gives the same pictures.
+        Which parts; the same seed gives the same pictures.
     tell : callable
         Told in a sentence what is being done.
 
@@ -82,9 +82,9 @@ def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
         If the line dies.
     """
     seeds = {camera: seed + number for number, camera in enumerate(CAMERAS)}
-    path = _prepare(out, seeds)
-    _render(seeds, tell)
-    _learn(out, seeds, tell)
+    path = _prepare(out, seed, seeds)
+    _render([("normal", seed), *(("inspect", one) for one in seeds.values())], tell)
+    _learn(out, seed, tell)
     pipeline = load(path)
     tell("inspecting: two cameras at 25 frames a second, each stage in a process of its own")
     report = run_line(pipeline, on_ready=lambda url: tell(f"the line is ready; figures at {url}"))
@@ -97,7 +97,7 @@ def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
     )
 
 
-def _prepare(out: Path, seeds: Mapping[str, int]) -> Path:
+def _prepare(out: Path, seed: int, seeds: Mapping[str, int]) -> Path:
     """Make the folder, clear an earlier demonstration away, and write the pipeline file."""
     path = out / "pipeline.yaml"
     try:
@@ -109,7 +109,7 @@ def _prepare(out: Path, seeds: Mapping[str, int]) -> Path:
             (out / name).unlink(missing_ok=True)
         if (out / _EVIDENCE).exists():
             shutil.rmtree(out / _EVIDENCE)
-        path.write_text(_pipeline(seeds), encoding="utf-8")
+        path.write_text(_pipeline(seed, seeds), encoding="utf-8")
     except OSError as exc:
         msg = f"{out} can't be written ({exc.strerror or exc}); choose another folder"
         raise InputError(msg) from exc
@@ -120,20 +120,20 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8", errors="replace").startswith(_MARK)
 
 
-def _pipeline(seeds: Mapping[str, int]) -> str:
+def _pipeline(seed: int, seeds: Mapping[str, int]) -> str:
     cameras = "\n".join(
-        f"  {camera}:\n"
-        f"    source: {{type: demo, part: inspect, seed: {seed}, pace: native}}\n"
-        f"    model:\n"
-        f"      path: models/{camera}\n"
-        f"      learn: {{source: 'demo://normal?seed={seed}', seconds: 24}}"
-        for camera, seed in seeds.items()
+        f"  {camera}:\n    source: {{type: demo, part: inspect, seed: {one}, pace: native}}"
+        for camera, one in seeds.items()
     )
     return f"""\
 {_MARK} run it again with
 #   streamline run pipeline.yaml
 version: 1
 name: demo
+
+model:
+  path: {_MODEL}
+  learn: {{source: 'demo://normal?seed={seed}', seconds: 24}}   # only if the folder is gone
 
 cameras:
 {cameras}
@@ -153,10 +153,8 @@ metrics:
 """
 
 
-def _render(seeds: Mapping[str, int], tell: Tell) -> None:
+def _render(wanted: Sequence[tuple[Part, int]], tell: Tell) -> None:
     """Render the clips that are not in the cache yet, on all cores."""
-    parts: tuple[Part, ...] = ("normal", "inspect")
-    wanted = [(part, seed) for part in parts for seed in seeds.values()]
     tell(f"rendering {len(wanted)} clips of an inspection line (kept for the next time)")
     workers = min(len(wanted), os.cpu_count() or 1)
     # OpenCV's own threads would only get in the way of the other processes.
@@ -167,17 +165,16 @@ def _render(seeds: Mapping[str, int], tell: Tell) -> None:
     tell(f"rendered: {clips[0].parent}")
 
 
-def _learn(out: Path, seeds: Mapping[str, int], tell: Tell) -> None:
-    for camera, seed in seeds.items():
-        source = DemoSource(part="normal", seed=seed)
-        tell(f"learning camera {camera}'s product from {source.label}")
-        fitted = fit_sources([source], FitSettings(), Selection())
-        save_model(fitted.model, out / "models" / camera, replace=True)
-        report = fitted.report
-        tell(
-            f"learnt from {report.frames} frames in {report.seconds:.1f} s; "
-            f"threshold {report.threshold:.4g}, false-alarm rate {report.alpha:.2g} a frame"
-        )
+def _learn(out: Path, seed: int, tell: Tell) -> None:
+    source = DemoSource(part="normal", seed=seed)
+    tell(f"learning the product from its normal clip, {source.label}")
+    fitted = fit_sources([source], FitSettings(), Selection())
+    save_model(fitted.model, out / _MODEL, replace=True)
+    report = fitted.report
+    tell(
+        f"learnt from {report.frames} frames in {report.seconds:.1f} s; "
+        f"threshold {report.threshold:.4g}, false-alarm rate {report.alpha:.2g} a frame"
+    )
 
 
 def _begins(path: Path) -> list[AlertEvent]:

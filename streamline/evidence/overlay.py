@@ -72,9 +72,13 @@ def _heated(rgb: Bytes, heat: npt.NDArray[np.float32]) -> Bytes:
 
 
 def _write(rgb: Bytes, text: str) -> None:
-    """Write into the upper left corner, legible on any ground."""
-    scale = max(0.4, rgb.shape[0] / 900)
-    origin = (round(12 * scale), round(30 * scale))
+    """Write into the upper left corner, white on a black ground."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.5, rgb.shape[0] / 900)
     thickness = max(1, round(2 * scale))
-    for colour, width in (((0, 0, 0), 3 * thickness), ((255, 255, 255), thickness)):
-        cv2.putText(rgb, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
+    margin = round(8 * scale)
+    cv2.rectangle(
+        rgb, (0, 0), (width + 2 * margin, height + below + 2 * margin), (0, 0, 0), cv2.FILLED
+    )
+    origin = (margin, height + margin)
+    cv2.putText(rgb, text, origin, font, scale, (255, 255, 255), thickness, cv2.LINE_AA)

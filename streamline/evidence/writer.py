@@ -17,7 +17,6 @@ import av
 import cv2
 import structlog
 
-from streamline.clock import monotonic_ns
 from streamline.colour import to_rgb
 from streamline.evidence.encode import encode_ffv1, encode_png
 from streamline.evidence.overlay import overlay
@@ -60,12 +59,10 @@ class EvidenceWriter:
         disk's, say) or ``closed``. Calls come from several threads, but one at a time.
     on_stored : callable
         Called with the camera for each frame that is stored, from the writing thread.
-    rate_hz, burst : float, int
-        How many frames a second are stored in the long run, and at once.
+    limit : TokenBucket, optional
+        How many frames may be stored; by default 4 at once and 2 a second in the long run.
     depth : int
         How many frames may wait for the disk.
-    clock : callable
-        Gives the present time in ns.
     """
 
     def __init__(
@@ -74,15 +71,13 @@ class EvidenceWriter:
         *,
         on_skipped: Callable[[str, str], None],
         on_stored: Callable[[str], None],
-        rate_hz: float = 2.0,
-        burst: int = 4,
+        limit: TokenBucket | None = None,
         depth: int = 8,
-        clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         self._folder = folder
         self._on_skipped = on_skipped
         self._on_stored = on_stored
-        self._bucket = TokenBucket(rate_hz, burst=burst, clock=clock)
+        self._limit = limit or TokenBucket(2.0, burst=4)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(depth)
         self._lock = threading.Lock()
         self._is_failing = False
@@ -116,7 +111,7 @@ class EvidenceWriter:
             return self._skip(camera, "name")
         if self._is_closed:
             return self._skip(camera, "closed")
-        if not self._bucket.take():
+        if not self._limit.take():
             return self._skip(camera, "rate")
         try:
             self._jobs.put_nowait(_Job(frame, pin, roi))

@@ -17,9 +17,10 @@ def parts(n: int, *, seed: int, defect: bool = False) -> list[Frame]:
 def part(generator: np.random.Generator, *, defect: bool = False) -> Frame:
     """One part, a little shifted, tinted and textured; with a defect, scratched."""
     rows, columns = np.mgrid[:256, :256].astype(np.float64)
-    y, x = 128 + generator.normal(0, 3, size=2)
+    y, x = 128 + generator.normal(0, 4, size=2)
     radius = np.hypot(rows - y, columns - x)
-    rings = 12 * np.cos(radius / generator.uniform(5, 6)) + generator.normal(0, 2, (256, 256))
+    grain = np.kron(generator.normal(0, 10, (64, 64)), np.ones((4, 4)))
+    rings = 12 * np.cos(radius / generator.uniform(5, 7)) + grain
     light = 1 + 0.05 * generator.normal() + (columns - 128) * generator.normal(0, 2e-4)
     disc = np.where(radius < 90, 150 + rings, 60 + rings / 4) * light
     if defect:

@@ -42,6 +42,9 @@ _SHARE = (0.012, 0.022)
 """Range of the defects' area, as a share of the part's area."""
 
 _SHAKE_PX = 2.0
+_LINE = 40
+"""Seeds what all clips share: belt, rails, lens, and the pattern of the sensor's noise."""
+
 _BORDER = 8
 _RAIL = 34
 _RAIL_END = 62
@@ -65,7 +68,6 @@ class _Piece(NamedTuple):
 class _Hall(NamedTuple):
     """What stays the same for a camera, whichever parts pass."""
 
-    fields: Fields
     belt: Images
     rails: Images
     rails_cover: Floats
@@ -129,8 +131,8 @@ class Clip:
 
     def _lamp(self, index: int) -> Images:
         """Return the light over the picture, in the lamp's colour at this time."""
-        lamp = self._hall.vignette * self._course.colour[index]
-        return np.clip(np.round(lamp), 0, 255).astype(np.uint8)
+        lamp: Floats = self._hall.vignette * self._course.colour[index]
+        return np.round(lamp).astype(np.uint8)
 
     def _expose(self, still: Images, lamp: Images, index: int) -> Images:
         """Return the picture the camera takes of *still*."""
@@ -150,21 +152,21 @@ def render(part: Part, seed: int, *, defects: bool = True) -> Clip:
     part : "normal" or "inspect"
         50 parts without defects, to learn from; or 40 others of which some have one.
     seed : int
-        Which line: belt, rails, lens and lamp depend on it, and so do all the parts. The same
-        seed gives the same frames.
+        Which parts, with which defects, under what light and vibration; the line is the same
+        for all seeds, so what was learnt from one seed serves another. The same seed gives the
+        same frames.
     defects : bool
         False leaves the defects out and everything else as it is, so that a difference of the
         two clips shows the defects alone.
     """
-    hall = _hall(np.random.default_rng([seed, 0]))
+    hall = _hall(np.random.default_rng(_LINE))
     stream = {"normal": 1, "inspect": 2}[part]
+    fields = make_fields(np.random.default_rng([seed, stream, 3]))
     count = _PARTS[part]
     plan = _plan(count, np.random.default_rng([seed, stream, 0])) if part == "inspect" else {}
     # Number -1 is the part before the clip began, which leaves while number 0 enters.
     pieces = {
-        number: _piece(
-            hall.fields, [seed, stream, 1, number + 1], plan.get(number), defects=defects
-        )
+        number: _piece(fields, [seed, stream, 1, number + 1], plan.get(number), defects=defects)
         for number in range(-1, count)
     }
     return Clip(hall, pieces, _course(count, np.random.default_rng([seed, stream, 2])))
@@ -209,7 +211,7 @@ def _hall(rng: np.random.Generator) -> _Hall:
     height, width = PICTURE[0] + 2 * _BORDER, PICTURE[1] + 2 * _BORDER
     rails, cover = _rails(fields, rng, height, width)
     noise = tuple(_noise(rng) for _ in range(3))
-    return _Hall(fields, _belt(fields, rng, height), rails, cover, _vignette(rng), noise)
+    return _Hall(_belt(fields, rng, height), rails, cover, _vignette(rng), noise)
 
 
 def _belt(fields: Fields, rng: np.random.Generator, height: int) -> Images:

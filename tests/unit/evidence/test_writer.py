@@ -12,7 +12,7 @@ import structlog
 from PIL import Image
 
 from streamline.colour import to_rgb
-from streamline.evidence import EvidenceWriter, overlay
+from streamline.evidence import EvidenceWriter, TokenBucket, overlay
 from streamline.messages import Colour, Frame, FrameId, Origin, Picture, Pin, PixelFormat
 from streamline.source.video import VideoReader
 
@@ -64,9 +64,8 @@ class Told:
             folder,
             on_skipped=lambda camera, reason: self.skips.append((camera, reason)),
             on_stored=self.stored.append,
-            burst=burst,
+            limit=TokenBucket(2.0, burst=burst, clock=clock),
             depth=depth,
-            clock=clock,
         )
 
 

@@ -85,7 +85,7 @@ def test_delivery_before_a_failure_does_not_count_towards_the_next_reset() -> No
     clock = ManualClock()
     backoff = backoff_at(clock)
     backoff.failed()
-    for _ in range(2):
+    for _ in range(4):
         backoff.delivered()
         clock.now_ns += 3 * S
         assert backoff.failed() > 1

@@ -99,11 +99,7 @@ class Line:
     def kill(self, inlet: Inlet) -> None:
         """End a receiver as a crash would: nothing more is said."""
         self.inlets.remove(inlet)
-        address = inlet.socket.last_endpoint.decode().rstrip("\0")
         inlet.socket.close(linger=0)
-        # ZeroMQ removes the path a little later; it must not be the successor's by then.
-        if address.startswith("ipc://"):
-            until(lambda: not Path(address.removeprefix("ipc://")).exists())
 
     def close(self) -> None:
         """End everything."""
@@ -737,14 +733,13 @@ def test_noise_from_the_receivers_side_is_ignored_or_a_wire_error(noise: list[li
         context.term()
 
 
-@pytest.mark.parametrize("kind", ["inproc", "ipc", "tcp"])
+# ZeroMQ takes an ipc path over from a living socket: there it is the line's lock that protects.
+@pytest.mark.parametrize("kind", ["inproc", "tcp"])
 def test_an_address_in_use_is_refused_in_one_sentence(
     line: Line, kind: str, tmp_path: Path
 ) -> None:
     address = fresh_address(kind, tmp_path)
     line.inlet(address)
-    if kind == "ipc":
-        pytest.skip("ZeroMQ takes an ipc path over: the line's lock keeps a second one out")
     with pytest.raises(InputError, match=rf"can't listen on {address}: .*; is the line running"):
         line.inlet(address)
 
