@@ -82,7 +82,7 @@ def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
         If the line dies.
     """
     seeds = {camera: seed + number for number, camera in enumerate(CAMERAS)}
-    path = _prepare(out, seed, seeds)
+    path = prepare_folder(out, seed, seeds)
     _render([("normal", seed), *(("inspect", one) for one in seeds.values())], tell)
     _learn(out, seed, tell)
     pipeline = load(path)
@@ -97,7 +97,7 @@ def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
     )
 
 
-def _prepare(out: Path, seed: int, seeds: Mapping[str, int]) -> Path:
+def prepare_folder(out: Path, seed: int, seeds: Mapping[str, int]) -> Path:
     """Make the folder, clear an earlier demonstration away, and write the pipeline file."""
     path = out / "pipeline.yaml"
     try:

@@ -18,7 +18,7 @@ from streamline import __version__
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
-from streamline.ledger import LedgerView, Sample, decode
+from streamline.ledger import LedgerView, Sample
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.control import Control, Phase
 from streamline.run.health import Health, health_of
@@ -262,7 +262,7 @@ class _Supervisor:
         """Everything that is counted, here and on other hosts."""
         here = [s for view in self._open_views() for s in view.samples(rings=rings)]
         elsewhere = self._pull.latest() if self._pull is not None else {}
-        return here + [s for data in elsewhere.values() for s in decode(data)]
+        return here + [s for samples in elsewhere.values() for s in samples]
 
     def _open_views(self) -> Iterable[LedgerView]:
         for path in self._runtime.ledgers():

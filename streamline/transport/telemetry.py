@@ -3,11 +3,13 @@
 import zmq
 
 from streamline.errors import InputError
+from streamline.ledger import Sample, decode
 from streamline.transport.link import Context
 
 __all__ = ["TelemetryInlet", "TelemetryOutlet"]
 
 _MAX_LEDGER = 64 << 20
+_MAX_WORKERS = 1024
 
 
 class TelemetryOutlet:
@@ -42,7 +44,7 @@ class TelemetryInlet:
     """
 
     def __init__(self, context: Context, address: str) -> None:
-        self._latest: dict[str, bytes] = {}
+        self._latest: dict[str, list[Sample]] = {}
         self._socket = context.socket(zmq.PULL)
         self._socket.linger = 0
         self._socket.rcvhwm = 16
@@ -54,13 +56,21 @@ class TelemetryInlet:
             msg = f"links.telemetry: can't listen on {address}: {exc.strerror}"
             raise InputError(msg) from exc
 
-    def latest(self) -> dict[str, bytes]:
-        """Return the newest ledger by worker, read without waiting."""
+    def latest(self) -> dict[str, list[Sample]]:
+        """Return the newest figures by worker, read without waiting; nonsense is ignored."""
         while self._socket.poll(0):
             parts = self._socket.recv_multipart()
-            if len(parts) == 2 and len(parts[0]) < 256 and len(self._latest) < 1024:
-                self._latest[parts[0].decode(errors="replace")] = parts[1]
+            if len(parts) == 2 and len(parts[0]) < 256:
+                self._note(parts[0].decode(errors="replace"), parts[1])
         return self._latest
+
+    def _note(self, worker: str, ledger: bytes) -> None:
+        if worker not in self._latest and len(self._latest) >= _MAX_WORKERS:
+            return
+        try:
+            self._latest[worker] = decode(ledger)
+        except ValueError:
+            return
 
     def close(self) -> None:
         """Close the socket."""

@@ -83,14 +83,14 @@ def _scratch(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -
     width = 2 + (size > 2) + (size > 5)
     groove = _lines(canvas, points, width)
     flank = _lines(canvas, points + width, width)
-    light = rng.uniform(40, 52)
+    light = rng.uniform(50, 62)
     return _lit(canvas, light * groove - 0.8 * light * np.clip(flank - groove, 0, 1))
 
 
 def _stain(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields) -> Canvas:
     """Spill something brown and thin: it darkens, and the metal still shows through."""
     blob = _blob(canvas, _place(rng, 50), 16 * size, rng, fields)
-    depth = rng.uniform(0.30, 0.38)
+    depth = rng.uniform(0.38, 0.46)
     # It dries from the middle: the rim is darkest.
     thick = depth * (0.75 * blob + 1.6 * blob * (1 - blob))
     keep = 1 - thick[:, :, None] * np.array([1.25, 1.0, 0.8], np.float32)
@@ -116,7 +116,7 @@ def _misprint(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) 
     sign = 1.0 if rng.random() < 0.5 else -1.0
     slip = min(size, 2.0)
     label = replace(canvas.label, tilt=sign * 8 * slip**0.5, y=canvas.label.y + 3 * slip)
-    ghost = replace(label, tilt=-sign * 12 * slip**0.5, y=label.y + 16 + 4 * slip, ink=0.7)
+    ghost = replace(label, tilt=-sign * 12 * slip**0.5, y=label.y + 16 + 4 * slip, ink=0.85)
     return replace(canvas, colour=print_label(print_label(canvas.bare, label), ghost))
 
 
@@ -126,7 +126,7 @@ def _foreign_body(canvas: Canvas, size: float, rng: np.random.Generator, _: Fiel
     turn = np.linspace(0, rng.uniform(3.0, 5.5), 40) + rng.uniform(0, 6.3)
     reach = np.linspace(10, 17, 40) * size**0.6
     points = np.stack([x + reach * np.cos(turn), y + 0.7 * reach * np.sin(turn)], axis=1)
-    width = max(2, round(3.0 * size**0.6))
+    width = max(2, round(3.4 * size**0.6))
     body = _lines(canvas, points, width)[:, :, None]
     shadow = cv2.GaussianBlur(_lines(canvas, points + 3.2, width), (0, 0), 1.7)
     hue = np.array([[70, 105, 150], [150, 120, 70], [92, 96, 98]], np.float32)[rng.integers(0, 3)]
@@ -148,7 +148,7 @@ def _crack(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> 
         points = start + np.cumsum(steps, axis=0)
         dark = np.maximum(dark, _lines(canvas, points, width))
         start = points[count // 3]
-    return _lit(canvas, -rng.uniform(50, 62) * dark)
+    return _lit(canvas, -rng.uniform(60, 72) * dark)
 
 
 _DRAW: dict[DefectKind, Callable[[Canvas, float, np.random.Generator, Fields], Canvas]] = {

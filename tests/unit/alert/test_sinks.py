@@ -80,16 +80,13 @@ def test_a_full_disk_is_an_os_error_for_the_caller_to_count() -> None:
     sink.close()
 
 
-def test_the_log_shows_the_event_as_a_warning() -> None:
+@pytest.mark.parametrize(("kind", "level"), [("begin", "warning"), ("end", "info")])
+def test_the_log_shows_the_fields_of_an_event(kind: str, level: str) -> None:
+    event = json.dumps({"type": kind, "id": "left-ff-7", "score": 2.5}).encode()
     with structlog.testing.capture_logs() as logs:
         sink = LogSink()
-        sink.deliver("left-ff-7", b'{"type":"begin"}')
+        sink.deliver("left-ff-7", event)
         sink.close()
     assert logs == [
-        {
-            "event": "alert",
-            "log_level": "warning",
-            "id": "left-ff-7",
-            "event_json": '{"type":"begin"}',
-        }
+        {"event": f"alert {kind}s", "log_level": level, "id": "left-ff-7", "score": 2.5}
     ]

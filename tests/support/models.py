@@ -1,0 +1,39 @@
+"""Model directories that load and hold next to nothing."""
+
+from pathlib import Path
+
+import numpy as np
+
+from streamline.fre import Subspace
+from streamline.model import BackboneId, Calibration, FittedLayer, Model, save_model
+from streamline.preprocess import PREPROCESSING
+
+__all__ = ["save_tiny_model"]
+
+
+def save_tiny_model(path: Path) -> Model:
+    """Write a model of one layer with four features; good for all but scoring."""
+    layer = FittedLayer(
+        subspace=Subspace(
+            mean=np.zeros(4, np.float32),
+            directions=np.eye(1, 4, dtype=np.float16),
+            singular_values=np.ones(2),
+        ),
+        shape=(4, 1, 1),
+    )
+    calibration = Calibration(
+        threshold=1.5, alpha=0.1, scores=np.ones(20), effective_frames=10.0, blocks=5, gap=1
+    )
+    model = Model(
+        backbone=BackboneId("net", "int8", "ab" * 32),
+        preprocessing=PREPROCESSING,
+        height=256,
+        width=256,
+        score_layers={"deep": layer},
+        map_layers={"deep": layer},
+        retain=0.9,
+        calibration=calibration,
+        source="nothing",
+        created="2031-01-02T03:04:05+00:00",
+    )
+    return save_model(model, path)

@@ -1,0 +1,180 @@
+"""The catalogue keeps Prometheus's conventions, and a line exports all of it from the start."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamline.config import Pipeline, load
+from streamline.ledger import Ledger, Sample
+from streamline.metrics import catalogue
+from streamline.metrics.exporter import Exporter, FrameRates
+from streamline.run.account import StageAccount
+from streamline.run.control import Control
+from streamline.run.placement import plan
+from streamline.run.runtime import Runtime
+from streamline.run.worker import Worker
+from tests.support.models import save_tiny_model
+
+PIPELINE = """
+version: 1
+model: model
+cameras: {left: demo://inspect, right: demo://normal}
+alert: {sinks: [{type: log}, {type: jsonl, path: alerts.jsonl}]}
+record: {evidence: evidence}
+"""
+
+OF_THE_LINE = {"streamline_fps", "streamline_build_info", "streamline_model_info"}
+"""What no worker counts: the supervisor adds it."""
+
+
+@contextmanager
+def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
+    """The counters of a line whose workers have been made and never run."""
+    runtime = Runtime(folder / "run")
+    runtime.folder.mkdir()
+    Control.create(runtime.control)
+    made = [Worker(one, pipeline, runtime) for one in plan(pipeline)]
+    try:
+        yield [sample for worker in made for sample in worker._ledger.samples()]
+    finally:
+        for worker in made:
+            worker._context.term()
+            worker._ledger.close()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    """What a line of two cameras exports before its first frame."""
+    save_tiny_model(tmp_path / "model")
+    (tmp_path / "line.yaml").write_text(PIPELINE)
+    pipeline = load(tmp_path / "line.yaml")
+    information = {
+        "streamline_build_info": [{"version": "1"}],
+        "streamline_model_info": [{"model": "aa", "backbone": "net"}],
+    }
+    with workers(pipeline, tmp_path) as samples:
+        rates = FrameRates()
+        rates.note(samples)
+        return Exporter(lambda: samples, rates, information).render()[0].decode()
+
+
+def series_of(page: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Names and label sets on a page."""
+    return {
+        (sample.name, frozenset(sample.labels.items()))
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def test_a_line_exports_every_series_of_the_catalogue_from_the_start(page: str) -> None:
+    found = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+    assert found == set(catalogue.HELP)
+
+
+def test_every_count_is_0_before_the_first_frame(page: str) -> None:
+    for family in text_string_to_metric_families(page):
+        if family.name not in {"streamline_build_info", "streamline_model_info"}:
+            assert {sample.value for sample in family.samples} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [
+        ("streamline_frames_captured_total", [{}]),
+        ("streamline_frames_judged_total", [{"verdict": v} for v in ("pass", "fail", "unknown")]),
+        (
+            "streamline_frames_dropped_total",
+            [
+                {"stage": "source", "reason": "overrun"},
+                {"stage": "source", "reason": "queue_full"},
+                {"stage": "source", "reason": "shutdown"},
+                {"stage": "preprocess", "reason": "queue_full"},
+            ],
+        ),
+        ("streamline_stage_left_total", [{"stage": s} for s in catalogue.STAGES]),
+        ("streamline_stage_entered_total", [{"stage": s} for s in catalogue.STAGES]),
+        ("streamline_fps", [{"stage": s} for s in catalogue.STAGES]),
+        ("streamline_camera_state", [{"state": s} for s in catalogue.CAMERA_STATES]),
+        ("streamline_camera_down_reason", [{"reason": r} for r in catalogue.CAMERA_REASONS]),
+        ("streamline_alert_active", [{}]),
+    ],
+)
+def test_every_label_set_of_every_camera_is_there_from_the_start(
+    page: str, name: str, sets: list[dict[str, str]]
+) -> None:
+    found = {labels for series, labels in series_of(page) if series == name}
+    assert found == {
+        frozenset({"camera": camera, **labels}.items())
+        for camera in ("left", "right")
+        for labels in sets
+    }
+
+
+def test_every_sink_has_both_outcomes_from_the_start(page: str) -> None:
+    found = {
+        labels for name, labels in series_of(page) if name == "streamline_alerts_delivered_total"
+    }
+    assert found == {
+        frozenset({"sink": sink, "outcome": outcome}.items())
+        for sink in ("log", "jsonl")
+        for outcome in ("ok", "failed")
+    }
+
+
+def test_only_what_counts_is_called_total_and_all_that_counts_is(page: str) -> None:
+    kinds = dict(line.split()[2:4] for line in page.splitlines() if line.startswith("# TYPE"))
+    for name, kind in kinds.items():
+        assert name.endswith("_total") == (kind == "counter")
+
+
+def test_names_have_base_units_and_the_lines_prefix() -> None:
+    for name in catalogue.HELP:
+        assert re.fullmatch(r"streamline(_[a-z]+)+", name)
+        assert not re.search(r"_(ms|millis\w*|minutes|hours|percent|ns|us|kb|mb)(_|$)", name)
+
+
+def test_help_is_one_sentence() -> None:
+    for text in catalogue.HELP.values():
+        assert re.fullmatch(r"[A-Z1].*[^.]\.", text)
+        assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.__all__ if name.endswith("_BUCKETS")])
+def test_buckets_increase_and_are_positive(name: str) -> None:
+    bounds = getattr(catalogue, name)
+    assert all(low < high for low, high in pairwise((0.0, *bounds)))
+
+
+def test_the_threshold_itself_is_a_bucket_of_the_score() -> None:
+    assert 1.0 in catalogue.SCORE_BUCKETS
+
+
+def test_every_stage_counts_the_drops_that_the_catalogue_names() -> None:
+    for stage in catalogue.STAGES:
+        account = StageAccount(Ledger(), stage, ["left"])
+        assert {reason for _, reason in account.dropped} == set(
+            catalogue.DROP_REASONS.get(stage, ())
+        )
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_has_no_complaints(page: str) -> None:
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=page,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,71 @@
+"""Rendered clips as files: whole, good enough, and rendered once."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from streamline.source.synthetic import FPS, PICTURE, render, rendered_clip, rendered_truth
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inspected clip in a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return rendered_clip("inspect", 3)
+
+
+@pytest.fixture
+def cache(cached: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same cache, in force."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cached.parents[2]))
+    return cached
+
+
+def test_the_file_is_an_ordinary_video_with_every_frame(cache: Path) -> None:
+    with av.open(str(cache)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert (stream.height, stream.width) == PICTURE
+        assert stream.average_rate == Fraction(FPS)
+        times = [frame.pts * stream.time_base for frame in container.decode(stream) if frame.pts]
+    assert len(times) + 1 == len(render("inspect", 3))
+    assert times[0] == Fraction(1, FPS)
+
+
+def test_coding_leaves_the_picture_as_it_was(cache: Path) -> None:
+    with av.open(str(cache)) as container:
+        decoded = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    assert cv2.PSNR(decoded, next(iter(render("inspect", 3)))) > 32
+
+
+def test_a_clip_is_rendered_once(cache: Path) -> None:
+    before = cache.stat().st_mtime_ns
+    assert rendered_clip("inspect", 3) == cache
+    assert cache.stat().st_mtime_ns == before
+
+
+def test_the_truth_beside_the_file_is_that_of_the_clip(cache: Path) -> None:
+    assert rendered_truth("inspect", 3) == render("inspect", 3).truth
+    assert cache.exists()
+
+
+def test_nothing_half_made_is_left_in_the_cache(cache: Path) -> None:
+    assert sorted(path.suffix for path in cache.parent.iterdir()) == [".json", ".mp4"]
+
+
+def test_what_is_missing_is_rendered_again(cache: Path) -> None:
+    truth = cache.with_suffix(".json")
+    content = truth.read_bytes()
+    truth.unlink()
+    assert rendered_clip("inspect", 3) == cache
+    assert truth.read_bytes() == content
+
+
+def test_pictures_are_not_clipped_to_black_or_white() -> None:
+    picture = next(iter(render("inspect", 3)))
+    assert np.mean((picture == 0) | (picture == 255)) < 0.01

@@ -1,0 +1,148 @@
+"""Figures of stages on other hosts, and alert events for subscribers."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamline.errors import InputError
+from streamline.ledger import Ledger, LedgerView
+from streamline.transport.link import Context
+from streamline.transport.publisher import Publisher
+from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
+from tests.support.until import until
+
+
+@pytest.fixture
+def address() -> str:
+    """A free TCP address of this host."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+def inlet(context: Context, address: str) -> Iterator[TelemetryInlet]:
+    """The exporter's end."""
+    inlet = TelemetryInlet(context, address)
+    yield inlet
+    inlet.close()
+
+
+@pytest.fixture
+def outlet(context: Context, address: str) -> Iterator[TelemetryOutlet]:
+    """A worker's end."""
+    outlet = TelemetryOutlet(context, address)
+    yield outlet
+    outlet.close()
+
+
+@pytest.fixture(scope="module")
+def ledgers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """A worker's ledger as it stood after 0, 1, 2 … frames."""
+    ledger = Ledger()
+    seen = ledger.counter("seen_total")
+    path = tmp_path_factory.mktemp("ledger") / "a.ledger"
+    ledger.open(path)
+    view = LedgerView(path)
+    states = []
+    for _ in range(4):
+        states.append(view.snapshot())
+        seen.add()
+    view.close()
+    ledger.close()
+    return states
+
+
+def counts(inlet: TelemetryInlet) -> dict[str, float]:
+    """What each worker has counted, as far as is known here."""
+    return {worker: float(samples[0].values[0]) for worker, samples in inlet.latest().items()}
+
+
+def test_the_newest_ledger_of_each_worker_is_known(
+    inlet: TelemetryInlet, outlet: TelemetryOutlet, ledgers: list[bytes]
+) -> None:
+    until(lambda: "left" in counts(inlet), step=lambda: outlet.send("left", ledgers[1]))
+    until(lambda: counts(inlet)["left"] == 3, step=lambda: outlet.send("left", ledgers[3]))
+    until(lambda: "right" in counts(inlet), step=lambda: outlet.send("right", ledgers[2]))
+    assert counts(inlet) == {"left": 3, "right": 2}
+
+
+def test_sending_where_nobody_listens_never_waits(context: Context, ledgers: list[bytes]) -> None:
+    outlet = TelemetryOutlet(context, "tcp://127.0.0.1:9")
+    for _ in range(100):
+        outlet.send("left", ledgers[0])
+    outlet.close()
+
+
+def test_noise_is_ignored_and_changes_nothing(
+    context: Context, address: str, inlet: TelemetryInlet, ledgers: list[bytes]
+) -> None:
+    stranger = context.socket(zmq.PUSH)
+    stranger.connect(address)
+    stranger.send_multipart([b"left", ledgers[2]])
+    until(lambda: counts(inlet) == {"left": 2})
+
+    @given(noise=st.lists(st.binary(max_size=300), min_size=1, max_size=3))
+    def check(noise: list[bytes]) -> None:
+        stranger.send_multipart(noise)
+        stranger.send_multipart([b"left", *noise])
+        assert counts(inlet) == {"left": 2}
+
+    check()
+    stranger.send_multipart([b"left", ledgers[3]])
+    until(lambda: counts(inlet) == {"left": 3})
+    stranger.close(linger=0)
+
+
+def test_known_workers_are_followed_however_many_strangers_there_are(
+    context: Context, address: str, inlet: TelemetryInlet, ledgers: list[bytes]
+) -> None:
+    stranger = context.socket(zmq.PUSH)
+    stranger.connect(address)
+    stranger.send_multipart([b"left", ledgers[0]])
+    for number in range(1100):
+        stranger.send_multipart([b"%d" % number, ledgers[0]])
+        inlet.latest()
+    stranger.send_multipart([b"left", ledgers[3]])
+    until(lambda: counts(inlet)["left"] == 3)
+    assert len(counts(inlet)) == 1024
+    stranger.close(linger=0)
+
+
+def test_a_telemetry_address_in_use_is_refused_in_one_sentence(
+    context: Context, address: str, inlet: TelemetryInlet
+) -> None:
+    assert inlet.latest() == {}
+    with pytest.raises(InputError, match=rf"links\.telemetry: can't listen on {address}: Addr"):
+        TelemetryInlet(context, address)
+
+
+def test_a_subscriber_gets_each_event_as_topic_and_json(context: Context, address: str) -> None:
+    publisher = Publisher(context, address)
+    subscriber = context.socket(zmq.SUB)
+    subscriber.subscribe(b"alert")
+    subscriber.connect(address)
+    until(lambda: bool(subscriber.poll(0)), step=lambda: publisher.deliver("left-ff-7", b'{"n":1}'))
+    assert subscriber.recv_multipart() == [b"alert", b'{"n":1}']
+    subscriber.close(linger=0)
+    publisher.close()
+
+
+def test_publishing_to_nobody_never_waits(context: Context, address: str) -> None:
+    publisher = Publisher(context, address)
+    for _ in range(2000):
+        publisher.deliver("left-ff-7", b"{}")
+    publisher.close()
+
+
+def test_a_publishers_address_in_use_is_refused_in_one_sentence(
+    context: Context, address: str
+) -> None:
+    first = Publisher(context, address)
+    with pytest.raises(InputError, match=rf"can't publish alerts on {address}: .*another address"):
+        Publisher(context, address)
+    first.close()
