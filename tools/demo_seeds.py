@@ -11,9 +11,8 @@ whole and without a false alert, or frame differencing is not clearly worse.
 import argparse
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import repeat
 from multiprocessing import get_context
 from time import monotonic
 
@@ -33,6 +32,7 @@ MARGIN = 0.15
 """How far below the model's recall frame differencing must stay to be clearly worse."""
 
 K, N = 3, 5
+PARTS: tuple[Part, ...] = ("normal", "inspect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,11 @@ def main() -> int:
     print(f"{'':8}{'model':>24}{'frame differencing':>24}   missed by the model")
     print(f"{'seed':8}" + 2 * f"{'recall':>14}{'precision':>10}")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for part in ("normal", "inspect"):
-            list(pool.map(rendered_clip, repeat(part), seeds))
-    for seed in seeds:
-        trials.append(_trial(seed))
-        print(_row(str(seed), trials[-1].model, trials[-1].differencing), flush=True)
+        clips = [[pool.submit(rendered_clip, part, seed) for part in PARTS] for seed in seeds]
+        for seed, rendered in zip(seeds, clips, strict=True):
+            wait(rendered)
+            trials.append(_trial(seed))
+            print(_row(str(seed), trials[-1].model, trials[-1].differencing), flush=True)
     model = sum((trial.model for trial in trials[1:]), trials[0].model)
     rival = sum((trial.differencing for trial in trials[1:]), trials[0].differencing)
     print(_row("all", model, rival))
@@ -71,7 +71,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--count", type=int, default=20, metavar="N")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="renderers at once")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="renderers at once, beside the rest"
+    )
     return parser.parse_args()
 
 

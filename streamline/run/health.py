@@ -77,5 +77,7 @@ def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
 def _is_stuck(camera: Mapping[str, Any]) -> bool:
     """Whether frames come and verdicts don't."""
     delivering = camera["state"] == "ok" and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
-    unjudged_s = camera.get("last_verdict_age_s", camera.get("since_age_s", 0.0))
+    # A camera that has just come back was not judged while it was away.
+    since_s = camera.get("since_age_s", 0.0)
+    unjudged_s = min(camera.get("last_verdict_age_s", since_s), since_s)
     return bool(delivering and unjudged_s > _STUCK_S)

@@ -69,6 +69,7 @@ class Report:
                 "fps": round(camera.fps, 3),
                 "latency_ms": {q: _number(x) for q, x in camera.latency_ms.items()},
                 "state_s": {state: round(x, 3) for state, x in camera.state_s.items()},
+                "evidence": camera.evidence,
             }
             for name, camera in self.cameras.items()
         }

@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from streamline.config import Pipeline
@@ -43,20 +43,31 @@ class Runtime:
             If the same line is running already, or the folder can't be made.
         """
         try:
-            self.folder.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(f"{self.folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            msg = f"{self.folder}: can't be made ({exc.strerror}); set XDG_RUNTIME_DIR"
-            raise InputError(msg) from exc
+            self._refuse(exc)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Only with the lock: a line that is just ending removes the folder.
+            self._empty()
         except BlockingIOError:
             os.close(lock)
             msg = "this line is running already; stop it first, or copy the pipeline file"
             raise InputError(msg) from None
+        except OSError as exc:
+            os.close(lock)
+            self._refuse(exc)
+        return lock
+
+    def _empty(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder.chmod(0o700)
         for entry in self.folder.iterdir():
             entry.unlink()
-        return lock
+
+    def _refuse(self, cause: OSError) -> NoReturn:
+        msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"
+        raise InputError(msg) from cause
 
     def release(self, lock: int) -> None:
         """Remove the folder and give up the lock."""

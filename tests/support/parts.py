@@ -27,4 +27,4 @@ def part(generator: np.random.Generator, *, defect: bool = False) -> Frame:
         scratch = np.abs(rows - columns - generator.integers(-40, 40)) < 5
         disc = np.where(scratch & (radius < 80), 235, disc)
     tint = np.array([1.0, 0.95, 0.85]) + generator.normal(0, 0.01, 3)
-    return np.clip(disc[..., None] * tint, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(disc[..., None] * tint, 0, 255), np.uint8)

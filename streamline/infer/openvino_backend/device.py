@@ -1,6 +1,5 @@
-"""Which OpenVINO device runs a graph, in what arithmetic, and where compiled graphs are kept."""
+"""Which OpenVINO device runs a graph, and in what arithmetic."""
 
-import os
 from pathlib import Path
 
 import openvino as ov
@@ -8,14 +7,21 @@ import openvino as ov
 from streamline.errors import ConfigError
 from streamline.infer.backend import Compute
 
-__all__ = ["cache_dir", "compile_graph"]
+__all__ = ["compile_graph"]
 
 _VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
 """Devices that choose among the real ones."""
 
 
-def compile_graph(core: ov.Core, graph: ov.Model, compute: Compute) -> ov.CompiledModel:
+def compile_graph(
+    core: ov.Core, graph: ov.Model, compute: Compute, *, kept: Path | None
+) -> ov.CompiledModel:
     """Compile a graph for the device that `compute` names.
+
+    Parameters
+    ----------
+    kept : Path, optional
+        Folder where it may lie compiled already, or be put.
 
     Raises
     ------
@@ -31,6 +37,8 @@ def compile_graph(core: ov.Core, graph: ov.Model, compute: Compute) -> ov.Compil
         properties["NUM_STREAMS"] = compute.streams
     if compute.threads is not None:
         properties["INFERENCE_NUM_THREADS"] = compute.threads
+    if kept is not None:
+        properties["CACHE_DIR"] = str(kept)
     try:
         return core.compile_model(graph, compute.device, properties)
     except RuntimeError as exc:
@@ -64,9 +72,3 @@ def _precision(core: ov.Core, compute: Compute) -> str | None:
         msg = "this CPU has no bf16 arithmetic; set infer.precision to auto or f32"
         raise ConfigError(msg)
     return compute.precision
-
-
-def cache_dir() -> Path:
-    """Folder of compiled graphs, which OpenVINO checks itself and rebuilds when stale."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) if base else Path.home() / ".cache"

@@ -12,7 +12,8 @@ import openvino as ov
 from streamline.backbone import Backbone
 from streamline.errors import InferenceError
 from streamline.infer.backend import Compute, Features, Maps, OnDone, Scores
-from streamline.infer.openvino_backend.device import cache_dir, compile_graph
+from streamline.infer.openvino_backend.cache import trusted_folder
+from streamline.infer.openvino_backend.device import compile_graph
 from streamline.infer.openvino_backend.graph import (
     MAP,
     SCORE,
@@ -36,8 +37,10 @@ def open_scorer(
     model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoScorer":
     """See `streamline.infer.open_scorer`."""
-    core = _core()
-    compiled = compile_graph(core, score_graph(core, net.xml, model), compute)
+    core = ov.Core()
+    graph = score_graph(core, net.xml, model)
+    with trusted_folder(SCORE, net.sha256, model.digest) as kept:
+        compiled = compile_graph(core, graph, compute, kept=kept)
     return OpenVinoScorer(compiled, compute, on_done=on_done)
 
 
@@ -45,8 +48,10 @@ def open_mapper(
     model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoMapper":
     """See `streamline.infer.open_mapper`."""
-    core = _core()
-    compiled = compile_graph(core, map_graph(core, net.xml, model), compute)
+    core = ov.Core()
+    graph = map_graph(core, net.xml, model)
+    with trusted_folder(MAP, net.sha256, model.digest) as kept:
+        compiled = compile_graph(core, graph, compute, kept=kept)
     return OpenVinoMapper(compiled, compute, on_done=on_done)
 
 
@@ -54,15 +59,11 @@ def open_extractor(
     net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoExtractor":
     """See `streamline.infer.open_extractor`."""
-    core = _core()
-    compiled = compile_graph(core, feature_graph(core, net.xml, layers), compute)
-    return OpenVinoExtractor(compiled, compute, on_done=on_done, layers=tuple(layers))
-
-
-def _core() -> ov.Core:
     core = ov.Core()
-    core.set_property({"CACHE_DIR": str(cache_dir() / "streamline" / "openvino")})
-    return core
+    graph = feature_graph(core, net.xml, layers)
+    with trusted_folder(net.sha256, *layers) as kept:
+        compiled = compile_graph(core, graph, compute, kept=kept)
+    return OpenVinoExtractor(compiled, compute, on_done=on_done, layers=tuple(layers))
 
 
 class _Sign(Enum):

@@ -88,9 +88,14 @@ def _scratch(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -
 
 
 def _stain(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields) -> Canvas:
-    """Spill something brown and thin: it darkens, and the metal still shows through."""
-    blob = _blob(canvas, _place(rng, 50), 16 * size, rng, fields)
-    depth = rng.uniform(0.38, 0.46)
+    """Spill something brown and thin, with splashes: the metal still shows through."""
+    x, y = _place(rng, 50)
+    blob = _blob(canvas, (x, y), 14 * size, rng, fields)
+    for angle, far in zip(rng.uniform(0, 2 * np.pi, 6), rng.uniform(1.4, 2.4, 6), strict=True):
+        reach = 14 * size * far
+        drop = (x + reach * np.cos(angle), y + reach * np.sin(angle))
+        blob = np.maximum(blob, _disc(canvas, drop, 2.2 + 2.4 * size * rng.random()))
+    depth = rng.uniform(0.42, 0.50)
     # It dries from the middle: the rim is darkest.
     thick = depth * (0.75 * blob + 1.6 * blob * (1 - blob))
     keep = 1 - thick[:, :, None] * np.array([1.25, 1.0, 0.8], np.float32)
@@ -114,9 +119,9 @@ def _chip(canvas: Canvas, size: float, rng: np.random.Generator, fields: Fields)
 def _misprint(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> Canvas:
     """Print the label askew, and a second time beside it, as a slipping pad does."""
     sign = 1.0 if rng.random() < 0.5 else -1.0
-    slip = min(size, 2.0)
+    slip = 0.6 + min(size, 1.4)
     label = replace(canvas.label, tilt=sign * 8 * slip**0.5, y=canvas.label.y + 3 * slip)
-    ghost = replace(label, tilt=-sign * 12 * slip**0.5, y=label.y + 16 + 4 * slip, ink=0.85)
+    ghost = replace(label, tilt=-sign * 12 * slip**0.5, y=label.y + 16 + 4 * slip, ink=0.9)
     return replace(canvas, colour=print_label(print_label(canvas.bare, label), ghost))
 
 
@@ -129,7 +134,7 @@ def _foreign_body(canvas: Canvas, size: float, rng: np.random.Generator, _: Fiel
     width = max(2, round(3.4 * size**0.6))
     body = _lines(canvas, points, width)[:, :, None]
     shadow = cv2.GaussianBlur(_lines(canvas, points + 3.2, width), (0, 0), 1.7)
-    hue = np.array([[70, 105, 150], [150, 120, 70], [92, 96, 98]], np.float32)[rng.integers(0, 3)]
+    hue = np.array([[70, 105, 150], [150, 120, 70], [72, 76, 80]], np.float32)[rng.integers(0, 3)]
     colour = canvas.colour * (1 - 0.45 * shadow[:, :, None])
     return replace(canvas, colour=np.asarray(colour + body * (hue - colour), np.float32))
 
@@ -190,6 +195,14 @@ def _blob(
     torn = 0.18 * window(fields.blotch, height, width, rng)
     torn = torn + 0.05 * window(fields.ragged, height, width, rng)
     return np.asarray(np.clip((radius * (1 + torn) - distance) / 4 + 0.5, 0, 1), np.float32)
+
+
+def _disc(canvas: Canvas, centre: tuple[float, float], radius: float) -> Floats:
+    """Return the opacity of a round drop."""
+    mask = np.zeros(canvas.cover.shape, np.uint8)
+    at = (round(centre[0] * 8), round(centre[1] * 8))
+    cv2.circle(mask, at, round(radius * 8), 255, -1, cv2.LINE_AA, 3)
+    return np.asarray(mask / np.float32(255), np.float32)
 
 
 def _lit(canvas: Canvas, light: npt.NDArray[np.floating]) -> Canvas:

@@ -1,7 +1,7 @@
 """The product: a machined plate with bores, a turned boss and a printed label.
 
 No two plates are alike: tone, tint, brushing, oxide, the turned boss's glint, the places of the
-bores, the print's place and strength and its serial number differ, as they do in real lots.
+bores, the print's place and strength and its serial number differ, each within its tolerance.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def draw_plate(rng: np.random.Generator, fields: Fields) -> Canvas:
     height, width = HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN
     cover = _outline(height, width)
     shade = (
-        (158.0 + 5.0 * rng.standard_normal())
+        rng.uniform(149.0, 167.0)
         + rng.uniform(3.5, 5.5) * window(fields.brushed, height, width, rng)
         + rng.uniform(1.5, 3.0) * window(fields.grain, height, width, rng)
         + rng.uniform(1.5, 3.5) * window(fields.blotch, height, width, rng)
@@ -78,7 +78,7 @@ def draw_plate(rng: np.random.Generator, fields: Fields) -> Canvas:
     _pores(shade, rng)
     _boss(shade, rng)
     _bores(shade, rng)
-    tint = np.array([1.012, 1.0, 0.984]) + rng.normal(0.0, 0.008, 3)
+    tint = np.array([1.012, 1.0, 0.984]) + rng.uniform(-0.014, 0.014, 3)
     colour = np.asarray(shade[:, :, None] * tint.astype(np.float32), np.float32)
     label = _label(rng)
     return Canvas(colour=print_label(colour, label), cover=cover, bare=colour, label=label)
@@ -154,11 +154,11 @@ def _boss(shade: Floats, rng: np.random.Generator) -> None:
     """Turn a boss with a bore into the left half; its glint lies at another angle every time."""
     height, width = shade.shape
     part, x, y = _around(
-        shade, width / 2 - 64 + rng.normal(0, 0.5), height / 2 + rng.normal(0, 0.5), 80
+        shade, width / 2 - 64 + rng.uniform(-0.9, 0.9), height / 2 + rng.uniform(-0.9, 0.9), 80
     )
     radius = np.sqrt(x * x + y * y)
     angle = np.arctan2(y, x)
-    glint = np.cos(2 * (angle - np.float32(rng.normal(0.6, 0.25)))) ** 3
+    glint = np.cos(2 * (angle - np.float32(rng.uniform(0.2, 1.0)))) ** 3
     rings = np.sin(radius * np.float32(1.4) + np.float32(rng.uniform(0, 6.3)))
     part += _step(66, radius) * (22.0 + 26.0 * glint + 3.5 * rings)
     part += 34.0 * (y + x) / (radius + 1) * _ring(66, radius)
@@ -171,8 +171,8 @@ def _bores(shade: Floats, rng: np.random.Generator) -> None:
     height, width = shade.shape
     for side_x in (-1, 1):
         for side_y in (-1, 1):
-            x0 = width / 2 + side_x * 160 + rng.normal(0, 0.4)
-            y0 = height / 2 + side_y * 102 + rng.normal(0, 0.4)
+            x0 = width / 2 + side_x * 160 + rng.uniform(-0.7, 0.7)
+            y0 = height / 2 + side_y * 102 + rng.uniform(-0.7, 0.7)
             part, x, y = _around(shade, x0, y0, 22)
             radius = np.sqrt(x * x + y * y)
             part += _step(13.5, radius) * (44.0 + 0.7 * (x + y) - part)
@@ -200,8 +200,8 @@ def _ring(at: float, radius: Floats) -> Floats:
 
 def _label(rng: np.random.Generator) -> Print:
     return Print(
-        x=MARGIN + WIDTH / 2 + 57 + rng.normal(0, 0.8),
-        y=MARGIN + HEIGHT / 2 - 16 + rng.normal(0, 0.8),
+        x=MARGIN + WIDTH / 2 + 57 + rng.uniform(-1.4, 1.4),
+        y=MARGIN + HEIGHT / 2 - 16 + rng.uniform(-1.4, 1.4),
         ink=float(rng.uniform(0.78, 0.92)),
         serial=f"No {rng.integers(0, 100_000):05d}",
     )

@@ -284,10 +284,10 @@ def _course(count: int, rng: np.random.Generator) -> _Course:
     frames = count * CYCLE
     phase = np.arange(frames) % CYCLE
     # The indexer is off its place, and nearly at the next, between two frames.
-    step = np.where(phase < _MOVING, (phase + 1.5) / (_MOVING + 2), 1)
+    step = np.where(phase < _MOVING, (phase + 2) / (_MOVING + 3), 1)
     smooth = step * step * (3 - 2 * step)
-    rest = np.repeat(rng.normal(0, 0.35, count), CYCLE)
-    belt = _PITCH * smooth + np.where(phase < _MOVING, rng.normal(0, 0.35, frames), rest)
+    rest = np.repeat(rng.uniform(-0.6, 0.6, count), CYCLE)
+    belt = _PITCH * smooth + np.where(phase < _MOVING, rng.uniform(-0.4, 0.4, frames), rest)
     noise = np.stack([rng.integers(0, limit, frames) for limit in (3, 120, 160)], axis=1)
     return _Course(
         belt_px=belt.astype(np.float32),

@@ -43,10 +43,16 @@ def test_no_lower_threshold_would_keep_the_promise(n: int, alpha: float) -> None
     assert rank == 1 or (n + 2 - rank) / (n + 1) > alpha - 1e-6
 
 
-@pytest.mark.parametrize("n", [1, 2, 19, 209, 600, 999, 1189])
-def test_the_smallest_rate_takes_the_largest_score(n: int) -> None:
-    scores = np.random.default_rng(n).permutation(np.arange(float(n)))
-    assert conformal_threshold(scores, alpha=smallest_alpha(n)) == n - 1
+def test_the_smallest_rate_takes_the_largest_score() -> None:
+    for n in range(1, 1500):
+        assert conformal_threshold(np.arange(float(n)), alpha=smallest_alpha(n)) == n - 1
+
+
+def test_a_rate_of_m_in_n_plus_1_lets_m_minus_1_scores_be_higher() -> None:
+    # Rounding makes (n + 1)(1 - m / (n + 1)) more than n + 1 - m for many of them.
+    for n in range(2, 60):
+        for m in range(1, n + 1):
+            assert conformal_threshold(np.arange(float(n)), alpha=m / (n + 1)) == n - m
 
 
 def test_a_rate_the_frames_can_not_support_is_refused_with_how_many_can() -> None:

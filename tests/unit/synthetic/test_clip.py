@@ -8,7 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from streamline.source.synthetic import FPS, PICTURE, render, rendered_clip, rendered_truth
+from streamline.source.synthetic import (
+    FPS,
+    PICTURE,
+    Clip,
+    render,
+    rendered_clip,
+    rendered_truth,
+)
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return render("inspect", 3)
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +38,20 @@ def cache(cached: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cached
 
 
-def test_the_file_is_an_ordinary_video_with_every_frame(cache: Path) -> None:
+def test_the_file_is_an_ordinary_video_with_every_frame(cache: Path, clip: Clip) -> None:
     with av.open(str(cache)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
         assert (stream.height, stream.width) == PICTURE
         assert stream.average_rate == Fraction(FPS)
-        times = [frame.pts * stream.time_base for frame in container.decode(stream) if frame.pts]
-    assert len(times) + 1 == len(render("inspect", 3))
-    assert times[0] == Fraction(1, FPS)
+        times = [frame.time for frame in container.decode(stream)]
+    assert times == pytest.approx(np.arange(len(clip)) / FPS)
 
 
-def test_coding_leaves_the_picture_as_it_was(cache: Path) -> None:
+def test_coding_leaves_the_picture_as_it_was(cache: Path, clip: Clip) -> None:
     with av.open(str(cache)) as container:
         decoded = next(container.decode(video=0)).to_ndarray(format="bgr24")
-    assert cv2.PSNR(decoded, next(iter(render("inspect", 3)))) > 32
+    assert cv2.PSNR(decoded, next(iter(clip))) > 32
 
 
 def test_a_clip_is_rendered_once(cache: Path) -> None:
@@ -49,8 +60,8 @@ def test_a_clip_is_rendered_once(cache: Path) -> None:
     assert cache.stat().st_mtime_ns == before
 
 
-def test_the_truth_beside_the_file_is_that_of_the_clip(cache: Path) -> None:
-    assert rendered_truth("inspect", 3) == render("inspect", 3).truth
+def test_the_truth_beside_the_file_is_that_of_the_clip(cache: Path, clip: Clip) -> None:
+    assert rendered_truth("inspect", 3) == clip.truth
     assert cache.exists()
 
 
@@ -66,6 +77,6 @@ def test_what_is_missing_is_rendered_again(cache: Path) -> None:
     assert truth.read_bytes() == content
 
 
-def test_pictures_are_not_clipped_to_black_or_white() -> None:
-    picture = next(iter(render("inspect", 3)))
+def test_pictures_are_not_clipped_to_black_or_white(clip: Clip) -> None:
+    picture = next(iter(clip))
     assert np.mean((picture == 0) | (picture == 255)) < 0.01

@@ -1,0 +1,146 @@
+"""The command that measures quality, on drawn parts and on real data sets."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.support.line import streamline
+from tests.support.parts import parts
+
+
+def write(path: Path, frame: npt.NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), frame[..., ::-1] if frame.ndim == 3 else frame)
+
+
+def scratch_of(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The mask of a drawn part's scratch: nothing else is as bright."""
+    return np.where(frame[..., 0] > 230, 255, 0).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A category of drawn parts, laid out like MVTec AD."""
+    root = tmp_path_factory.mktemp("drawn") / "disc"
+    for number, frame in enumerate(parts(40, seed=1)):
+        write(root / "train" / "good" / f"{number:03}.png", frame)
+    for number, frame in enumerate(parts(8, seed=2)):
+        write(root / "test" / "good" / f"{number:03}.png", frame)
+    for number, frame in enumerate(parts(8, seed=3, defect=True)):
+        write(root / "test" / "scratch" / f"{number:03}.png", frame)
+        write(root / "ground_truth" / "scratch" / f"{number:03}_mask.png", scratch_of(frame))
+    return root
+
+
+@pytest.fixture
+def copied(drawn: Path, tmp_path: Path) -> Path:
+    """The same, to be damaged: folders of links."""
+    for path in drawn.rglob("*.png"):
+        link = tmp_path / "disc" / path.relative_to(drawn)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    return tmp_path / "disc"
+
+
+def evaluated(*arguments: str | Path, out: Path) -> tuple[dict[str, Any], str]:
+    """Run the command; return its JSON document and what it said on standard error."""
+    done = streamline("eval", *arguments, "--json", out, timeout_s=1500)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text()), done.stderr
+
+
+def refused(*arguments: str | Path) -> str:
+    done = streamline("eval", *arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_figures_of_drawn_parts_are_complete_and_good(drawn: Path, tmp_path: Path) -> None:
+    document, _ = evaluated(drawn.parent, "--layout", "mvtec", out=tmp_path / "figures.json")
+    assert set(document) == {"categories", "mean", "setup"}
+    figures = document["categories"]["disc"]
+    assert list(figures) == ["image_auroc", "pixel_auroc", "pro", "fit_s", "fps"]
+    assert document["mean"] == figures
+    assert figures["image_auroc"] == 1.0
+    assert figures["pixel_auroc"] > 0.95
+    assert figures["pro"] > 0.8
+    assert figures["fit_s"] > 0
+    assert figures["fps"] > 0
+    setup = document["setup"]
+    assert (setup["layout"], setup["seed"], setup["size_px"]) == ("mvtec", None, [256, 256])
+    assert setup["models"]["disc"]["train"] == 40
+    assert setup["models"]["disc"]["test"] == 16
+
+
+def test_without_ground_truth_pixel_figures_are_null_with_a_warning(
+    copied: Path, tmp_path: Path
+) -> None:
+    (copied / "ground_truth").rename(tmp_path / "away")
+    document, said = evaluated(copied, "--layout", "mvtec", out=tmp_path / "figures.json")
+    figures = document["categories"]["disc"]
+    assert figures["image_auroc"] == 1.0
+    assert (figures["pixel_auroc"], figures["pro"]) == (None, None)
+    assert (document["mean"]["pixel_auroc"], document["mean"]["pro"]) == (None, None)
+    assert "warning: disc: no ground truth, so pixel AUROC and PRO can't be measured" in said
+
+
+def test_one_mask_missing_is_refused(copied: Path) -> None:
+    (copied / "ground_truth" / "scratch" / "003_mask.png").unlink()
+    assert "003_mask.png is missing, one of 1 such masks" in refused(copied, "--layout", "mvtec")
+
+
+@pytest.mark.parametrize("folder", ["train/good", "test/scratch", "ground_truth/scratch"])
+def test_an_image_that_is_none_is_refused(copied: Path, folder: str) -> None:
+    path = min((copied / folder).iterdir())
+    path.unlink()
+    path.write_bytes(b"no picture at all")
+    assert f"{path} is not an image" in refused(copied, "--layout", "mvtec")
+
+
+def test_a_mask_of_another_size_is_refused(copied: Path) -> None:
+    path = copied / "ground_truth" / "scratch" / "000_mask.png"
+    path.unlink()
+    write(path, np.full((128, 256), 255, np.uint8))
+    assert "is 128 x 256 px, but its image is 256 x 256" in refused(copied, "--layout", "mvtec")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(("--layout", "mvtec", "--category", "cap"), "no category 'cap'", id="absent"),
+        pytest.param(("--layout", "mtd"), "MT_Free", id="other-layout"),
+        pytest.param(("--layout", "mtd", "--category", "disc"), "has one category", id="of-mtd"),
+        pytest.param(("--layout", "coco"), "coco", id="unknown-layout"),
+        pytest.param((), "--layout", id="no-layout"),
+    ],
+)
+def test_what_can_not_be_evaluated_is_refused(
+    drawn: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in refused(drawn, *arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
+def test_bottle_reaches_the_stated_quality(shared_dir: Path, tmp_path: Path) -> None:
+    root = shared_dir / "data" / "mvtec"
+    document, _ = evaluated(root, "--layout", "mvtec", out=tmp_path / "figures.json")
+    figures = document["categories"]["bottle"]
+    assert figures["image_auroc"] == 1.0
+    assert figures["pro"] > 0.96
+    assert figures["pixel_auroc"] > 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
+def test_magnetic_tiles_reach_the_stated_quality(shared_dir: Path, tmp_path: Path) -> None:
+    root = shared_dir / "data" / "mtd"
+    document, _ = evaluated(root, "--layout", "mtd", out=tmp_path / "figures.json")
+    assert document["categories"]["mtd"]["image_auroc"] > 0.987
+    assert document["setup"]["seed"] == 0

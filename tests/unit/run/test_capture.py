@@ -1,0 +1,238 @@
+"""Reading a camera in a thread of its own, on real files and a camera that is not there."""
+
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from streamline.config import Camera, load
+from streamline.messages import Picture, PixelFormat
+from streamline.run.capture import Capture, Mailbox
+from streamline.run.control import Control, Phase
+from streamline.source import Reading
+from tests.support.clips import encode
+from tests.support.until import until
+
+Started = Callable[[str], tuple[Capture, Mailbox]]
+
+
+def reading(number: int) -> Reading:
+    """A reading that can be told from others."""
+    picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
+    return Reading(picture=picture, captured_ns=number, wall_ns=number, pts_s=None, corrupt=False)
+
+
+# --- the mailbox ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mailbox whose descriptor is given back."""
+    mailbox = Mailbox(capacity=2)
+    yield mailbox
+    mailbox.close()
+    mailbox.destroy()
+
+
+def test_readings_come_out_in_the_order_they_were_put(mailbox: Mailbox) -> None:
+    everything = [reading(n) for n in range(50)]
+    putter = Thread(target=lambda: [mailbox.put(one) for one in everything], daemon=True)
+    putter.start()
+    taken: list[Reading] = []
+
+    def take() -> None:
+        one = mailbox.take()
+        if one is not None:
+            taken.append(one)
+
+    until(lambda: len(taken) == 50, step=take)
+    putter.join()
+    assert taken == everything
+    assert mailbox.take() is None
+
+
+def test_a_full_mailbox_makes_the_putter_wait_until_something_is_taken(mailbox: Mailbox) -> None:
+    third = Event()
+
+    def put() -> None:
+        for number in range(3):
+            mailbox.put(reading(number))
+        third.set()
+
+    putter = Thread(target=put, daemon=True)
+    putter.start()
+    until(lambda: len(mailbox._readings) == 2)
+    assert not third.is_set()
+    first = mailbox.take()
+    assert third.wait(30)
+    putter.join()
+    assert first is not None
+    assert first.captured_ns == 0
+
+
+def test_closing_lets_a_waiting_putter_go_and_refuses_what_it_had(mailbox: Mailbox) -> None:
+    answers: list[bool] = []
+    putter = Thread(
+        target=lambda: answers.extend(mailbox.put(reading(n)) for n in range(3)), daemon=True
+    )
+    putter.start()
+    until(lambda: len(answers) == 2)
+    mailbox.close()
+    putter.join(30)
+    assert answers == [True, True, False]
+    assert not mailbox.empty
+    assert [mailbox.take() is None for _ in range(3)] == [False, False, True]
+    assert mailbox.empty
+
+
+def test_the_descriptor_is_readable_exactly_while_something_new_was_put(mailbox: Mailbox) -> None:
+    import select
+
+    def readable() -> bool:
+        return bool(select.select([mailbox.descriptor], [], [], 0)[0])
+
+    assert not readable()
+    mailbox.put(reading(0))
+    assert readable()
+    mailbox.hush()
+    assert not readable()
+    mailbox.hush()
+    mailbox.put(reading(1))
+    assert readable()
+
+
+# --- capturing --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    """The phase of the line: starting."""
+    Control.create(tmp_path / "control")
+    return Control(tmp_path / "control")
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    """Five images, each of its own grey."""
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    for number in range(5):
+        pixels = np.full((32, 48, 3), 40 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, control: Control) -> Iterator[Started]:
+    """Start capturing a source, as a pipeline file would have it; all are ended after."""
+    captures: list[tuple[Capture, Mailbox]] = []
+    numbers = count()
+
+    def started(source: str) -> tuple[Capture, Mailbox]:
+        file = tmp_path / f"line{next(numbers)}.yaml"
+        file.write_text(f"version: 1\nmodel: m\ncameras: {{left: {{source: {source}}}}}\n")
+        camera: Camera = load(file).cameras["left"]
+        mailbox = Mailbox()
+        capture = Capture(camera, control, mailbox)
+        capture.start()
+        captures.append((capture, mailbox))
+        return capture, mailbox
+
+    yield started
+    for capture, mailbox in captures:
+        capture.stop()
+        capture.join(30)
+        assert not capture.is_alive()
+        mailbox.destroy()
+
+
+def taken_until_end(capture: Capture, mailbox: Mailbox) -> list[Reading]:
+    """Everything that a camera delivers."""
+    readings: list[Reading] = []
+
+    def take() -> None:
+        one = mailbox.take()
+        if one is not None:
+            readings.append(one)
+
+    until(lambda: capture.finished.is_set() and mailbox.empty, step=take)
+    return readings
+
+
+def test_a_folder_of_images_is_delivered_in_order_and_ends(
+    start: Started, control: Control, stills: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    capture, mailbox = start(f"{{type: images, path: {stills}}}")
+    readings = taken_until_end(capture, mailbox)
+    assert [int(r.picture.planes[0][0, 0, 0]) for r in readings] == [0, 40, 80, 120, 160]
+    assert (capture.state.state, capture.state.reason) == ("ended", None)
+    assert capture.reconnects == 0
+
+
+def test_every_frame_of_a_video_is_delivered(
+    start: Started, control: Control, tmp_path: Path
+) -> None:
+    frames = [np.full((64, 96, 3), 4 * n, np.uint8) for n in range(40)]
+    clip = encode(frames, tmp_path / "clip.mp4")
+    control.enter(Phase.RUNNING)
+    capture, mailbox = start(f"{{type: video, path: {clip}}}")
+    assert len(taken_until_end(capture, mailbox)) == 40
+    assert capture.state.state == "ended"
+
+
+def test_a_file_delivers_nothing_before_the_line_runs_and_then_all_of_it(
+    start: Started, control: Control, stills: Path
+) -> None:
+    capture, mailbox = start(f"{{type: images, path: {stills}}}")
+    assert capture.tried.wait(30)
+    assert capture.state.state == "ok"
+    assert mailbox.empty
+    control.enter(Phase.RUNNING)
+    assert len(taken_until_end(capture, mailbox)) == 5
+
+
+def test_stopping_ends_an_endless_source_whose_readings_nobody_takes(
+    start: Started, control: Control, stills: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    capture, mailbox = start(f"{{type: images, path: {stills}, loop: true}}")
+    until(lambda: not mailbox.empty)
+    capture.stop()
+    assert capture.finished.wait(30)
+    assert capture.state.state == "ok"
+
+
+def test_stopping_ends_a_source_that_waits_for_the_line(start: Started, stills: Path) -> None:
+    capture, _ = start(f"{{type: images, path: {stills}}}")
+    assert capture.tried.wait(30)
+    capture.stop()
+    assert capture.finished.wait(30)
+
+
+def test_a_file_that_is_not_there_is_refused_and_not_tried_again(
+    start: Started, tmp_path: Path
+) -> None:
+    capture, mailbox = start(f"{{type: video, path: {tmp_path / 'none.mp4'}}}")
+    assert capture.finished.wait(30)
+    assert capture.tried.is_set()
+    assert mailbox.empty
+    assert capture.refusal is not None
+    assert str(tmp_path / "none.mp4") in str(capture.refusal)
+
+
+def test_a_camera_that_refuses_is_down_with_the_reason_and_tried_again(start: Started) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    capture, mailbox = start(f"{{type: rtsp, url: 'rtsp://127.0.0.1:{port}/x'}}")
+    assert capture.tried.wait(60)
+    until(lambda: capture.state.state == "down")
+    assert capture.state.reason == "refused"
+    assert not capture.finished.is_set()
+    assert mailbox.empty
+    assert capture.refusal is None

@@ -1,0 +1,110 @@
+"""Which worker runs which stages, for every way to link them."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from streamline.config import Pipeline, load
+from streamline.run.placement import WorkerPlan, plan
+
+ORDER = ("source", "preprocess", "infer", "alert")
+LINKS = ("frames", "prepared", "scores")
+
+
+def pipeline_with(folder: Path, frames: str, prepared: str, scores: str) -> Pipeline:
+    """A line of two cameras with these links."""
+    text = (
+        "version: 1\nmodel: m\ncameras: {left: demo://inspect, right: demo://normal}\n"
+        f"links: {{frames: {frames}, prepared: {prepared}, scores: {scores}}}\n"
+    )
+    (folder / "line.yaml").write_text(text)
+    return load(folder / "line.yaml")
+
+
+def described(workers: list[WorkerPlan]) -> list[str]:
+    """Name, stages and cameras of each worker in one line."""
+    return [f"{w.name}: {' '.join(w.stages)} | {' '.join(w.cameras)}" for w in workers]
+
+
+PLACES = {
+    ("ipc", "ipc", "ipc"): [
+        "alert: alert | left right",
+        "infer: infer | left right",
+        "preprocess: preprocess | left right",
+        "camera-left: source | left",
+        "camera-right: source | right",
+    ],
+    ("ipc", "ipc", "inproc"): [
+        "infer-alert: infer alert | left right",
+        "preprocess: preprocess | left right",
+        "camera-left: source | left",
+        "camera-right: source | right",
+    ],
+    ("ipc", "inproc", "ipc"): [
+        "alert: alert | left right",
+        "preprocess-infer: preprocess infer | left right",
+        "camera-left: source | left",
+        "camera-right: source | right",
+    ],
+    ("ipc", "inproc", "inproc"): [
+        "preprocess-infer-alert: preprocess infer alert | left right",
+        "camera-left: source | left",
+        "camera-right: source | right",
+    ],
+    ("inproc", "ipc", "ipc"): [
+        "alert: alert | left right",
+        "infer: infer | left right",
+        "camera-left: source preprocess | left",
+        "camera-right: source preprocess | right",
+    ],
+    ("inproc", "ipc", "inproc"): [
+        "infer-alert: infer alert | left right",
+        "camera-left: source preprocess | left",
+        "camera-right: source preprocess | right",
+    ],
+    ("inproc", "inproc", "ipc"): [
+        "alert: alert | left right",
+        "source-preprocess-infer: source preprocess infer | left right",
+    ],
+    ("inproc", "inproc", "inproc"): [
+        "source-preprocess-infer-alert: source preprocess infer alert | left right",
+    ],
+}
+
+
+@pytest.mark.parametrize("links", list(product(("ipc", "inproc"), repeat=3)), ids="-".join)
+def test_every_way_to_link_the_stages_places_them_downstream_first(
+    links: tuple[str, str, str], tmp_path: Path
+) -> None:
+    assert described(plan(pipeline_with(tmp_path, *links))) == PLACES[links]
+
+
+@pytest.mark.parametrize("links", list(product(("ipc", "inproc", "tcp"), repeat=3)), ids="-".join)
+def test_inproc_and_only_inproc_glues_two_stages(
+    links: tuple[str, str, str], tmp_path: Path
+) -> None:
+    ports = iter(range(5001, 5004))
+    kinds = [f"tcp://127.0.0.1:{next(ports)}" if kind == "tcp" else kind for kind in links]
+    workers = plan(pipeline_with(tmp_path, *kinds))
+    for i, kind in enumerate(links):
+        together = any({ORDER[i], ORDER[i + 1]} <= set(worker.stages) for worker in workers)
+        assert together == (kind == "inproc")
+
+
+@pytest.mark.parametrize("links", list(product(("ipc", "inproc"), repeat=3)), ids="-".join)
+def test_each_stage_of_each_camera_runs_exactly_once(
+    links: tuple[str, str, str], tmp_path: Path
+) -> None:
+    workers = plan(pipeline_with(tmp_path, *links))
+    for stage, camera in product(ORDER, ("left", "right")):
+        assert sum(stage in w.stages and camera in w.cameras for w in workers) == 1
+    assert len({worker.name for worker in workers}) == len(workers)
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_one_stage_alone_leaves_out_the_workers_without_it(stage: str, tmp_path: Path) -> None:
+    pipeline = pipeline_with(tmp_path, "inproc", "ipc", "ipc")
+    wanted = [worker for worker in plan(pipeline) if stage in worker.stages]
+    assert plan(pipeline, stage) == wanted
+    assert wanted

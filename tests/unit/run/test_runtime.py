@@ -1,0 +1,158 @@
+"""The line's private folder: made, locked, cleared, and where its links are."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamline.config import Pipeline, load
+from streamline.errors import InputError
+from streamline.run.runtime import Runtime
+
+RUNNING = "this line is running already; stop it first, or copy the pipeline file"
+
+
+def test_the_folder_is_private_whatever_the_umask(base: Path, pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline)
+    old = os.umask(0)
+    try:
+        lock = runtime.acquire()
+    finally:
+        os.umask(old)
+    assert runtime.folder.parent == base
+    assert stat.S_IMODE(runtime.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(f"{runtime.folder}.lock").stat().st_mode) == 0o600
+    runtime.release(lock)
+
+
+def test_a_folder_that_was_open_to_others_is_made_private(base: Path, pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline)
+    runtime.folder.mkdir()
+    runtime.folder.chmod(0o777)
+    lock = runtime.acquire()
+    assert runtime.folder.parent == base
+    assert stat.S_IMODE(runtime.folder.stat().st_mode) == 0o700
+    runtime.release(lock)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_second_line_of_the_same_file_is_kept_out_and_disturbs_nothing(
+    pipeline: Pipeline,
+) -> None:
+    first = Runtime.of(pipeline)
+    lock = first.acquire()
+    first.control.write_bytes(b"ours")
+    with pytest.raises(InputError, match=f"^{RUNNING}$"):
+        Runtime.of(pipeline).acquire()
+    assert first.control.read_bytes() == b"ours"
+    first.release(lock)
+
+
+@pytest.mark.usefixtures("base")
+def test_the_folder_is_gone_after_release_and_can_be_had_again(pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline)
+    for _ in range(2):
+        lock = runtime.acquire()
+        runtime.ledger("infer").touch()
+        runtime.release(lock)
+        assert not runtime.folder.exists()
+
+
+def test_what_a_killed_line_left_behind_is_cleared(base: Path, pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline)
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from streamline.run.runtime import Runtime\n"
+        "runtime = Runtime(Path(sys.argv[1]))\n"
+        "runtime.acquire()\n"
+        "for path in (runtime.control, runtime.ledger('infer'), runtime.failure('infer')):\n"
+        "    path.write_text('old')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(runtime.folder)], check=False, timeout=60
+    )
+    assert done.returncode == -9
+    assert len(runtime.ledgers()) == 1
+    assert base in runtime.folder.parents
+    lock = runtime.acquire()
+    assert list(runtime.folder.iterdir()) == []
+    runtime.release(lock)
+
+
+@pytest.mark.usefixtures("base")
+def test_lines_of_other_files_names_or_parts_have_other_folders(tmp_path: Path) -> None:
+    text = "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "line1.yaml").write_text(text)
+    (tmp_path / "c.yaml").write_text(text)
+    files = [tmp_path / "a/line1.yaml", tmp_path / "b/line1.yaml", tmp_path / "c.yaml"]
+    pipelines = [load(file) for file in files]
+    folders = {Runtime.of(p, part).folder for p in pipelines for part in ("", "infer")}
+    assert len(folders) == 6
+    assert folders == {Runtime.of(p, part).folder for p in pipelines for part in ("", "infer")}
+
+
+def test_a_base_that_is_not_there_is_refused_with_the_cure(
+    tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
+    with pytest.raises(InputError, match=r"can't be made \(No such file .*\); set XDG_RUNTIME_DIR"):
+        Runtime.of(pipeline).acquire()
+
+
+def test_a_service_managers_folder_comes_first(
+    base: Path, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path / 'service'}:{tmp_path / 'other'}")
+    assert Runtime.of(pipeline).folder.parent == tmp_path / "service" != base
+
+
+def test_without_a_base_the_line_makes_a_private_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    parent = Runtime.of(pipeline).folder.parent
+    assert stat.S_IMODE(parent.stat().st_mode) == 0o700
+    assert parent.stat().st_uid == os.getuid()
+
+
+def test_ledgers_are_found_by_their_names_only(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path)
+    for path in (runtime.ledger("infer"), runtime.ledger("alert"), runtime.control):
+        path.touch()
+    (tmp_path / ".infer.ledger.77").touch()
+    assert runtime.ledgers() == [runtime.ledger("alert"), runtime.ledger("infer")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        pytest.param("inproc", "inproc://line1/scores", id="inproc"),
+        pytest.param("ipc", "ipc:///run/line1/scores.sock", id="ipc"),
+        pytest.param("tcp://10.0.0.7:5591", "tcp://10.0.0.7:5591", id="tcp"),
+        pytest.param("tcp://localhost:5591", "tcp://127.0.0.1:5591", id="tcp-by-name"),
+    ],
+)
+def test_a_links_address_follows_from_its_kind(kind: str, address: str) -> None:
+    assert Runtime(Path("/run/line1")).address("scores", kind) == address
+
+
+def test_a_host_that_is_not_known_is_refused_with_the_cure() -> None:
+    sentence = r"links\.scores: host 'nowhere\.invalid' is not known here; use its IP address"
+    with pytest.raises(InputError, match=sentence):
+        Runtime(Path("/run/line1")).address("scores", "tcp://nowhere.invalid:1")
+
+
+def test_a_path_too_long_for_a_socket_is_refused_with_the_cure() -> None:
+    longest = "/" + "x" * (107 - len("//scores.sock"))
+    assert Runtime(Path(longest)).address("scores", "ipc") == f"ipc://{longest}/scores.sock"
+    with pytest.raises(InputError, match="too long for a socket; set XDG_RUNTIME_DIR"):
+        Runtime(Path(longest + "x")).address("scores", "ipc")
