@@ -9,6 +9,8 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+import streamline.infer.openvino_backend  # noqa: F401 - silences OpenVINO's reports to the web
+
 # The same examples everywhere and every time: a failure seen once can be seen again.  Slowness
 # says something about the machine, not about the code.
 settings.register_profile(

@@ -234,12 +234,14 @@ def take_pixels(model: ov.Model) -> ov.Model:
 def quantise(model: ov.Model) -> ov.Model:
     """Quantise weights and activations to 8 bits, ranges taken from rendered frames.
 
-    Measured as relative error of block 1 ... 5 on rendered and real frames, everything at NNCF's
-    defaults: 0.23-0.42. Two things bring that down to 0.06-0.22 and cost no speed that could be
-    measured: the stem and the first depthwise convolution, whose errors everything after them
-    amplifies, stay in floating point; and weights use 7 of their 8 bits, because processors
-    without VNNI add pairs of products in 16 bits, which saturate. So the same file gives the same
-    features on both kinds of processor.
+    Two things differ from NNCF's defaults. The stem and the first depthwise convolution, whose
+    errors everything after them amplifies, stay in floating point. And weights use 7 of their 8
+    bits, because processors without VNNI add pairs of products in 16 bits, which saturate.
+
+    Measured on real and rendered frames as relative error of block 1 ... 5 against float32:
+    0.22-0.41 with the defaults, 0.06-0.22 so. Between such a processor (AVX2) and exact integer
+    arithmetic: 0.17-0.26 with the defaults, 0.001-0.04 so, and a model fitted with the one scores
+    with the other the same to 0.13 % (MVTec bottle). No difference in speed could be measured.
     """
     frames = [
         ((frame.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2)
@@ -309,7 +311,11 @@ def describe(folder: Path, layers: dict[str, dict[str, int]]) -> dict[str, objec
             "seed": CALIBRATION_SEED,
         },
         "made_with": {tool: metadata.version(tool) for tool in tools},
-        "sha256": {path.name: _sha256(path) for path in sorted(folder.glob("*.[bx][im][nl]"))},
+        "sha256": {
+            path.name: _sha256(path)
+            for path in sorted(folder.iterdir())
+            if path.suffix in {".bin", ".xml"}
+        },
     }
 
 

@@ -96,5 +96,6 @@ def _usage(error: Exception) -> str:
     """Say in one sentence what is wrong with the command line, and where to read more."""
     context = getattr(error, "ctx", None)
     path = "streamline" if context is None else context.command_path
-    message = getattr(error, "format_message", error.__str__)()
+    # A missing choice is told in several lines.
+    message = " ".join(getattr(error, "format_message", error.__str__)().split())
     return f"{message.rstrip('.')} (see {path} --help)"

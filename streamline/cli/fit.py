@@ -1,13 +1,12 @@
 """The command that makes a model from normal frames."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from streamline.config import AnySource, Learn
     from streamline.learn import FitReport, FitSettings, Fitted, Selection
@@ -87,51 +86,16 @@ def _fit(
     *,
     replace: bool,
 ) -> "Fitted":
+    from streamline.cli.progress import Bars
     from streamline.learn import fit_sources
     from streamline.model import save_model
 
-    with _Bar() as bar:
+    with Bars("fit") as bar:
         fitted = fit_sources(sources, settings, selection, progress=bar)
     save_model(fitted.model, path, replace=replace)
     for warning in fitted.report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return fitted
-
-
-class _Bar:
-    """Progress bars on standard error, one after the other; none where nobody watches."""
-
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self._make = tqdm
-        self._what = ""
-        self._bar: tqdm[None] | None = None
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Show how far the fit has come."""
-        if self._bar is None or what != self._what:
-            self._close()
-            self._what = what
-            self._bar = self._make(desc=f"fit: {what}", total=total, unit="", disable=None)
-        if total is not None:
-            self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:

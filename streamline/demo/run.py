@@ -33,6 +33,33 @@ CAMERAS: Final = ("left", "right")
 _MARK: Final = "# Written by `streamline demo`;"
 _MODEL, _ALERTS, _VERDICTS, _EVIDENCE = "model", "alerts.jsonl", "verdicts.jsonl", "evidence"
 
+_PIPELINE: Final = """\
+{mark} run it again with
+#   streamline run pipeline.yaml
+version: 1
+name: demo
+
+model:
+  path: {model}
+  learn: {{source: 'demo://normal?seed={seed}', seconds: 24}}   # only if the folder is gone
+
+cameras:
+{cameras}
+
+alert:
+  k: 3          # an alert begins when 3 of the last 5 verdicts are fail, and ends likewise
+  n: 5
+  sinks:
+    - {{type: jsonl, path: {alerts}}}
+
+record:
+  verdicts: {verdicts}
+  evidence: {evidence}
+
+metrics:
+  port: 0       # any that is free
+"""
+
 Tell = Callable[[str], None]
 
 
@@ -125,32 +152,15 @@ def _pipeline(seed: int, seeds: Mapping[str, int]) -> str:
         f"  {camera}:\n    source: {{type: demo, part: inspect, seed: {one}, pace: native}}"
         for camera, one in seeds.items()
     )
-    return f"""\
-{_MARK} run it again with
-#   streamline run pipeline.yaml
-version: 1
-name: demo
-
-model:
-  path: {_MODEL}
-  learn: {{source: 'demo://normal?seed={seed}', seconds: 24}}   # only if the folder is gone
-
-cameras:
-{cameras}
-
-alert:
-  k: 3          # an alert begins when 3 of the last 5 verdicts are fail, and ends likewise
-  n: 5
-  sinks:
-    - {{type: jsonl, path: {_ALERTS}}}
-
-record:
-  verdicts: {_VERDICTS}
-  evidence: {_EVIDENCE}
-
-metrics:
-  port: 0       # any that is free
-"""
+    return _PIPELINE.format(
+        mark=_MARK,
+        model=_MODEL,
+        seed=seed,
+        cameras=cameras,
+        alerts=_ALERTS,
+        verdicts=_VERDICTS,
+        evidence=_EVIDENCE,
+    )
 
 
 def _render(wanted: Sequence[tuple[Part, int]], tell: Tell) -> None:

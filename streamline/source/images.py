@@ -13,6 +13,9 @@ from streamline.messages import Picture, PixelFormat
 from streamline.source.base import Reading
 from streamline.source.pace import Pacer
 
+# A damaged image is told in our own words; OpenCV would add its own to standard error.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 __all__ = ["ImagesReader", "image_paths", "read_image"]
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -9,7 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from streamline.source.synthetic.scene import FPS, PICTURE, Clip, Part, render
+from streamline.source.synthetic.course import FPS
+from streamline.source.synthetic.machine import PICTURE
+from streamline.source.synthetic.scene import Clip, Part, render
 from streamline.source.synthetic.truth import Truth, read_truth, write_truth
 
 __all__ = ["VERSION", "rendered_clip", "rendered_truth"]

@@ -19,6 +19,9 @@ WIDTH, HEIGHT = 392, 272
 MARGIN = 18
 """Empty border around the plate on its canvas, px: room for its shadow."""
 
+_SHEEN = 13.0
+"""Largest difference in brightness between a plate's middle and its side, grey levels."""
+
 _INK = (52.0, 40.0, 34.0)
 
 
@@ -74,6 +77,7 @@ def draw_plate(rng: np.random.Generator, fields: Fields) -> Canvas:
         + rng.uniform(1.5, 3.5) * window(fields.blotch, height, width, rng)
         + _bevel(cover)
     )
+    _sheen(shade, rng)
     _pocket(shade)
     _pores(shade, rng)
     _boss(shade, rng)
@@ -124,6 +128,14 @@ def _bevel(cover: Floats) -> Floats:
     slope_x = cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=3)
     slope_y = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3)
     return np.asarray(120.0 * (0.55 * slope_x + 0.85 * slope_y), np.float32)
+
+
+def _sheen(shade: Floats, rng: np.random.Generator) -> None:
+    """Let the lamp fall on a plate that lies a little tilted: brighter towards one side."""
+    height, width = shade.shape
+    along, down = rng.uniform(-_SHEEN, _SHEEN, 2)
+    shade += np.linspace(-along, along, width, dtype=np.float32)
+    shade += np.linspace(-down, down, height, dtype=np.float32)[:, None]
 
 
 def _pocket(shade: Floats) -> None:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 
 from streamline.source.synthetic import FPS, PICTURE, Clip, DefectKind, render
+from streamline.source.synthetic.course import CYCLE
 from streamline.source.synthetic.plate import HEIGHT, WIDTH
-from streamline.source.synthetic.scene import CYCLE
 
 Images = npt.NDArray[np.uint8]
 
