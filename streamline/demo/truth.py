@@ -72,7 +72,7 @@ def match_alerts(
     (1.0, (22,), (5, 23))
     """
     alerts = tuple(begins)
-    owned = {at: [e for e in episodes if e.first <= at <= e.last + n] for at in alerts}
+    owned = {at: [e for e in episodes if e.first <= at <= e.last + n - k] for at in alerts}
     hit = {episode.part for claims in owned.values() for episode in claims}
     return Matched(
         found=tuple(e for e in episodes if e.part in hit),

@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -63,25 +64,33 @@ class FrameRates:
     def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
         self._clock = clock
         self._past: dict[tuple[str, str], deque[tuple[int, float]]] = defaultdict(deque)
+        self._lock = Lock()
 
     def note(self, samples: Iterable[Sample]) -> None:
         """Take down the counts as they stand now; call about once a second."""
         now_ns = self._clock()
         for sample in samples:
-            if sample.name != "streamline_stage_left_total":
-                continue
-            past = self._past[sample.labels["camera"], sample.labels["stage"]]
-            past.append((now_ns, float(sample.values[0])))
-            # The last entry before the window is its left edge.
-            while len(past) > 1 and past[1][0] <= now_ns - _FPS_WINDOW_NS:
-                past.popleft()
+            if sample.name == "streamline_stage_left_total":
+                key = sample.labels.get("camera", ""), sample.labels.get("stage", "")
+                with self._lock:
+                    self._enter(self._past[key], now_ns, float(sample.values[0]))
 
-    def rates(self) -> Iterator[tuple[str, str, float]]:
-        """Yield camera, stage and frames per second."""
-        for (camera, stage), past in self._past.items():
-            elapsed_ns = past[-1][0] - past[0][0]
-            frames = past[-1][1] - past[0][1]
-            yield camera, stage, frames * 1e9 / elapsed_ns if elapsed_ns else 0.0
+    def rates(self) -> list[tuple[str, str, float]]:
+        """Return camera, stage and frames per second; any thread may ask."""
+        with self._lock:
+            return [(*key, _rate(past)) for key, past in self._past.items()]
+
+    @staticmethod
+    def _enter(past: deque[tuple[int, float]], now_ns: int, count: float) -> None:
+        past.append((now_ns, count))
+        # The last entry before the window is its left edge.
+        while len(past) > 1 and past[1][0] <= now_ns - _FPS_WINDOW_NS:
+            past.popleft()
+
+
+def _rate(past: deque[tuple[int, float]]) -> float:
+    elapsed_ns = past[-1][0] - past[0][0]
+    return (past[-1][1] - past[0][1]) * 1e9 / elapsed_ns if elapsed_ns else 0.0
 
 
 class Exporter:

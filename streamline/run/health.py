@@ -27,7 +27,11 @@ class Health(NamedTuple):
 
 
 def health_of(
-    samples: Iterable[Sample], workers: Mapping[str, bool], *, running: bool, now_s: float
+    samples: Iterable[Sample],
+    workers: Mapping[str, bool],
+    *,
+    running_s: float | None,
+    now_s: float,
 ) -> Health:
     """Judge a line by its figures.
 
@@ -36,8 +40,8 @@ def health_of(
     samples : iterable of Sample
         The ledgers as they stand.
     workers : mapping of worker name to whether it lives
-    running : bool
-        Whether the line has become ready and does not drain yet.
+    running_s : float or None
+        How long the line has been running, s; None if it is not ready yet, or drains.
     now_s : float
         Seconds since the epoch, as the time stamps among the samples.
     """
@@ -47,9 +51,9 @@ def health_of(
         if name is not None:
             _note(cameras.setdefault(name, {"state": None}), sample, now_s)
     ages = [c["last_verdict_age_s"] for c in cameras.values() if "last_verdict_age_s" in c]
-    stuck = [name for name, camera in cameras.items() if running and _is_stuck(camera)]
+    stuck = [name for name, camera in cameras.items() if _is_stuck(camera, running_s)]
     healthy = all(workers.values()) and not stuck
-    ready = running and any(age <= _STALE_S for age in ages)
+    ready = running_s is not None and any(age <= _STALE_S for age in ages)
     body = {
         "healthy": healthy,
         "ready": ready,
@@ -74,10 +78,12 @@ def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
         camera["last_verdict_age_s"] = round(now_s - value, 3)
 
 
-def _is_stuck(camera: Mapping[str, Any]) -> bool:
+def _is_stuck(camera: Mapping[str, Any], running_s: float | None) -> bool:
     """Whether frames come and verdicts don't."""
+    if running_s is None:
+        return False
     delivering = camera["state"] == "ok" and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
-    # A camera that has just come back was not judged while it was away.
+    # Nothing was judged while the camera was away, or before the line was ready.
     since_s = camera.get("since_age_s", 0.0)
-    unjudged_s = min(camera.get("last_verdict_age_s", since_s), since_s)
+    unjudged_s = min(camera.get("last_verdict_age_s", since_s), since_s, running_s)
     return bool(delivering and unjudged_s > _STUCK_S)

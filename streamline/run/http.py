@@ -1,9 +1,11 @@
 """The line's one HTTP endpoint: ``/metrics``, ``/healthz``, ``/readyz``."""
 
 import json
+import socket
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 
@@ -28,16 +30,13 @@ class Endpoint:
     ) -> None:
         handler = partial(_Handler, exporter, health)
         try:
-            self._server = ThreadingHTTPServer((address, port), handler)
+            self._server = _Server(address, port, handler)
         except OSError as exc:
             msg = (
                 f"metrics: can't listen on {address} port {port} ({exc.strerror}); "
                 "set metrics.port to a free one, 0 for any"
             )
             raise InputError(msg) from exc
-        self._server.daemon_threads = True
-        # Daemon threads are not waited for: a client that never ends must not hold the line up.
-        self._server.block_on_close = False
         self._thread = Thread(target=self._server.serve_forever, name="http", daemon=True)
         self._thread.start()
 
@@ -45,13 +44,36 @@ class Endpoint:
     def url(self) -> str:
         """Where it is, with the port that it got."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def close(self) -> None:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=2)
+
+
+class _Server(ThreadingHTTPServer):
+    """One thread a request; says nothing about clients that go away."""
+
+    daemon_threads = True
+    # Daemon threads are not waited for: a client that never ends must not hold the line up.
+    block_on_close = False
+
+    def __init__(
+        self, address: str, port: int, handler: Callable[..., BaseHTTPRequestHandler]
+    ) -> None:
+        if ":" in address:
+            self.address_family = socket.AF_INET6
+        super().__init__((address, port), handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking the host's name up, which may take long and nobody needs."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a request that broke off is its client's business."""
 
 
 class _Handler(BaseHTTPRequestHandler):

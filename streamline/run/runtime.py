@@ -70,9 +70,12 @@ class Runtime:
         raise InputError(msg) from cause
 
     def release(self, lock: int) -> None:
-        """Remove the folder and give up the lock."""
+        """Remove the folder and give up the lock, whose empty file stays.
+
+        Without its name, one that waits for this file and one that makes a new one would both
+        hold the lock.
+        """
         shutil.rmtree(self.folder, ignore_errors=True)
-        Path(f"{self.folder}.lock").unlink(missing_ok=True)
         os.close(lock)
 
     @property

@@ -172,6 +172,7 @@ class _Supervisor:
         self._connected_ns: int | None = None
         self._control: Control
         self._endpoint: Endpoint | None = None
+        self._elsewhere: list[Sample] = []
         self._push: TelemetryOutlet | None = None
         self._pull: TelemetryInlet | None = None
 
@@ -261,8 +262,7 @@ class _Supervisor:
     def _samples(self, *, rings: bool = False) -> list[Sample]:
         """Everything that is counted, here and on other hosts."""
         here = [s for view in self._open_views() for s in view.samples(rings=rings)]
-        elsewhere = self._pull.latest() if self._pull is not None else {}
-        return here + [s for samples in elsewhere.values() for s in samples]
+        return here + self._elsewhere
 
     def _open_views(self) -> Iterable[LedgerView]:
         for path in self._runtime.ledgers():
@@ -271,7 +271,13 @@ class _Supervisor:
         return list(self._views.values())
 
     def _note(self) -> None:
-        """Once a second: take down the counts, and pass them on if the exporter is elsewhere."""
+        """Once a second: take down the counts, and pass them on if the exporter is elsewhere.
+
+        Only here, in one thread, are the telemetry sockets touched; HTTP threads see the result.
+        """
+        if self._pull is not None:
+            latest = self._pull.latest().values()
+            self._elsewhere = [sample for samples in latest for sample in samples]
         self._rates.note(self._samples())
         if self._push is not None:
             for worker, view in self._views.items():
@@ -279,8 +285,10 @@ class _Supervisor:
 
     def _health(self) -> Health:
         alive = {w.plan.name: w.exit_status() is None for w in self._workers}
-        running = self._control.phase is Phase.RUNNING
-        return health_of(self._samples(), alive, running=running, now_s=wall_ns() / 1e9)
+        running_s = None
+        if self._control.phase is Phase.RUNNING and self._ready_ns is not None:
+            running_s = (monotonic_ns() - self._ready_ns) / _SECOND_NS
+        return health_of(self._samples(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
 
     def _told(self, gauge: str, workers: Iterable[WorkerPlan]) -> bool:
         """Whether all of these workers have set a gauge of their own."""

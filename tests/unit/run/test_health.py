@@ -36,11 +36,11 @@ def camera(
 
 
 def health(
-    *cameras: list[Sample], workers: dict[str, bool] | None = None, running: bool = True
+    *cameras: list[Sample], workers: dict[str, bool] | None = None, running_s: float | None = 100.0
 ) -> Health:
     """The health of a line of these cameras."""
     samples = [sample for one in cameras for sample in one]
-    return health_of(samples, workers or {"infer": True}, running=running, now_s=NOW_S)
+    return health_of(samples, workers or {"infer": True}, running_s=running_s, now_s=NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,16 @@ def health(
         pytest.param(
             health(camera("left"), workers={"a": True, "b": False}), False, True, id="dead-worker"
         ),
-        pytest.param(health(camera("left"), running=False), True, False, id="starting-or-draining"),
+        pytest.param(
+            health(camera("left"), running_s=None), True, False, id="starting-or-draining"
+        ),
         pytest.param(
             health(camera("left", verdict_age_s=5.0)), True, True, id="verdict-just-fresh"
         ),
         pytest.param(health(camera("left", verdict_age_s=5.1)), True, False, id="verdict-stale"),
         pytest.param(health(camera("left", verdict_age_s=10.1)), False, False, id="stuck"),
         pytest.param(
-            health(camera("left", verdict_age_s=99), running=False),
+            health(camera("left", verdict_age_s=99), running_s=None),
             True,
             False,
             id="stuck-draining",
