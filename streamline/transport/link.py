@@ -177,7 +177,7 @@ class Outlet(Generic[Token]):
             if not self._evict:
                 msg = f"link {self._name}: offered to a full queue of {self._depth}"
                 raise ValueError(msg)
-            self._settled.append((self._waiting.popleft().token, None))
+            self._evict_oldest()
         self._waiting.append(_Entry(parts, token))
 
     def exchange(self) -> list[tuple[Token, bytes | None]]:
@@ -283,8 +283,22 @@ class Outlet(Generic[Token]):
             entry = self._unanswered.pop(tag)
             entry.attempt += 1
             self._waiting.appendleft(entry)
-        while self._evict and len(self._waiting) > self._depth:
-            self._settled.append((self._waiting.popleft().token, None))
+        while self._evict and self.space < 0 and self._evict_oldest():
+            pass
+
+    def _evict_oldest(self) -> bool:
+        """Drop the oldest message that no receiver has had yet; return whether there was one.
+
+        One that was sent before may have been dealt with by now, and only its answer be lost:
+        to count it as dropped could count it twice.  It goes first and is never evicted, so a
+        queue may for a moment be longer than its depth, by what the peer was sent ahead.
+        """
+        for index, entry in enumerate(self._waiting):
+            if not entry.attempt:
+                del self._waiting[index]
+                self._settled.append((entry.token, None))
+                return True
+        return False
 
 
 class Delivery(NamedTuple):
