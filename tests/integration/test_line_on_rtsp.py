@@ -113,17 +113,18 @@ def test_alerts_on_a_stream_of_bottles_agree_with_their_labels(
     train = sorted((bottle / "train/good").glob("*.png"))
     good = sorted((bottle / "test/good").glob("*.png"))
     broken = sorted((bottle / "test").glob("broken_large/*.png"))
-    turns = [path for pair in zip(good, broken, strict=False) for path in pair]
+    turns = [path for pair in zip(good[:12], broken, strict=False) for path in pair]
     size = (256, 256)
     # Learnt from a stream that was coded as the inspected one is: a model learns the coding too.
     normal = encode_images(train, tmp_path / "train.mp4", rate=25, hold=3, size=size)
     model = tmp_path / "model"
     fitted = streamline("fit", normal, "--out", model, "--every", "3")
     assert fitted.returncode == 0, fitted.stderr
-    # The first bottle stays for some seconds, until the line is ready and has found its feet.
-    lead = [good[-1]] * 10
+    # The first bottle stays for some seconds, until the line is ready and has found its feet; ten
+    # frames a second are judged without loss on a machine that is busy with other things too.
+    lead = [good[-1]] * 6
     shown = encode_images(
-        [*lead, *turns, good[-1]], tmp_path / "t.mp4", rate=25, hold=12, size=size
+        [*lead, *turns, good[-1]], tmp_path / "t.mp4", rate=10, hold=12, size=size
     )
     with RtspServer(shown) as server:
         pipeline = write_pipeline(tmp_path, server.url, model)
@@ -139,6 +140,6 @@ def test_alerts_on_a_stream_of_bottles_agree_with_their_labels(
     begins = [event for event in alerts(tmp_path) if event["type"] == "begin"]
     ends = [event for event in alerts(tmp_path) if event["type"] == "end"]
     pairs = len(turns) // 2
-    assert pairs >= 10
+    assert pairs == 12
     assert len(begins) == pairs
     assert len(ends) == pairs
