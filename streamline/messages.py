@@ -135,6 +135,9 @@ class Fault(StrEnum):
     MODEL = "model"
     """Inference failed, or gave a score that is no finite number."""
 
+    POISON = "poison"
+    """The stage that judges died twice with this very frame."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:

@@ -73,11 +73,15 @@ class Judge:
             return Judgement(verdict, None, None)
         # In this order NaN, the score of a frame that has none, compares false and is not taken.
         alert.worst = max(alert.worst, scored.score)
-        event = None if change is None else self._event(change, scored, alert)
+        event = None if change is None else self._event(change.value, scored, alert)
         if change is Change.END:
             del self._alerts[camera]
             return Judgement(verdict, event, None)
         return Judgement(verdict, event, alert.id)
+
+    def record(self, scored: Scored) -> AlertEvent:
+        """Describe a frame that is kept without beginning an alert now."""
+        return self._event("kept", scored, _Alert(scored.origin, scored.score))
 
     def _verdict(self, scored: Scored) -> Verdict:
         if scored.fault is not None or math.isnan(scored.score):
@@ -85,11 +89,11 @@ class Judge:
         threshold = self._rules[scored.origin.id.camera].threshold
         return Verdict.FAIL if scored.score > threshold else Verdict.PASS
 
-    def _event(self, change: Change, scored: Scored, alert: _Alert) -> AlertEvent:
+    def _event(self, kind: str, scored: Scored, alert: _Alert) -> AlertEvent:
         rule = self._rules[scored.origin.id.camera]
         folder = None if rule.evidence is None else f"{rule.evidence}/{alert.id}"
         return AlertEvent(
-            type=change.value,
+            type=kind,
             id=alert.id,
             line=self._line,
             **scored.origin.id._asdict(),

@@ -1,22 +1,33 @@
 """The alert stage: verdicts, alerts and their sinks; here a frame's journey ends."""
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 
-from streamline.alert.events import AlertEvent, VerdictRecord, to_json, utc
+from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.sinks import JsonLines, LogSink, Sink
 from streamline.clock import clock_id, monotonic_ns, wall_ns
 from streamline.config import AnySink, JsonlSink, ZmqSink
 from streamline.ledger import Cell, Ledger
-from streamline.messages import FrameId, Judged, Pin, Scored, Verdict
+from streamline.messages import (
+    Dropped,
+    Fault,
+    FrameId,
+    Judged,
+    Origin,
+    Pin,
+    Scored,
+    Verdict,
+)
 from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BUCKETS
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
+from streamline.run.fences import Fences
+from streamline.run.journal import Journal
+from streamline.run.journal import Judged as Entry
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
 from streamline.transport.publisher import Publisher
@@ -32,8 +43,8 @@ _WINDOW: Final = 64
 _RING: Final = 1 << 16
 """Latencies kept for exact quantiles, per camera: 44 minutes at 25 fps."""
 
-_REMEMBERED: Final = 512
-"""Outcomes kept, per camera, for a frame that comes again because a stage before died."""
+_LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
+"""The answer for a frame whose source died: the supervisor has counted it."""
 
 _PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
 
@@ -87,14 +98,14 @@ class AlertStage(Stage):
         self._sinks: list[tuple[str, Sink]] = []
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
-        self._answered: dict[str, OrderedDict[FrameId, bytes]] = {
-            name: OrderedDict() for name in rules
-        }
+        self._journals = {name: Journal(site.ledger, name) for name in rules}
+        self._fences = Fences(site, rules)
         self._inlet: Inlet
 
     def work(self) -> None:
         """Run until the line finishes."""
         self._open()
+        self._recover()
         poller = self.poller(self._inlet.socket)
         self._inlet.admit()
         self.connected.set()
@@ -102,6 +113,8 @@ class AlertStage(Stage):
         try:
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
+                self._fences.watch()
                 for delivery in self._inlet.take(_WINDOW):
                     self._handle(delivery)
                 self._write_verdicts()
@@ -136,23 +149,70 @@ class AlertStage(Stage):
         with Timer(self._account.work):
             scored = decode_scored(delivery.parts)
             frame = scored.origin.id
-            outcome = self._answered[frame.camera].get(frame)
-            if outcome is None:
+            known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
+            if known is not None:
+                outcome = self._again(scored, known)
+            elif self._fences.excludes(frame):
+                outcome = _LOST
+            else:
                 outcome = self._judge_new(scored)
-                self._remember(frame, outcome)
         self._inlet.answer(delivery, outcome)
 
     def _judge_new(self, scored: Scored) -> bytes:
-        name = scored.origin.id.camera
+        frame = scored.origin.id
+        name = frame.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
+        pinned = _is_pinned(scored, judgement)
+        self._journals[name].add(
+            Entry(
+                incarnation=frame.incarnation,
+                seq=frame.seq,
+                verdict=judgement.verdict,
+                score=scored.score,
+                wall_ns=scored.origin.wall_ns,
+                pinned=pinned,
+            )
+        )
         latency_s = self._count(scored, judgement)
         if self._verdicts is not None:
             self._lines.append(self._line(scored, judgement, latency_s))
         self._account.left[name].add()
-        if judgement.event is None:
+        if judgement.event is not None:
+            self._tell(judgement.event)
+        if not pinned:
             return _PLAIN[judgement.verdict]
-        return self._raise(judgement.verdict, judgement.event)
+        return self._pinned(scored, judgement.verdict, judgement.event)
+
+    def _again(self, scored: Scored, known: Entry) -> bytes:
+        """Answer once more for a frame that was judged before: its answer got lost."""
+        if not known.pinned:
+            return _PLAIN[known.verdict]
+        return self._pinned(scored, known.verdict, None)
+
+    def _pinned(self, scored: Scored, verdict: Verdict, event: AlertEvent | None) -> bytes:
+        """Ask the source to keep a frame, and say what for."""
+        frame = scored.origin.id
+        kept = event if event is not None else self._judge.record(scored)
+        pin = Pin(
+            alert_id=alert_id(frame),
+            score=scored.score,
+            threshold=self._rules[frame.camera].threshold,
+            map=None,
+            record=to_json(kept).decode(),
+        )
+        return encode_outcome(Judged(verdict=verdict, pin=pin))
+
+    def _recover(self) -> None:
+        """Go on from where a predecessor died: its last verdict counted, its alerts still on."""
+        for name, journal in self._journals.items():
+            entries = journal.recover()
+            counts = self._cameras[name]
+            counted = sum(cell.value for cell in counts.judged.values())
+            for entry in entries[len(entries) - int(journal.count - counted) :]:
+                counts.judged[entry.verdict].add()
+            for entry in entries:
+                self._judge.judge(_remembered(name, entry))
 
     def _count(self, scored: Scored, judgement: Judgement) -> float | None:
         """Count a verdict; return the latency if it can be claimed."""
@@ -187,8 +247,10 @@ class AlertStage(Stage):
         )
         return to_json(record)
 
-    def _raise(self, verdict: Verdict, event: AlertEvent) -> bytes:
-        """Tell every sink; a begin also pins its frame, which the source then stores."""
+    def _tell(self, event: AlertEvent) -> None:
+        """Tell every sink."""
+        if event.type == "begin":
+            self._cameras[event.camera].alerts.add()
         data = to_json(event)
         for kind, sink in self._sinks:
             try:
@@ -198,17 +260,6 @@ class AlertStage(Stage):
                 _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
             else:
                 self._delivered[kind, "ok"].add()
-        if event.type != "begin":
-            return _PLAIN[verdict]
-        self._cameras[event.camera].alerts.add()
-        pin = Pin(
-            alert_id=event.id,
-            score=event.score,
-            threshold=event.threshold,
-            map=None,
-            record=data.decode(),
-        )
-        return encode_outcome(Judged(verdict=verdict, pin=pin))
 
     def _write_verdicts(self) -> None:
         """Append the verdicts since the last time in one write."""
@@ -223,8 +274,16 @@ class AlertStage(Stage):
             self._verdicts.close()
             self._verdicts = None
 
-    def _remember(self, frame: FrameId, outcome: bytes) -> None:
-        answered = self._answered[frame.camera]
-        answered[frame] = outcome
-        if len(answered) > _REMEMBERED:
-            answered.popitem(last=False)
+
+def _is_pinned(scored: Scored, judgement: Judgement) -> bool:
+    """Whether the frame is to be kept: it began an alert, or was set aside."""
+    if scored.fault is Fault.POISON:
+        return True
+    return judgement.event is not None and judgement.event.type == "begin"
+
+
+def _remembered(camera: str, entry: Entry) -> Scored:
+    """Make of an entry what was judged then, as far as the rules need it."""
+    origin = Origin(FrameId(camera, entry.incarnation, entry.seq), 0, entry.wall_ns, 0)
+    unknown = entry.verdict is Verdict.UNKNOWN
+    return Scored(origin=origin, score=entry.score, fault=Fault.MODEL if unknown else None)

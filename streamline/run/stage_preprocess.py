@@ -51,6 +51,7 @@ class PreprocessStage(Stage):
         try:
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
                 self._settle_all()
                 while self._has_room() and (taken := self._inlet.take(1)):
                     self._handle(taken[0])

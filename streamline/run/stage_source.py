@@ -6,6 +6,7 @@ of recent frames has to be written at camera rate in case one of them is wanted.
 """
 
 import json
+from typing import Final
 
 import structlog
 
@@ -24,9 +25,14 @@ from streamline.source import Reading
 from streamline.transport.link import Outlet
 from streamline.transport.wire import decode_outcome, encode_frame
 
-__all__ = ["SourceStage"]
+__all__ = ["HELD", "SourceStage"]
 
 _log = structlog.get_logger("streamline.source")
+
+
+HELD: Final = 4096
+"""Cells for the frames in flight of a camera, each at its number modulo this: more than any
+queue and window together can hold."""
 
 
 class _CameraAccount:
@@ -34,6 +40,9 @@ class _CameraAccount:
 
     def __init__(self, ledger: Ledger, camera: str) -> None:
         self.captured = ledger.counter("streamline_frames_captured_total", camera=camera)
+        # For the supervisor, should this process die: whose frames, and which, went with it.
+        self.incarnation = ledger.gauge("source_incarnation", camera=camera)
+        self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
@@ -83,11 +92,13 @@ class SourceStage(Stage):
     def work(self) -> None:
         """Run until the camera has ended, or the line drains, and nothing is in flight."""
         self._open()
+        self._begin()
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
         self._capture.start()
         try:
             while not self._drained():
                 poller.poll(TICK_MS)
+                self._beat_if_reading()
                 self._mailbox.hush()
                 self._forward()
                 self._settle_all()
@@ -97,10 +108,17 @@ class SourceStage(Stage):
             self.finished.set()
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
                 self._outlet.exchange()
                 self._tick()
         finally:
             self._close()
+
+    def _begin(self) -> None:
+        """Start a new incarnation: what the one before held has been counted by now."""
+        self._counts.incarnation.set(float(self._incarnation))
+        for index in range(HELD):
+            self._counts.held[index] = 0.0
 
     def _open(self) -> None:
         queue, record = self._camera.queue, self.site.pipeline.record
@@ -132,6 +150,11 @@ class SourceStage(Stage):
         self._capture.join(timeout=0.5)
         if not self._capture.is_alive():
             self._mailbox.destroy()
+
+    def _beat_if_reading(self) -> None:
+        """Beat, unless the camera's driver holds the reading thread beyond every time-out."""
+        if not self._capture.hangs:
+            self.beat()
 
     def _drained(self) -> bool:
         phase = self.phase
@@ -168,6 +191,7 @@ class SourceStage(Stage):
             self._drop(self._next_id(), "overrun")
         origin = Origin(self._next_id(), reading.captured_ns, reading.wall_ns, clock_id())
         counts = self._counts
+        counts.held[origin.id.seq % HELD] = origin.id.seq + 1.0
         counts.captured.add(1 + reading.missed)
         counts.in_flight.add()
         counts.last.set(reading.wall_ns / 1e9)
@@ -197,8 +221,9 @@ class SourceStage(Stage):
 
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""
-        self._counts.in_flight.add(-1)
         frame_id = frame.origin.id
+        self._counts.in_flight.add(-1)
+        self._counts.held[frame_id.seq % HELD] = 0.0
         if answer is None:
             self._drop(frame_id, "queue_full")
             return

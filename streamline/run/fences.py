@@ -1,0 +1,57 @@
+"""Frames of a source that died: after the supervisor has counted them, nobody may judge them.
+
+The supervisor sets a camera's fence to the incarnation that is gone; once the alert stage has
+shown that it saw the fence, the set of judged frames of that incarnation is final, and what is
+missing from it is what died.
+"""
+
+from collections.abc import Iterable
+
+from streamline.ledger import Cell, Ledger, LedgerView
+from streamline.messages import FrameId
+from streamline.run.stage import Site
+
+__all__ = ["SUPERVISOR", "FenceCells", "Fences"]
+
+SUPERVISOR = "supervisor"
+"""Name of the supervisor's own ledger."""
+
+
+class FenceCells:
+    """The supervisor's side: one cell per camera, and one that says that something changed."""
+
+    def __init__(self, ledger: Ledger, cameras: Iterable[str]) -> None:
+        self._changes: Cell = ledger.gauge("fence_changes")
+        self._cells = {name: ledger.gauge("fence", camera=name) for name in cameras}
+
+    def put(self, camera: str, incarnation: int) -> None:
+        """Exclude every frame of *camera* up to this incarnation."""
+        self._cells[camera].set(float(incarnation))
+        self._changes.add()
+
+
+class Fences:
+    """The alert stage's side."""
+
+    def __init__(self, site: Site, cameras: Iterable[str]) -> None:
+        self._path = site.runtime.ledger(SUPERVISOR)
+        self._view: LedgerView | None = None
+        self._changes = 0.0
+        self._fence = dict.fromkeys(cameras, 0)
+        self._seen = {name: site.ledger.gauge("fence_seen", camera=name) for name in self._fence}
+
+    def watch(self) -> None:
+        """Look for new fences, and show that they have been seen."""
+        if self._view is None:
+            self._view = LedgerView(self._path)
+        changes = self._view.value("fence_changes")
+        if changes == self._changes:
+            return
+        self._changes = changes
+        for name in self._fence:
+            self._fence[name] = int(self._view.value("fence", camera=name))
+            self._seen[name].set(float(self._fence[name]))
+
+    def excludes(self, frame: FrameId) -> bool:
+        """Whether a frame's source is gone and its frames are counted."""
+        return frame.incarnation <= self._fence[frame.camera]
