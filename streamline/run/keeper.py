@@ -215,8 +215,10 @@ class Keeper:
             return False
         threads = view.values("stage_thread")
         for labels, pulse_s in view.values("stage_pulse_seconds").items():
-            silent_ns = now_ns - round(pulse_s * 1e9)
-            if not pulse_s or silent_ns < _SILENT_NS:
+            pulse_ns = round(pulse_s * 1e9)
+            silent_ns = now_ns - pulse_ns
+            # An older pulse is a predecessor's: the stage is still being opened.
+            if pulse_ns < kept.started_ns or silent_ns < _SILENT_NS:
                 continue
             if silent_ns > _BUSY_NS or not _is_running(kept.handle.pid, int(threads[labels])):
                 return True
