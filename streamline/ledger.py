@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Cell",
+    "Floats",
     "Histogram",
     "Ledger",
     "LedgerView",
@@ -32,6 +33,7 @@ __all__ = [
     "Sample",
     "Table",
     "decode",
+    "inherit",
     "quantiles",
 ]
 
@@ -438,6 +440,15 @@ class LedgerView:
         view = np.frombuffer(self._map, np.float64, cells, self._start + 8 * first)
         return np.array(view)
 
+    def has_table(self, name: str, **labels: str) -> bool:
+        """Whether there is such a table."""
+        return (name, tuple(labels.items())) in self._tables
+
+    def tables(self, name: str) -> dict[tuple[tuple[str, str], ...], Floats]:
+        """Return copies of all tables of one name by their labels."""
+        found = [labels for series, labels in self._tables if series == name]
+        return {labels: self.table(name, **dict(labels)) for labels in found}
+
     def snapshot(self) -> bytes:
         """Return the whole file, for a peer on another host to `decode`."""
         return bytes(self._map)
@@ -445,6 +456,22 @@ class LedgerView:
     def close(self) -> None:
         """Unmap the file."""
         self._map.close()
+
+
+def inherit(path: Path, name: str, value: float, **labels: str) -> None:
+    """Set a gauge of a ledger whose writer has died, for whoever has taken over from it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such gauge.
+    OSError, ValueError
+        If the file is missing or no ledger.
+    """
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as cells:
+        series, start = _layout(cells)
+        first = {(s.name, s.labels): s.first for s in series if s.kind == "gauge"}
+        struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
 
 
 def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:

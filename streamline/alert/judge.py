@@ -1,7 +1,7 @@
 """From a score to a verdict, and from verdicts to alert events."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from streamline.alert.events import AlertEvent, alert_id, utc
 from streamline.alert.rules import Change, Debounce
 from streamline.messages import Origin, Scored, Verdict
 
-__all__ = ["CameraRule", "Judge", "Judgement"]
+__all__ = ["CameraRule", "Judge", "Judgement", "Standing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,16 @@ class Judgement(NamedTuple):
 
     alert: str | None
     """Id of the alert that is on after this verdict."""
+
+
+class Standing(NamedTuple):
+    """An alert that is on, as a successor needs it."""
+
+    begin: Origin
+    """Of the frame that began it."""
+
+    worst: float
+    """Largest score so far."""
 
 
 class _Alert:
@@ -78,6 +88,27 @@ class Judge:
             del self._alerts[camera]
             return Judgement(verdict, event, None)
         return Judgement(verdict, event, alert.id)
+
+    def standing(self, camera: str) -> Standing | None:
+        """Return the alert that is on, None if there is none."""
+        alert = self._alerts.get(camera)
+        return None if alert is None else Standing(alert.begin, alert.worst)
+
+    def resume(self, camera: str, verdicts: Iterable[Verdict], standing: Standing | None) -> None:
+        """Go on from what another judge left.
+
+        Parameters
+        ----------
+        camera : str
+        verdicts : iterable of Verdict
+            Since the alert that is on began, or the last one ended; oldest first.
+        standing : Standing, optional
+            The alert that is on.
+        """
+        self._debounce[camera].resume(verdicts, active=standing is not None)
+        self._alerts.pop(camera, None)
+        if standing is not None:
+            self._alerts[camera] = _Alert(standing.begin, standing.worst)
 
     def record(self, scored: Scored) -> AlertEvent:
         """Describe a frame that is kept without beginning an alert now."""

@@ -6,18 +6,20 @@ what has neither a verdict nor a reason why it was dropped has died.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-import numpy as np
 import structlog
 
 from streamline.alert.sinks import JsonLines
-from streamline.clock import monotonic_ns
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError
-from streamline.ledger import Ledger
+from streamline.ledger import Ledger, inherit
+from streamline.metrics.catalogue import CAMERA_STATES
+from streamline.run.fates import decided
 from streamline.run.fences import FenceCells
+from streamline.run.journal import commits_in
 from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
 
@@ -56,6 +58,7 @@ class Crashes:
         if view is None:
             return
         for camera in plan.cameras:
+            self._show_down(plan.name, camera)
             incarnation = int(view.value("source_incarnation", camera=camera))
             if incarnation:
                 self._fences.put(camera, incarnation)
@@ -65,18 +68,56 @@ class Crashes:
         """Whether frames of this worker are still unaccounted for."""
         return any(worker == plan.name for worker, _, _ in self._open.values())
 
-    def settle(self) -> None:
-        """Count what died, for every camera whose fence has been seen."""
+    def settle(self, *, ended: bool = False) -> None:
+        """Count what died, for every camera whose fence has been seen.
+
+        Parameters
+        ----------
+        ended : bool
+            No stage runs any more: what has been judged by now is all that ever will be.
+        """
         for camera, (worker, incarnation, since_ns) in list(self._open.items()):
             late = monotonic_ns() - since_ns > _PATIENCE_NS
-            if not late and not self._has_seen(camera, incarnation):
+            if not (ended or late or self._has_seen(camera, incarnation)):
                 continue
             del self._open[camera]
-            lost = self._unaccounted(camera)
-            self._counts[camera].add(lost)
-            ids = list(self._without_outcome(camera, worker, incarnation))
-            _log.warning("frames died with their source", camera=camera, frames=lost)
-            self._record(camera, incarnation, ids)
+            self._count(camera, worker, incarnation)
+
+    def close_books(self, plans: Iterable[WorkerPlan]) -> None:
+        """Fence what living sources still hold: no more of it is judged once that is seen."""
+        views = self._views.by_worker()
+        for plan in plans:
+            for camera in plan.cameras if "source" in plan.stages and plan.name in views else ():
+                incarnation = int(views[plan.name].value("source_incarnation", camera=camera))
+                self._fences.put(camera, incarnation)
+
+    def are_seen(self) -> bool:
+        """Whether the alert stage here has seen every fence."""
+        view = self._views.by_worker().get(self._judge or "")
+        return view is None or all(
+            view.value("fence_seen", camera=camera) >= fence
+            for camera, fence in self._fences.all().items()
+        )
+
+    def _count(self, camera: str, worker: str, incarnation: int) -> None:
+        lost = self._unaccounted(camera)
+        self._counts[camera].add(lost)
+        path = self._views.path(worker)
+        inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
+        _log.warning("frames died with their source", camera=camera, frames=lost)
+        self._record(
+            camera, incarnation, sorted(self._without_outcome(camera, worker, incarnation))
+        )
+
+    def _show_down(self, worker: str, camera: str) -> None:
+        """Publish for a dead source that its camera is down, until a successor knows better."""
+        path = self._views.path(worker)
+        for state in CAMERA_STATES:
+            value = float(state == "down")
+            inherit(path, "streamline_camera_state", value, camera=camera, state=state)
+        inherit(path, "streamline_camera_down_reason", 1.0, camera=camera, reason="error")
+        since = "streamline_camera_state_since_timestamp_seconds"
+        inherit(path, since, wall_ns() / 1e9, camera=camera)
 
     def _has_seen(self, camera: str, incarnation: int) -> bool:
         view = self._views.by_worker().get(self._judge or "")
@@ -84,31 +125,30 @@ class Crashes:
 
     def _unaccounted(self, camera: str) -> int:
         """Frames captured without a verdict or a reason for being dropped."""
-        total = {"captured": 0.0, "known": 0.0}
+        captured = dropped = 0.0
         for view in self._views.all():
             for sample in view.samples():
                 if sample.labels.get("camera") != camera:
                     continue
                 if sample.name == "streamline_frames_captured_total":
-                    total["captured"] += float(sample.values[0])
-                elif sample.name in {
-                    "streamline_frames_judged_total",
-                    "streamline_frames_dropped_total",
-                }:
-                    total["known"] += float(sample.values[0])
-        return max(0, round(total["captured"] - total["known"]))
+                    captured += float(sample.values[0])
+                elif sample.name == "streamline_frames_dropped_total":
+                    dropped += float(sample.values[0])
+        # Not the counters by verdict, which follow it.
+        judge = self._views.by_worker().get(self._judge or "")
+        judged = 0.0 if judge is None else commits_in(judge, camera)
+        return max(0, round(captured - dropped - judged))
 
-    def _without_outcome(self, camera: str, worker: str, incarnation: int) -> Iterator[int]:
-        """Numbers of the frames that the dead source held and nobody judged."""
+    def _without_outcome(self, camera: str, worker: str, incarnation: int) -> set[int]:
+        """Numbers of the frames that the dead source held and whose fate was not decided."""
         views = self._views.by_worker()
-        held = views[worker].table("source_held", camera=camera)
-        judged: set[int] = set()
-        if self._judge is not None and self._judge in views:
-            journal = views[self._judge].table("journal", camera=camera).reshape(-1, 6)
-            judged = {int(seq) for inc, seq, *_ in journal if int(inc) == incarnation}
-        for seq in np.sort(held[held > 0] - 1):
-            if int(seq) not in judged:
-                yield int(seq)
+        source = views[worker]
+        held = source.table("source_held", camera=camera)
+        base = source.value("source_base", camera=camera)
+        captured = source.value("streamline_frames_captured_total", camera=camera) - base
+        # A number that was written down and not counted was never captured.
+        seqs = {int(cell) - 1 for cell in held if 0 < cell <= captured}
+        return seqs - decided(views, camera, incarnation)
 
     def _record(self, camera: str, incarnation: int, ids: Sequence[int]) -> None:
         if self._drops is None or not ids:

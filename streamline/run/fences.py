@@ -29,6 +29,10 @@ class FenceCells:
         self._cells[camera].set(float(incarnation))
         self._changes.add()
 
+    def all(self) -> dict[str, int]:
+        """Every camera's fence, 0 if it has none."""
+        return {name: int(cell.value) for name, cell in self._cells.items()}
+
 
 class Fences:
     """The alert stage's side."""

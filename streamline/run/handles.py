@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerProcess
 from threading import Thread
 from typing import Protocol
@@ -36,7 +38,7 @@ class Handle(Protocol):
         """None while it runs; 0 if it ended well; negative for a signal."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, also if it seems to have ended."""
 
 
 class _InProcess:
@@ -50,6 +52,8 @@ class _InProcess:
         )
         with _anonymous_main():
             self._process.start()
+        # Its id alone could be another process's by the time it is used.
+        self._descriptor = _descriptor_of(self._process.pid)
 
     @property
     def pid(self) -> int | None:
@@ -62,8 +66,19 @@ class _InProcess:
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._process.kill()
+        if self._descriptor is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+            os.close(self._descriptor)
+            self._descriptor = None
         self._process.join(1.0)
+
+
+def _descriptor_of(pid: int | None) -> int | None:
+    try:
+        return None if pid is None else os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 @contextmanager

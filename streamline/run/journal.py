@@ -5,19 +5,23 @@ had not answered.  The journal tells a frame that was judged from one that was n
 alert stage that has itself been restarted, so that no frame is judged twice or not at all.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from streamline.ledger import Cell, Ledger, Table
-from streamline.messages import Verdict
+from streamline.alert.judge import Standing
+from streamline.ledger import Cell, Ledger, LedgerView, Table
+from streamline.messages import Fault, FrameId, Origin, Verdict
 
-__all__ = ["REMEMBERED", "Journal", "Judged"]
+__all__ = ["REMEMBERED", "Journal", "Judged", "commits_in", "judged_in", "since_change"]
 
 REMEMBERED: Final = 512
 """Verdicts kept per camera: more than can be in flight without an answer."""
 
-_FIELDS: Final = 6
+_FIELDS: Final = 12
 _VERDICTS: Final = tuple(Verdict)
+_FAULTS: Final = (None, *Fault)
+_NOBODY: Final = Origin(FrameId("", 0, 0), 0, 0, 0)
 
 
 class Judged(NamedTuple):
@@ -35,16 +39,28 @@ class Judged(NamedTuple):
     pinned: bool
     """Whether the outcome asked the source to keep the frame."""
 
+    fault: Fault | None
+    """Why the verdict is unknown."""
+
+    alerts: int
+    """Alerts that had begun once this frame was judged."""
+
+    alert: Standing | None
+    """The alert that was on then; of its origin only the id and the time of day are kept."""
+
 
 class Journal:
     """The latest verdicts of one camera.
 
-    The counter of verdicts is the commit: an entry is written first, then counted.  What is
-    counted by verdict follows, and `reconcile` makes up for a death between the two.
+    The counter of entries is the commit: an entry is written first, then counted.  What follows
+    from it (counters, the verdict log, alerts told) may be missing when the process dies: the
+    successor makes up for the `unsettled` ones.
     """
 
     def __init__(self, ledger: Ledger, camera: str) -> None:
+        self._camera = camera
         self._count: Cell = ledger.counter("journal_entries", camera=camera)
+        self._settled: Cell = ledger.counter("journal_settled", camera=camera)
         self._table: Table = ledger.table("journal", REMEMBERED * _FIELDS, camera=camera)
         self._at: dict[tuple[int, int], int] = {}
 
@@ -53,6 +69,7 @@ class Journal:
         index = int(self._count.value)
         self._forget(index)
         first = index % REMEMBERED * _FIELDS
+        begin, worst = (_NOBODY, math.nan) if entry.alert is None else entry.alert
         values = (
             entry.incarnation,
             entry.seq,
@@ -60,11 +77,26 @@ class Journal:
             entry.score,
             entry.wall_ns // 1000,
             entry.pinned,
+            _FAULTS.index(entry.fault),
+            entry.alerts,
+            begin.id.incarnation,
+            begin.id.seq,
+            begin.wall_ns // 1000,
+            worst,
         )
         for offset, value in enumerate(values):
             self._table[first + offset] = float(value)
         self._count.add()
         self._at[entry.incarnation, entry.seq] = index
+
+    def settle(self) -> None:
+        """Note that everything that follows from the entries so far has been done."""
+        self._settled.add(self._count.value - self._settled.value)
+
+    @property
+    def unsettled(self) -> int:
+        """How many of the latest entries may not have had all their consequences."""
+        return int(self._count.value - self._settled.value)
 
     def find(self, incarnation: int, seq: int) -> Judged | None:
         """Return what was made of a frame; None if it has not been judged lately."""
@@ -74,7 +106,8 @@ class Journal:
     def entries(self) -> Iterator[Judged]:
         """Yield the remembered verdicts, oldest first."""
         count = int(self._count.value)
-        for index in range(max(0, count - REMEMBERED), count):
+        # The next entry's place, which is the oldest one's, may be half written.
+        for index in range(max(0, count - REMEMBERED + 1), count):
             yield self._entry(index)
 
     def recover(self) -> list[Judged]:
@@ -92,9 +125,8 @@ class Journal:
 
     def _entry(self, index: int) -> Judged:
         first = index % REMEMBERED * _FIELDS
-        incarnation, seq, verdict, score, wall_us, pinned = (
-            self._table[first + offset] for offset in range(_FIELDS)
-        )
+        cells = [self._table[first + offset] for offset in range(_FIELDS)]
+        incarnation, seq, verdict, score, wall_us, pinned, fault, alerts = cells[:8]
         return Judged(
             int(incarnation),
             int(seq),
@@ -102,9 +134,52 @@ class Journal:
             score,
             int(wall_us) * 1000,
             bool(pinned),
+            _FAULTS[int(fault)],
+            int(alerts),
+            self._standing(*cells[8:]),
         )
+
+    def _standing(
+        self, incarnation: float, seq: float, wall_us: float, worst: float
+    ) -> Standing | None:
+        if not incarnation:
+            return None
+        frame = FrameId(self._camera, int(incarnation), int(seq))
+        return Standing(Origin(frame, 0, int(wall_us) * 1000, 0), worst)
 
     def _forget(self, index: int) -> None:
         if index >= REMEMBERED:
             old = self._entry(index - REMEMBERED)
             self._at.pop((old.incarnation, old.seq), None)
+
+
+def since_change(entries: Sequence[Judged]) -> list[Verdict]:
+    """Verdicts after the last one that began or ended an alert, oldest first."""
+    first = len(entries)
+    while first and _began(entries[first - 1]) == _began(entries[-1]):
+        first -= 1
+    # The change itself is not counted towards the next one.
+    changed = first > 0 or (bool(entries) and _is_begin(entries[0]))
+    return [entry.verdict for entry in entries[first + changed :]]
+
+
+def _is_begin(entry: Judged) -> bool:
+    began = _began(entry)
+    return began is not None and (began.incarnation, began.seq) == (entry.incarnation, entry.seq)
+
+
+def _began(entry: Judged) -> FrameId | None:
+    return None if entry.alert is None else entry.alert.begin.id
+
+
+def judged_in(view: LedgerView, camera: str, incarnation: int) -> set[int]:
+    """Numbers of an incarnation's frames that a ledger's journal knows as judged."""
+    rows = view.table("journal", camera=camera).reshape(-1, _FIELDS)
+    count = int(commits_in(view, camera))
+    places = [index % REMEMBERED for index in range(max(0, count - REMEMBERED + 1), count)]
+    return {int(rows[i, 1]) for i in places if int(rows[i, 0]) == incarnation}
+
+
+def commits_in(view: LedgerView, camera: str) -> float:
+    """How many frames of a camera a ledger's journal has ever known as judged."""
+    return view.value("journal_entries", camera=camera)

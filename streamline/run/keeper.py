@@ -56,6 +56,9 @@ class _Kept:
         self.restarts = ledger.counter("streamline_worker_restarts_total", worker=plan.name)
         self.handle: Handle | None = None
         self.deaths: list[int] = []
+        self.done = False
+        """Died when there was nothing left to do for it: is not started again."""
+
         self.due_ns = 0
         self.started_ns = 0
         self.delay_ns = _FIRST_DELAY_NS
@@ -139,6 +142,15 @@ class Keeper:
             if status is not None:
                 self._bury(kept, status, now_ns)
 
+    def close_books(self) -> None:
+        """Let nothing more be judged: what the sources hold then is theirs to count."""
+        self._crashes.close_books([kept.plan for kept in self._kept.values() if kept.handle])
+        pause = Event()
+        deadline_ns = monotonic_ns() + _SECOND_NS
+        # One that is away judges nothing, and sees the fence before it does.
+        while not self._crashes.are_seen() and monotonic_ns() < deadline_ns:
+            pause.wait(0.01)
+
     def await_exit(self) -> None:
         """Wait until every worker has ended by itself; raise if one ended badly."""
         deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
@@ -146,9 +158,9 @@ class Keeper:
         handles = {name: kept.handle for name, kept in self._kept.items() if kept.handle}
         while any(handle.exit_status() is None for handle in handles.values()):
             if monotonic_ns() > deadline_ns:
-                return
+                break
             pause.wait(0.01)
-        self._crashes.settle()
+        self._crashes.settle(ended=True)
         for name, handle in handles.items():
             if handle.exit_status():
                 raise self._why(name, handle.exit_status() or 0)
@@ -165,7 +177,7 @@ class Keeper:
         for name, handle in handles.items():
             if handle.exit_status() is None:
                 _log.error("worker does not end, is killed", worker=name)
-                handle.kill()
+            handle.kill()
         self._ledger.close()
 
     def _start(self, kept: _Kept) -> None:
@@ -174,6 +186,8 @@ class Keeper:
         kept.up.set(1.0)
 
     def _has_ended(self, kept: _Kept, *, draining: bool) -> bool:
+        if kept.done:
+            return True
         if kept.handle is None and draining:
             return not self._crashes.is_open(kept.plan)
         return kept.handle is not None and self._views.told(
@@ -187,8 +201,13 @@ class Keeper:
         if isinstance(why, InputError) or kept.handle is None or kept.handle.pid is None:
             self._control.enter(Phase.ABORT)
             raise why
+        kept.handle.kill()  # Its exit status is also lost if it is not it that died.
         kept.handle = None
         kept.up.set(0.0)
+        if self._has_no_more_to_do(kept):
+            kept.done = True
+            _log.error("worker died after its work", why=str(why))
+            return
         kept.restarts.add()
         self._crashes.open(kept.plan)
         kept.deaths = [t for t in kept.deaths if now_ns - t < _PERIOD_NS] + [now_ns]
@@ -203,11 +222,17 @@ class Keeper:
         kept.delay_ns = min(2 * kept.delay_ns, _LONGEST_DELAY_NS)
 
     def _restart_if_due(self, kept: _Kept, now_ns: int) -> None:
-        if now_ns < kept.due_ns or self._crashes.is_open(kept.plan):
+        if kept.done or now_ns < kept.due_ns or self._crashes.is_open(kept.plan):
             return
         if "source" in kept.plan.stages and self._control.phase >= Phase.DRAINING:
             return  # Its frames are accounted for, and no new ones are wanted.
         self._start(kept)
+
+    def _has_no_more_to_do(self, kept: _Kept) -> bool:
+        """Whether a worker's cameras had ended and drained: they would play once more."""
+        return "source" in kept.plan.stages and self._views.told(
+            "streamline_worker_finished", [kept.plan]
+        )
 
     def _is_stuck(self, kept: _Kept, now_ns: int) -> bool:
         view = self._views.by_worker().get(kept.plan.name)
@@ -235,9 +260,9 @@ class Keeper:
 
 
 def _is_running(pid: int, thread: int) -> bool:
-    """Whether a thread wants the processor: then it works, or waits only for its turn."""
+    """Whether a thread wants the processor or a disk: then it works, or waits for its turn."""
     try:
         text = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
     except OSError:
         return False
-    return text.rpartition(")")[2].split()[0] == "R"
+    return text.rpartition(")")[2].split()[0] in {"R", "D"}

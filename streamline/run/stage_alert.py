@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
@@ -26,7 +28,7 @@ from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BU
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fences import Fences
-from streamline.run.journal import Journal
+from streamline.run.journal import Journal, since_change
 from streamline.run.journal import Judged as Entry
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
@@ -45,6 +47,20 @@ _RING: Final = 1 << 16
 
 _LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
 """The answer for a frame whose source died: the supervisor has counted it."""
+
+_TAIL: Final = 1 << 18
+"""Bytes of the verdict log to look for lines in: far more than are written at once."""
+
+
+class _Logged(msgspec.Struct):
+    """As much of a line in the verdict log as tells which frame it is of."""
+
+    camera: str
+    incarnation: int
+    seq: int
+
+
+_read_logged = msgspec.json.Decoder(_Logged).decode
 
 _PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
 
@@ -67,8 +83,9 @@ class _CameraAccount:
         self.score = ledger.histogram("streamline_anomaly_score", SCORE_BUCKETS, camera=camera)
         self.last = ledger.gauge("streamline_last_verdict_timestamp_seconds", camera=camera)
         # Not in the catalogue and so not exported: the report's frame rate needs them exactly.
-        self.first_s = ledger.gauge("first_verdict_monotonic_seconds", camera=camera)
-        self.last_s = ledger.gauge("last_verdict_monotonic_seconds", camera=camera)
+        # Tables: a gauge would begin anew with a restarted stage.
+        self.first_s = ledger.table("first_verdict_monotonic_seconds", 1, camera=camera)
+        self.last_s = ledger.table("last_verdict_monotonic_seconds", 1, camera=camera)
         self.alerts = ledger.counter("streamline_alerts_total", camera=camera)
         self.active = ledger.gauge("streamline_alert_active", camera=camera)
 
@@ -99,6 +116,7 @@ class AlertStage(Stage):
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
         self._journals = {name: Journal(site.ledger, name) for name in rules}
+        self._unsettled: set[str] = set()
         self._fences = Fences(site, rules)
         self._inlet: Inlet
 
@@ -118,6 +136,7 @@ class AlertStage(Stage):
                 for delivery in self._inlet.take(_WINDOW):
                     self._handle(delivery)
                 self._write_verdicts()
+                self._settle()
                 self._inlet.flush()
         finally:
             self._close()
@@ -163,7 +182,8 @@ class AlertStage(Stage):
         name = frame.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
-        pinned = _is_pinned(scored, judgement)
+        begins = _begins_alert(judgement)
+        pinned = begins or scored.fault is Fault.POISON
         self._journals[name].add(
             Entry(
                 incarnation=frame.incarnation,
@@ -172,14 +192,20 @@ class AlertStage(Stage):
                 score=scored.score,
                 wall_ns=scored.origin.wall_ns,
                 pinned=pinned,
+                fault=scored.fault,
+                alerts=round(self._cameras[name].alerts.value) + begins,
+                alert=self._judge.standing(name),
             )
         )
         latency_s = self._count(scored, judgement)
         if self._verdicts is not None:
             self._lines.append(self._line(scored, judgement, latency_s))
         self._account.left[name].add()
+        if begins:
+            self._cameras[name].alerts.add()
         if judgement.event is not None:
             self._tell(judgement.event)
+        self._unsettled.add(name)
         if not pinned:
             return _PLAIN[judgement.verdict]
         return self._pinned(scored, judgement.verdict, judgement.event)
@@ -204,15 +230,55 @@ class AlertStage(Stage):
         return encode_outcome(Judged(verdict=verdict, pin=pin))
 
     def _recover(self) -> None:
-        """Go on from where a predecessor died: its last verdict counted, its alerts still on."""
+        """Go on from where a predecessor died, and do what it had decided and not come to do."""
+        logged = self._logged_lately()
         for name, journal in self._journals.items():
             entries = journal.recover()
-            counts = self._cameras[name]
-            counted = sum(cell.value for cell in counts.judged.values())
-            for entry in entries[len(entries) - int(journal.count - counted) :]:
-                counts.judged[entry.verdict].add()
-            for entry in entries:
-                self._judge.judge(_remembered(name, entry))
+            if not entries:
+                continue
+            self._recount(name, journal, entries)
+            settled = len(entries) - journal.unsettled
+            before = entries[:settled]
+            if before:
+                self._judge.resume(name, since_change(before), before[-1].alert)
+            for entry in entries[settled:]:
+                scored = _remembered(name, entry)
+                judgement = self._judge.judge(scored)
+                self._make_up(scored, judgement, logged=scored.origin.id in logged)
+            self._unsettled.add(name)
+        self._write_verdicts()
+        self._settle()
+
+    def _recount(self, name: str, journal: Journal, entries: Sequence[Entry]) -> None:
+        """Add what was judged and not counted any more."""
+        counts = self._cameras[name]
+        counted = sum(cell.value for cell in counts.judged.values())
+        for entry in entries[len(entries) - int(journal.count - counted) :]:
+            counts.judged[entry.verdict].add()
+        counts.alerts.add(entries[-1].alerts - counts.alerts.value)
+        counts.active.set(float(entries[-1].alert is not None))
+
+    def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
+        """Do what follows from a verdict, as far as it is not known to have been done."""
+        if self._verdicts is not None and not logged:
+            self._lines.append(self._line(scored, judgement, None))
+        if judgement.event is not None:
+            self._tell(judgement.event)
+
+    def _logged_lately(self) -> set[FrameId]:
+        """Frames in the last part of the verdict log."""
+        path = self.site.pipeline.record.verdicts
+        if path is None:
+            return set()
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().split(b"\n")
+        found = set()
+        for line in lines:
+            with suppress(msgspec.MsgspecError):  # The first line is only a part of one.
+                one = _read_logged(line)
+                found.add(FrameId(one.camera, one.incarnation, one.seq))
+        return found
 
     def _count(self, scored: Scored, judgement: Judgement) -> float | None:
         """Count a verdict; return the latency if it can be claimed."""
@@ -220,9 +286,9 @@ class AlertStage(Stage):
         counts.judged[judgement.verdict].add()
         now_ns = monotonic_ns()
         counts.last.set(wall_ns() / 1e9)
-        counts.last_s.set(now_ns / 1e9)
-        if not counts.first_s.value:
-            counts.first_s.set(now_ns / 1e9)
+        counts.last_s[0] = now_ns / 1e9
+        if not counts.first_s[0]:
+            counts.first_s[0] = now_ns / 1e9
         counts.active.set(float(judgement.alert is not None))
         if scored.fault is None:
             counts.score.observe(scored.score / counts.threshold)
@@ -249,8 +315,6 @@ class AlertStage(Stage):
 
     def _tell(self, event: AlertEvent) -> None:
         """Tell every sink."""
-        if event.type == "begin":
-            self._cameras[event.camera].alerts.add()
         data = to_json(event)
         for kind, sink in self._sinks:
             try:
@@ -260,6 +324,12 @@ class AlertStage(Stage):
                 _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
             else:
                 self._delivered[kind, "ok"].add()
+
+    def _settle(self) -> None:
+        """Note that what follows from the verdicts so far has been done."""
+        for name in self._unsettled:
+            self._journals[name].settle()
+        self._unsettled.clear()
 
     def _write_verdicts(self) -> None:
         """Append the verdicts since the last time in one write."""
@@ -275,15 +345,11 @@ class AlertStage(Stage):
             self._verdicts = None
 
 
-def _is_pinned(scored: Scored, judgement: Judgement) -> bool:
-    """Whether the frame is to be kept: it began an alert, or was set aside."""
-    if scored.fault is Fault.POISON:
-        return True
+def _begins_alert(judgement: Judgement) -> bool:
     return judgement.event is not None and judgement.event.type == "begin"
 
 
 def _remembered(camera: str, entry: Entry) -> Scored:
     """Make of an entry what was judged then, as far as the rules need it."""
     origin = Origin(FrameId(camera, entry.incarnation, entry.seq), 0, entry.wall_ns, 0)
-    unknown = entry.verdict is Verdict.UNKNOWN
-    return Scored(origin=origin, score=entry.score, fault=Fault.MODEL if unknown else None)
+    return Scored(origin=origin, score=entry.score, fault=entry.fault)

@@ -125,8 +125,9 @@ class _Lane:
 class _Mapper:
     """Computes the heat maps of pinned frames, one at a time, beside the scoring."""
 
-    def __init__(self, model: Model, compute: Compute, wake: int) -> None:
+    def __init__(self, model: Model, compute: Compute, wake: int, suspects: Suspects) -> None:
         self._wake = wake
+        self._suspects = suspects
         single = replace(compute, max_batch=1, slots=1)
         self._mapper: Mapper = open_mapper(model, single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
@@ -141,7 +142,8 @@ class _Mapper:
         """Return a frame whose map has been computed, or could not be."""
         if not self._done:
             return None
-        (delivery, _), outcome = self._waiting.popleft()
+        (delivery, prepared), outcome = self._waiting.popleft()
+        self._suspects.finish([prepared.origin.id])
         self._running = self._done = False
         heat = None
         try:
@@ -159,9 +161,10 @@ class _Mapper:
     def _next(self) -> None:
         if self._running or not self._waiting:
             return
-        pixels = self._waiting[0][0][1].pixels
-        if pixels is not None:
-            self._mapper.input(0)[0] = pixels
+        prepared = self._waiting[0][0][1]
+        if prepared.pixels is not None:
+            self._mapper.input(0)[0] = prepared.pixels
+        self._suspects.start([prepared.origin.id])
         self._running = True
         self._mapper.start(0, 1)
 
@@ -202,8 +205,8 @@ class InferStage(Stage):
     def work(self) -> None:
         """Run until the line finishes."""
         try:
-            self._suspects.recover()
             self._open()
+            self._suspects.recover()
             poller = self.poller(self._inlet.socket, self._outlet.socket, self._wake)
             while self.phase < Phase.FINISHING:
                 poller.poll(self._sleep_ms())
@@ -230,7 +233,9 @@ class InferStage(Stage):
             if model.digest not in self._lanes:
                 self._lanes[model.digest] = _Lane(model, compute, self._wake)
                 if pipeline.record.evidence is not None:
-                    self._mappers[model.digest] = _Mapper(model, compute, self._wake)
+                    self._mappers[model.digest] = _Mapper(
+                        model, compute, self._wake, self._suspects
+                    )
             _log.debug("model loaded", camera=name, model=model.digest[:12])
         slots = sum(lane.scorer.slots for lane in self._lanes.values())
         self._inlet = Inlet(self.site.context, self.site.address("prepared"), window=self._window())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from streamline.config import Camera, QueuePolicy
-from streamline.messages import Dropped, Fault, Frame, Prepared
+from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
@@ -40,8 +40,9 @@ class PreprocessStage(Stage):
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
         self._inlet: Inlet
-        self._outlets: dict[str, Outlet[Delivery]] = {}
-        self._held: list[Delivery] = []
+        self._outlets: dict[str, Outlet[tuple[Delivery, FrameId]]] = {}
+        self._dropped_before: set[FrameId] = set()
+        """What a predecessor dropped, and may not have come to say."""
 
     def work(self) -> None:
         """Run until the line finishes."""
@@ -63,6 +64,11 @@ class PreprocessStage(Stage):
                 outlet.close()
 
     def _open(self) -> None:
+        self._dropped_before = {
+            FrameId(camera, *one)
+            for (camera, _), drops in self._account.dropped.items()
+            for one in drops.recent()
+        }
         name = next(iter(self._cameras))
         address = self.site.frames_address(name)
         self._inlet = Inlet(self.site.context, address, window=_WINDOW)
@@ -90,10 +96,13 @@ class PreprocessStage(Stage):
         self._account.waited(delivery.queued_ns)
         with Timer(self._account.work):
             frame = decode_frame(delivery.parts)
+            if frame.origin.id in self._dropped_before:
+                self._inlet.answer(delivery, _QUEUE_FULL)
+                return
             name = frame.origin.id.camera
             self._account.entered[name].add()
             parts = encode_prepared(self._prepare(frame))
-        self._outlets[name].offer(parts, delivery)
+        self._outlets[name].offer(parts, (delivery, frame.origin.id))
 
     def _prepare(self, frame: Frame) -> Prepared:
         if frame.fault is not None:
@@ -109,9 +118,9 @@ class PreprocessStage(Stage):
     def _settle_all(self) -> None:
         waiting = 0
         for name, outlet in self._outlets.items():
-            for delivery, outcome in outlet.exchange():
+            for (delivery, frame), outcome in outlet.exchange():
                 if outcome is None:
-                    self._account.dropped[name, "queue_full"].add()
+                    self._account.dropped[name, "queue_full"].add(frame)
                 else:
                     self._account.left[name].add()
                 self._inlet.answer(delivery, outcome or _QUEUE_FULL)

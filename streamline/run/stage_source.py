@@ -20,7 +20,9 @@ from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.account import StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
+from streamline.run.fates import decided
 from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
 from streamline.transport.wire import decode_outcome, encode_frame
@@ -42,6 +44,8 @@ class _CameraAccount:
         self.captured = ledger.counter("streamline_frames_captured_total", camera=camera)
         # For the supervisor, should this process die: whose frames, and which, went with it.
         self.incarnation = ledger.gauge("source_incarnation", camera=camera)
+        self.base = ledger.gauge("source_base", camera=camera)
+        self.latest = ledger.table("source_latest", 1, camera=camera)
         self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
@@ -81,10 +85,10 @@ class SourceStage(Stage):
         self._counts = _CameraAccount(site.ledger, camera.name)
         self._mailbox = Mailbox()
         self._capture = Capture(camera, site.control, self._mailbox)
-        self._incarnation = wall_ns() // 1_000_000
+        self._incarnation = 0
         self._seq = 0
         self._shape: tuple[int, int] | None = None
-        self._ticked_ns = 0
+        self._ticked_ns = self._reconnects = 0
         self._outlet: Outlet[Frame]
         self._drops: JsonLines | None = None
         self._evidence: EvidenceWriter | None = None
@@ -116,9 +120,14 @@ class SourceStage(Stage):
 
     def _begin(self) -> None:
         """Start a new incarnation: what the one before held has been counted by now."""
-        self._counts.incarnation.set(float(self._incarnation))
+        counts = self._counts
         for index in range(HELD):
-            self._counts.held[index] = 0.0
+            counts.held[index] = 0.0
+        counts.base.set(counts.captured.value)
+        # Greater than the one before, whatever has been done to the host's clock meanwhile.
+        self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
+        counts.latest[0] = float(self._incarnation)
+        counts.incarnation.set(float(self._incarnation))
 
     def _open(self) -> None:
         queue, record = self._camera.queue, self.site.pipeline.record
@@ -167,9 +176,18 @@ class SourceStage(Stage):
         return ended and not self._counts.in_flight.value and self._mailbox.empty
 
     def _give_up(self) -> None:
-        """Count what is in flight as dropped: the time to drain is over."""
+        """Count what is in flight as dropped: the time to drain is over.
+
+        Nothing is judged any more, but the answer for what was may have got lost on its way.
+        """
+        views = Views(self.site.runtime)
+        known = decided(views.by_worker(), self._camera.name, self._incarnation)
+        views.close()
         for frame in self._outlet.abandon():
-            self._drop(frame.origin.id, "shutdown")
+            frame_id = frame.origin.id
+            if frame_id.seq not in known:
+                self._drop(frame_id, "shutdown")
+            self._counts.held[frame_id.seq % HELD] = 0.0
             self._counts.in_flight.add(-1)
 
     def _forward(self) -> None:
@@ -188,18 +206,21 @@ class SourceStage(Stage):
         """Give the reading its id and take it into account."""
         name = self._camera.name
         for _ in range(reading.missed):
-            self._drop(self._next_id(), "overrun")
+            missed = self._next_id()
+            self._drop(missed, "overrun")
+            self._counts.held[missed.seq % HELD] = 0.0
         origin = Origin(self._next_id(), reading.captured_ns, reading.wall_ns, clock_id())
         counts = self._counts
-        counts.held[origin.id.seq % HELD] = origin.id.seq + 1.0
-        counts.captured.add(1 + reading.missed)
         counts.in_flight.add()
         counts.last.set(reading.wall_ns / 1e9)
         self._account.entered[name].add(1 + reading.missed)
         return Frame(origin=origin, picture=reading.picture, fault=self._fault(reading))
 
     def _next_id(self) -> FrameId:
+        """Capture a frame: written down first, then counted."""
         seq, self._seq = self._seq, self._seq + 1
+        self._counts.held[seq % HELD] = seq + 1.0
+        self._counts.captured.add()
         return FrameId(self._camera.name, self._incarnation, seq)
 
     def _fault(self, reading: Reading) -> Fault | None:
@@ -222,10 +243,11 @@ class SourceStage(Stage):
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""
         frame_id = frame.origin.id
-        self._counts.in_flight.add(-1)
-        self._counts.held[frame_id.seq % HELD] = 0.0
         if answer is None:
             self._drop(frame_id, "queue_full")
+        self._counts.held[frame_id.seq % HELD] = 0.0
+        self._counts.in_flight.add(-1)
+        if answer is None:
             return
         self._account.left[frame_id.camera].add()
         outcome = decode_outcome(answer)
@@ -239,7 +261,7 @@ class SourceStage(Stage):
             self._evidence.submit(frame, pin, roi=self._camera.roi)
 
     def _drop(self, frame_id: FrameId, reason: str) -> None:
-        self._account.dropped[frame_id.camera, reason].add()
+        self._account.dropped[frame_id.camera, reason].add(frame_id)
         self._record_drop(frame_id, Dropped(stage="source", reason=reason))
 
     def _record_drop(self, frame_id: FrameId, drop: Dropped) -> None:
@@ -260,7 +282,9 @@ class SourceStage(Stage):
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
         self._ticked_ns = now_ns
         self._counts.show(self._capture.state, elapsed_s)
-        self._counts.reconnects.add(self._capture.reconnects - self._counts.reconnects.value)
+        reconnects = self._capture.reconnects
+        self._counts.reconnects.add(reconnects - self._reconnects)
+        self._reconnects = reconnects
         if self._outlet.welcomed and self._capture.tried.is_set():
             self.ready.set()
         if self._outlet.welcomed:

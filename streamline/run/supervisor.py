@@ -217,6 +217,7 @@ class _Supervisor:
             self._keeper.look_after()
             if monotonic_ns() > deadline_ns:
                 _log.error("draining took too long", drain_s=self._pipeline.drain_s)
+                self._keeper.close_books()
                 self._control.enter(Phase.ABORT)
                 break
             pause.wait(_TICK_S / 5)

@@ -23,7 +23,7 @@ _FIELDS: Final = 4
 _DEATHS: Final = 2
 """Deaths with a frame on the device until it is set aside."""
 
-_PATIENCE_NS: Final = 5_000_000_000
+_PATIENCE_NS: Final = 10_000_000_000
 """How long to go carefully for frames that don't come again: their source has dropped them."""
 
 
@@ -48,15 +48,14 @@ class Suspects:
 
     def recover(self) -> None:
         """Take over what a predecessor was running when it died, and what it suspected."""
+        # They stay on record until they are cleared: this process may die before it meets them.
         for slot in range(_SLOTS):
             camera, incarnation, seq, deaths = self._read(slot)
             if camera:
                 frame = FrameId(self._cameras[camera - 1], incarnation, seq)
                 self._deaths[frame] = deaths
-            self._write(slot, None, 0)
-        # Kept on record until they are cleared: this process may die before it comes to them.
-        for frame, deaths in self._deaths.items():
-            self._note(frame, deaths)
+                self._running[frame] = slot
+                self._free.remove(slot)
         self._until_ns = monotonic_ns() + _PATIENCE_NS
         if self._deaths:
             _log.warning("going carefully: died with frames at work", frames=len(self._deaths))

@@ -1,6 +1,7 @@
 """The ledgers of a host's workers, mapped for reading as they appear."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from streamline.ledger import LedgerView
 from streamline.run.placement import WorkerPlan
@@ -22,6 +23,10 @@ class Views:
             if path.stem not in self._views:
                 self._views[path.stem] = LedgerView(path)
         return self._views
+
+    def path(self, worker: str) -> Path:
+        """Return the file of a worker's ledger."""
+        return self._runtime.ledger(worker)
 
     def all(self) -> Iterable[LedgerView]:
         """Return what there is by now."""

@@ -110,8 +110,8 @@ class Outlet(Generic[Token]):
     depth : int
         Messages that may wait here; sent ones wait at the peer.
     evict : bool
-        When the queue is full: True drops its oldest message, False leaves it to the owner not
-        to offer more (`room`).
+        When the queue is full: True drops its oldest message that was never sent, False leaves it
+        to the owner not to offer more (`room`).
     """
 
     def __init__(
@@ -121,6 +121,9 @@ class Outlet(Generic[Token]):
         self._depth = depth
         self._evict = evict
         self._waiting: deque[_Entry[Token]] = deque()
+        # Sent once and lost: first to go and never evicted, for behind the peer that died with
+        # them their fate may have been decided already.
+        self._again: deque[_Entry[Token]] = deque()
         self._unanswered: dict[int, _Entry[Token]] = {}
         self._settled: list[tuple[Token, bytes | None]] = []
         self._tag = self._before = 0
@@ -160,8 +163,8 @@ class Outlet(Generic[Token]):
 
     @property
     def waiting(self) -> int:
-        """Messages that have not been sent."""
-        return len(self._waiting)
+        """Messages that have not been sent, or must be sent again."""
+        return len(self._waiting) + len(self._again)
 
     @property
     def unanswered(self) -> int:
@@ -195,8 +198,10 @@ class Outlet(Generic[Token]):
         """
         while self.socket.poll(0):
             self._hear(self.socket.recv_multipart(copy=False))
-        while self._waiting and self._sent < self._granted and self._transmit(self._waiting[0]):
-            self._waiting.popleft()
+        while self._sent < self._granted and (queue := self._again or self._waiting):
+            if not self._transmit(queue[0]):
+                break
+            queue.popleft()
         now_ns = monotonic_ns()
         silent = now_ns - max(self._heard_ns, self._asked_ns) > _HELLO_EVERY_NS
         if silent or (self._unanswered and now_ns - self._asked_ns > _ASK_EVERY_NS):
@@ -206,8 +211,9 @@ class Outlet(Generic[Token]):
 
     def abandon(self) -> list[Token]:
         """Forget every message that is not settled; return their tokens, oldest first."""
-        entries = [*self._unanswered.values(), *self._waiting]
+        entries = [*self._unanswered.values(), *self._again, *self._waiting]
         self._unanswered.clear()
+        self._again.clear()
         self._waiting.clear()
         return [entry.token for entry in entries]
 
@@ -282,9 +288,7 @@ class Outlet(Generic[Token]):
         for tag in reversed(tags):
             entry = self._unanswered.pop(tag)
             entry.attempt += 1
-            self._waiting.appendleft(entry)
-        while self._evict and len(self._waiting) > self._depth:
-            self._settled.append((self._waiting.popleft().token, None))
+            self._again.appendleft(entry)
 
 
 class Delivery(NamedTuple):
