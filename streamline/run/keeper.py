@@ -1,7 +1,7 @@
 """Keep a line's workers alive: see who is dead or stuck, account for it, start it again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -47,6 +47,9 @@ _LIMIT: Final = 10
 _PERIOD_NS: Final = 600 * _SECOND_NS
 
 
+Starter = Callable[[WorkerPlan, Pipeline, Runtime], Handle]
+
+
 class _Kept:
     """One worker through all its lives."""
 
@@ -74,6 +77,8 @@ class Keeper:
         In the order in which they are started.
     runtime, control, views
         The line's folder, its phase and its ledgers.
+    starter : callable
+        Starts a worker.
     """
 
     def __init__(
@@ -83,11 +88,14 @@ class Keeper:
         runtime: Runtime,
         control: Control,
         views: Views,
+        *,
+        starter: Starter = start,
     ) -> None:
         self._pipeline = pipeline
         self._runtime = runtime
         self._control = control
         self._views = views
+        self._starter = starter
         ledger = Ledger()
         self._kept = {plan.name: _Kept(plan, ledger) for plan in plans}
         self._crashes = Crashes(pipeline, plans, ledger, views)
@@ -181,7 +189,7 @@ class Keeper:
         self._ledger.close()
 
     def _start(self, kept: _Kept) -> None:
-        kept.handle = start(kept.plan, self._pipeline, self._runtime)
+        kept.handle = self._starter(kept.plan, self._pipeline, self._runtime)
         kept.started_ns = monotonic_ns()
         kept.up.set(1.0)
 
