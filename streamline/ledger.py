@@ -12,6 +12,7 @@ import math
 import mmap
 import os
 import struct
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,6 +174,16 @@ class Table:
 
     def __setitem__(self, index: int, value: float) -> None:
         self._cells[self._first + index] = value
+
+    def put(self, index: int, values: Sequence[float]) -> None:
+        """Write *values* into the cells from *index* on."""
+        first = self._first + index
+        self._cells[first : first + len(values)] = array("d", values)
+
+    def get(self, index: int, count: int) -> list[float]:
+        """Return *count* cells from *index* on."""
+        first = self._first + index
+        return list(self._cells[first : first + count])
 
     def _bind(self, cells: "_Cells", first: int) -> None:
         self._cells, self._first = cells, first

@@ -60,9 +60,14 @@ class Crashes:
         for camera in plan.cameras:
             self._show_down(plan.name, camera)
             incarnation = int(view.value("source_incarnation", camera=camera))
-            if incarnation:
+            if incarnation and self._judge is not None:
                 self._fences.put(camera, incarnation)
                 self._open[camera] = (plan.name, incarnation, monotonic_ns())
+
+    @property
+    def settles_here(self) -> bool:
+        """Whether verdicts are given on this host; else a dead source's successor has to ask."""
+        return self._judge is not None
 
     def is_open(self, plan: WorkerPlan) -> bool:
         """Whether frames of this worker are still unaccounted for."""
@@ -144,7 +149,7 @@ class Crashes:
         views = self._views.by_worker()
         source = views[worker]
         held = source.table("source_held", camera=camera)
-        base = source.value("source_base", camera=camera)
+        base = source.table("source_base", camera=camera)[0]
         captured = source.value("streamline_frames_captured_total", camera=camera) - base
         # A number that was written down and not counted was never captured.
         seqs = {int(cell) - 1 for cell in held if 0 < cell <= captured}

@@ -84,8 +84,7 @@ class Journal:
             begin.wall_ns // 1000,
             worst,
         )
-        for offset, value in enumerate(values):
-            self._table[first + offset] = float(value)
+        self._table.put(first, values)
         self._count.add()
         self._at[entry.incarnation, entry.seq] = index
 
@@ -125,7 +124,7 @@ class Journal:
 
     def _entry(self, index: int) -> Judged:
         first = index % REMEMBERED * _FIELDS
-        cells = [self._table[first + offset] for offset in range(_FIELDS)]
+        cells = self._table.get(first, _FIELDS)
         incarnation, seq, verdict, score, wall_us, pinned, fault, alerts = cells[:8]
         return Judged(
             int(incarnation),
@@ -149,8 +148,9 @@ class Journal:
 
     def _forget(self, index: int) -> None:
         if index >= REMEMBERED:
-            old = self._entry(index - REMEMBERED)
-            self._at.pop((old.incarnation, old.seq), None)
+            # It stood where the new one is going to.
+            incarnation, seq = self._table.get(index % REMEMBERED * _FIELDS, 2)
+            self._at.pop((int(incarnation), int(seq)), None)
 
 
 def since_change(entries: Sequence[Judged]) -> list[Verdict]:

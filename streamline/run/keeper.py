@@ -196,7 +196,7 @@ class Keeper:
     def _has_ended(self, kept: _Kept, *, draining: bool) -> bool:
         if kept.done:
             return True
-        if kept.handle is None and draining:
+        if kept.handle is None and draining and self._crashes.settles_here:
             return not self._crashes.is_open(kept.plan)
         return kept.handle is not None and self._views.told(
             "streamline_worker_finished", [kept.plan]
@@ -232,7 +232,8 @@ class Keeper:
     def _restart_if_due(self, kept: _Kept, now_ns: int) -> None:
         if kept.done or now_ns < kept.due_ns or self._crashes.is_open(kept.plan):
             return
-        if "source" in kept.plan.stages and self._control.phase >= Phase.DRAINING:
+        draining = self._control.phase >= Phase.DRAINING
+        if "source" in kept.plan.stages and draining and self._crashes.settles_here:
             return  # Its frames are accounted for, and no new ones are wanted.
         self._start(kept)
 

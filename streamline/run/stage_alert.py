@@ -46,7 +46,7 @@ _RING: Final = 1 << 16
 """Latencies kept for exact quantiles, per camera: 44 minutes at 25 fps."""
 
 _LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
-"""The answer for a frame whose source died: the supervisor has counted it."""
+"""The answer for a frame whose source died, and which is counted there."""
 
 _TAIL: Final = 1 << 18
 """Bytes of the verdict log to look for lines in: far more than are written at once."""
@@ -171,7 +171,7 @@ class AlertStage(Stage):
             known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
             if known is not None:
                 outcome = self._again(scored, known)
-            elif self._fences.excludes(frame):
+            elif scored.fault is Fault.LOST or self._fences.excludes(frame):
                 outcome = _LOST
             else:
                 outcome = self._judge_new(scored)

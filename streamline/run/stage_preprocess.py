@@ -96,13 +96,20 @@ class PreprocessStage(Stage):
         self._account.waited(delivery.queued_ns)
         with Timer(self._account.work):
             frame = decode_frame(delivery.parts)
-            if frame.origin.id in self._dropped_before:
+            if frame.origin.id in self._dropped_before or self._asks_for_dropped(frame):
                 self._inlet.answer(delivery, _QUEUE_FULL)
                 return
             name = frame.origin.id.camera
             self._account.entered[name].add()
             parts = encode_prepared(self._prepare(frame))
         self._outlets[name].offer(parts, (delivery, frame.origin.id))
+
+    def _asks_for_dropped(self, frame: Frame) -> bool:
+        """Whether a source asks for a predecessor's frame that was dropped here."""
+        if frame.fault is not Fault.LOST:
+            return False
+        camera, incarnation, seq = frame.origin.id
+        return (incarnation, seq) in self._account.dropped[camera, "queue_full"].recent()
 
     def _prepare(self, frame: Frame) -> Prepared:
         if frame.fault is not None:

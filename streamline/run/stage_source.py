@@ -6,8 +6,10 @@ of recent frames has to be written at camera rate in case one of them is wanted.
 """
 
 import json
+from collections import deque
 from typing import Final
 
+import numpy as np
 import structlog
 
 from streamline.alert.sinks import JsonLines
@@ -15,12 +17,22 @@ from streamline.clock import clock_id, monotonic_ns, wall_ns
 from streamline.config import Camera, QueuePolicy
 from streamline.evidence import EvidenceWriter
 from streamline.ledger import Cell, Ledger
-from streamline.messages import Dropped, Fault, Frame, FrameId, Origin, Pin
+from streamline.messages import (
+    Dropped,
+    Fault,
+    Frame,
+    FrameId,
+    Origin,
+    Picture,
+    Pin,
+    PixelFormat,
+)
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.account import StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
 from streamline.run.fates import decided
+from streamline.run.placement import plan
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.views import Views
 from streamline.source import Reading
@@ -37,6 +49,9 @@ HELD: Final = 4096
 queue and window together can hold."""
 
 
+_NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
+
+
 class _CameraAccount:
     """What the line publishes of one camera."""
 
@@ -44,7 +59,7 @@ class _CameraAccount:
         self.captured = ledger.counter("streamline_frames_captured_total", camera=camera)
         # For the supervisor, should this process die: whose frames, and which, went with it.
         self.incarnation = ledger.gauge("source_incarnation", camera=camera)
-        self.base = ledger.gauge("source_base", camera=camera)
+        self.base = ledger.table("source_base", 1, camera=camera)
         self.latest = ledger.table("source_latest", 1, camera=camera)
         self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
@@ -86,6 +101,10 @@ class SourceStage(Stage):
         self._mailbox = Mailbox()
         self._capture = Capture(camera, site.control, self._mailbox)
         self._incarnation = 0
+        self._orphans: deque[Frame] = deque()
+        """A predecessor's frames, to ask for: one at a time, so that no queue evicts them."""
+
+        self._asks = False
         self._seq = 0
         self._shape: tuple[int, int] | None = None
         self._ticked_ns = self._reconnects = 0
@@ -121,13 +140,35 @@ class SourceStage(Stage):
     def _begin(self) -> None:
         """Start a new incarnation: what the one before held has been counted by now."""
         counts = self._counts
+        self._orphans.extend(self._undecided())
+        counts.in_flight.add(len(self._orphans))
         for index in range(HELD):
             counts.held[index] = 0.0
-        counts.base.set(counts.captured.value)
+        counts.base[0] = counts.captured.value
         # Greater than the one before, whatever has been done to the host's clock meanwhile.
         self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
         counts.latest[0] = float(self._incarnation)
         counts.incarnation.set(float(self._incarnation))
+
+    def _undecided(self) -> list[Frame]:
+        """Predecessor's frames of which nobody on this host knows the fate.
+
+        Where the alert stage runs here, the supervisor has counted them.
+        """
+        runtime, counts = self.site.runtime, self._counts
+        judges = [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
+        if any(runtime.ledger(name).exists() for name in judges):
+            return []
+        incarnation = int(counts.latest[0])
+        captured = counts.captured.value - counts.base[0]
+        seqs = {int(cell) - 1 for cell in counts.held.get(0, HELD) if 0 < cell <= captured}
+        views = Views(runtime)
+        seqs -= decided(views.by_worker(), self._camera.name, incarnation)
+        views.close()
+        picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
+        frames = [FrameId(self._camera.name, incarnation, seq) for seq in sorted(seqs)]
+        origins = [Origin(frame, monotonic_ns(), wall_ns(), clock_id()) for frame in frames]
+        return [Frame(origin=one, picture=picture, fault=Fault.LOST) for one in origins]
 
     def _open(self) -> None:
         queue, record = self._camera.queue, self.site.pipeline.record
@@ -183,14 +224,23 @@ class SourceStage(Stage):
         views = Views(self.site.runtime)
         known = decided(views.by_worker(), self._camera.name, self._incarnation)
         views.close()
-        for frame in self._outlet.abandon():
+        for frame in [*self._outlet.abandon(), *self._orphans]:
             frame_id = frame.origin.id
+            if frame.fault is Fault.LOST:
+                self._resolve(frame_id, None)
+                continue
             if frame_id.seq not in known:
                 self._drop(frame_id, "shutdown")
             self._counts.held[frame_id.seq % HELD] = 0.0
             self._counts.in_flight.add(-1)
 
     def _forward(self) -> None:
+        if self._orphans and not self._asks:
+            self._asks = True
+            frame = self._orphans.popleft()
+            self._outlet.offer(encode_frame(frame), frame)
+        if self._asks:
+            return
         evicts = self._camera.queue.policy is QueuePolicy.DROP_OLDEST
         while evicts or self._outlet.room:
             reading = self._mailbox.take()
@@ -243,6 +293,9 @@ class SourceStage(Stage):
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""
         frame_id = frame.origin.id
+        if frame.fault is Fault.LOST:
+            self._resolve(frame_id, answer)
+            return
         if answer is None:
             self._drop(frame_id, "queue_full")
         self._counts.held[frame_id.seq % HELD] = 0.0
@@ -255,6 +308,13 @@ class SourceStage(Stage):
             self._record_drop(frame_id, outcome)
         elif outcome.pin is not None:
             self._keep(frame, outcome.pin)
+
+    def _resolve(self, frame_id: FrameId, answer: bytes | None) -> None:
+        """Hear what became of a predecessor's frame."""
+        self._asks = False
+        self._counts.in_flight.add(-1)
+        if answer is None or decode_outcome(answer) == _NEVER_JUDGED:
+            self._drop(frame_id, "crashed")
 
     def _keep(self, frame: Frame, pin: Pin) -> None:
         if self._evidence is not None:

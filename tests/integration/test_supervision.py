@@ -196,6 +196,49 @@ def test_a_source_that_dies_again_and_again_loses_only_what_it_held(
     assert cameras["left"]["dropped"].get("source:crashed", 0) < 3 * 16
 
 
+def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    links = {
+        "prepared": "tcp://127.0.0.1:15641",
+        "scores": "tcp://127.0.0.1:15642",
+        "telemetry": "tcp://127.0.0.1:15643",
+    }
+    pipeline = write_line(tmp_path, demo_model, links=links)
+    with (
+        RunningLine(pipeline, tmp_path, stage="alert") as alert,
+        RunningLine(pipeline, tmp_path, stage="infer") as infer,
+        RunningLine(pipeline, tmp_path, stage="source") as source,
+    ):
+        alert.await_ready()
+        eventually(lambda: all(judged(alert, c) > 5 for c in CAMERAS), "both are judged")
+        for part, name in ((source, "camera-left"),) * 3 + ((infer, "infer"), (alert, "alert")):
+            worker(part, f"sl:{name}").kill()
+            held = judged(alert, "left")
+            eventually(lambda: judged(alert, "left") > held + 10, f"left is judged after {name}")  # noqa: B023
+        source.stop()
+        assert source.wait() == 0, source.log
+        captured = read_captured(source)
+        eventually(
+            lambda: all(
+                alert.metric("streamline_frames_captured_total", camera=c) == captured[c]
+                for c in CAMERAS
+            ),
+            "the source's last figures have reached the exporter",
+        )
+        for part in (infer, alert):
+            part.stop()
+            assert part.wait() == 0, part.log
+    cameras = check_books(tmp_path, alert)
+    assert "source:crashed" not in cameras["right"]["dropped"]
+
+
+def read_captured(line: RunningLine) -> dict[str, int]:
+    """What its sources captured, from the figures of a part of a line."""
+    report = json.loads(line.report_file.read_text())
+    return {name: camera["captured"] for name, camera in report["cameras"].items()}
+
+
 def test_a_worker_that_cannot_start_again_ends_the_line_with_its_sentence(
     tmp_path: Path, demo_model: Path
 ) -> None:

@@ -41,7 +41,7 @@ class Line:
         labels = {"camera": "left"}
         self.captured = self.camera.counter("streamline_frames_captured_total", **labels)
         self.incarnation = self.camera.gauge("source_incarnation", **labels)
-        self.base = self.camera.gauge("source_base", **labels)
+        self.base = self.camera.table("source_base", 1, **labels)
         self.held = self.camera.table("source_held", HELD, **labels)
         self.in_flight = self.camera.gauge("streamline_frames_in_flight", **labels)
         for state in CAMERA_STATES:
@@ -228,7 +228,7 @@ def test_a_source_that_dies_again_is_charged_with_its_own_frames_only(line: Line
     die(line)
     for index in range(HELD):
         line.held[index] = 0.0
-    line.base.set(line.captured.value)
+    line.base[0] = line.captured.value
     line.incarnation.set(INCARNATION + 5)
     for seq in range(2):
         line.held[seq] = seq + 1.0
