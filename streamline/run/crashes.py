@@ -1,7 +1,7 @@
 """Account for the frames that died with a source: exactly those without an outcome.
 
 The frames which a dead source held may still be on their way to a verdict.  So its incarnation
-is fenced first: once the alert stage has seen the fence it judges none of them any more, and
+is fenced first: stages that have seen the fence judge and drop none of them any more, and
 what has neither a verdict nor a reason why it was dropped has died.
 """
 
@@ -18,7 +18,7 @@ from streamline.errors import InputError
 from streamline.ledger import Ledger, inherit
 from streamline.metrics.catalogue import CAMERA_STATES
 from streamline.run.fates import decided
-from streamline.run.fences import FenceCells
+from streamline.run.fences import FenceCells, have_seen
 from streamline.run.journal import commits_in
 from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
@@ -28,7 +28,7 @@ __all__ = ["Crashes"]
 _log = structlog.get_logger("streamline.run")
 
 _PATIENCE_NS: Final = 10_000_000_000
-"""How long the alert stage may take to see a fence; it may have to be restarted itself."""
+"""How long stages may take to see a fence; one may have to be restarted itself."""
 
 
 class Crashes:
@@ -83,7 +83,7 @@ class Crashes:
         """
         for camera, (worker, incarnation, since_ns) in list(self._open.items()):
             late = monotonic_ns() - since_ns > _PATIENCE_NS
-            if not (ended or late or self._has_seen(camera, incarnation)):
+            if not (ended or late or self._is_final(camera, worker, incarnation)):
                 continue
             del self._open[camera]
             self._count(camera, worker, incarnation)
@@ -97,10 +97,10 @@ class Crashes:
                 self._fences.put(camera, incarnation)
 
     def are_seen(self) -> bool:
-        """Whether the alert stage here has seen every fence."""
-        view = self._views.by_worker().get(self._judge or "")
-        return view is None or all(
-            view.value("fence_seen", camera=camera) >= fence
+        """Whether every stage here has seen every fence."""
+        return all(
+            have_seen(view, camera, fence)
+            for view in self._views.all()
             for camera, fence in self._fences.all().items()
         )
 
@@ -124,9 +124,12 @@ class Crashes:
         since = "streamline_camera_state_since_timestamp_seconds"
         inherit(path, since, wall_ns() / 1e9, camera=camera)
 
-    def _has_seen(self, camera: str, incarnation: int) -> bool:
-        view = self._views.by_worker().get(self._judge or "")
-        return view is not None and view.value("fence_seen", camera=camera) >= incarnation
+    def _is_final(self, camera: str, worker: str, incarnation: int) -> bool:
+        """Whether no other worker judges or drops any more of what this one held."""
+        views = self._views.by_worker()
+        return self._judge in views and all(
+            have_seen(view, camera, incarnation) for name, view in views.items() if name != worker
+        )
 
     def _unaccounted(self, camera: str) -> int:
         """Frames captured without a verdict or a reason for being dropped."""

@@ -1,8 +1,8 @@
-"""Frames of a source that died: after the supervisor has counted them, nobody may judge them.
+"""Frames of a source that died: once the supervisor has counted them, their fate is decided.
 
-The supervisor sets a camera's fence to the incarnation that is gone; once the alert stage has
-shown that it saw the fence, the set of judged frames of that incarnation is final, and what is
-missing from it is what died.
+The supervisor sets a camera's fence to the incarnation that is gone; once the stages that judge
+or drop frames have shown that they saw the fence, the set of judged and dropped frames of that
+incarnation is final, and what is missing from it is what died.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from streamline.ledger import Cell, Ledger, LedgerView
 from streamline.messages import FrameId
 from streamline.run.stage import Site
 
-__all__ = ["SUPERVISOR", "FenceCells", "Fences"]
+__all__ = ["SUPERVISOR", "FenceCells", "Fences", "have_seen"]
 
 SUPERVISOR = "supervisor"
 """Name of the supervisor's own ledger."""
@@ -35,14 +35,16 @@ class FenceCells:
 
 
 class Fences:
-    """The alert stage's side."""
+    """The side of a stage that decides frames' fate: judges or drops them."""
 
-    def __init__(self, site: Site, cameras: Iterable[str]) -> None:
+    def __init__(self, site: Site, stage: str, cameras: Iterable[str]) -> None:
         self._path = site.runtime.ledger(SUPERVISOR)
         self._view: LedgerView | None = None
         self._changes = 0.0
         self._fence = dict.fromkeys(cameras, 0)
-        self._seen = {name: site.ledger.gauge("fence_seen", camera=name) for name in self._fence}
+        self._seen = {
+            name: site.ledger.gauge("fence_seen", camera=name, stage=stage) for name in self._fence
+        }
 
     def watch(self) -> None:
         """Look for new fences, and show that they have been seen."""
@@ -59,3 +61,12 @@ class Fences:
     def excludes(self, frame: FrameId) -> bool:
         """Whether a frame's source is gone and its frames are counted."""
         return frame.incarnation <= self._fence[frame.camera]
+
+
+def have_seen(view: LedgerView, camera: str, fence: int) -> bool:
+    """Whether every stage of a worker that decides frames' fate has seen a fence."""
+    return all(
+        seen >= fence
+        for labels, seen in view.values("fence_seen").items()
+        if ("camera", camera) in labels
+    )

@@ -117,7 +117,7 @@ class AlertStage(Stage):
         self._lines: list[bytes] = []
         self._journals = {name: Journal(site.ledger, name) for name in rules}
         self._unsettled: set[str] = set()
-        self._fences = Fences(site, rules)
+        self._fences = Fences(site, "alert", rules)
         self._inlet: Inlet
 
     def work(self) -> None:

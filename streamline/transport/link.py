@@ -171,11 +171,22 @@ class Outlet(Generic[Token]):
         """Messages that have been sent and whose outcome is not known."""
         return len(self._unanswered)
 
-    def offer(self, parts: Sequence[Buffer], token: Token) -> None:
+    def offer(self, parts: Sequence[Buffer], token: Token, *, again: bool = False) -> None:
         """Queue a message; if that is one too many, the oldest is evicted or ValueError raised.
 
         The parts must not change until the message is settled.
+
+        Parameters
+        ----------
+        parts : sequence of buffers
+        token : Token
+            Comes back with the outcome.
+        again : bool
+            A predecessor may have sent this message: it is not evicted, whatever comes after.
         """
+        if again:
+            self._again.append(_Entry(parts, token))
+            return
         if not self.room:
             if not self._evict:
                 msg = f"link {self._name}: offered to a full queue of {self._depth}"

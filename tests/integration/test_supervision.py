@@ -1,6 +1,7 @@
 """Dead and stuck workers of a running line: it goes on, and every frame is accounted for."""
 
 import json
+import random
 import signal
 import sys
 import time
@@ -194,6 +195,46 @@ def test_a_source_that_dies_again_and_again_loses_only_what_it_held(
     assert "source:crashed" not in cameras["right"]["dropped"]
     # Four queued in front of each of two stages, a few sent ahead.
     assert cameras["left"]["dropped"].get("source:crashed", 0) < 3 * 16
+
+
+@pytest.mark.parametrize("links", [{}, {"frames": "ipc"}, {"scores": "inproc"}], ids=str)
+def test_the_books_close_whatever_dies_under_load_and_when(
+    links: dict[str, str], tmp_path: Path, demo_model: Path
+) -> None:
+    source = {"type": "demo", "part": "inspect", "pace": 25, "loop": True}
+    pipeline = write_line(
+        tmp_path,
+        demo_model,
+        cameras={name: {"source": source} for name in CAMERAS},
+        infer={"max_fps": 30},
+        links=links,
+    )
+    moments = random.Random(11)  # noqa: S311 - of death
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        with Watch(line) as watch:
+            names = [child.name() for child in psutil.Process(line.pid).children(recursive=True)]
+            victims = [name for name in names if name.startswith("sl:")] * 3
+            for name in moments.sample(victims, len(victims)):
+                eventually(lambda: len(alive(line, name)) == 1, f"{name} is there")  # noqa: B023
+                time.sleep(moments.uniform(0, 1.5))
+                for process in alive(line, name):
+                    process.kill()
+            for camera in CAMERAS:
+                held = judged(line, camera)
+                eventually(lambda: judged(line, camera) > held + 3, f"{camera} is judged")  # noqa: B023
+            line.stop()
+            assert line.wait() == 0, line.log
+    cameras = check_books(tmp_path, line)
+    assert not watch.backwards
+    for name, camera in cameras.items():
+        sys.stdout.write(f"{name}: {camera['captured']} captured, {camera['dropped']}\n")
+
+
+def alive(line: RunningLine, title: str) -> list[psutil.Process]:
+    family = psutil.Process(line.pid).children(recursive=True)
+    named = [child for child in family if child.name() == title]
+    return [child for child in named if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(

@@ -59,7 +59,7 @@ class Line:
             context=None,  # type: ignore[arg-type]  # No link is opened here.
             ledger=self.alert,
         )
-        self.fences = Fences(site, ["left"])
+        self.fences = Fences(site, "alert", ["left"])
         self.camera.open(self.runtime.ledger(self.camera_plan.name))
         self.alert.open(self.runtime.ledger("alert"))
         self.supervisor = Ledger()

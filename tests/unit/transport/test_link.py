@@ -503,6 +503,24 @@ def test_what_a_dead_receiver_may_have_decided_is_sent_again_and_never_evicted(
     assert sorted(settled) == sorted([*answers(0, 1, 2), (3, None), (4, None), *answers(5, 6)])
 
 
+def test_what_a_predecessor_may_have_sent_goes_first_and_is_never_evicted(
+    line: Line, address: str
+) -> None:
+    outlet = line.outlet(address, depth=2, evict=True)
+    offer(outlet, 0, 1)
+    for token in (2, 3, 4):
+        outlet.offer([b"%d" % token], token, again=True)
+    offer(outlet, 5)
+    assert outlet.waiting == 5
+    inlet = line.inlet(address)
+    settled = run_until(
+        lambda: outlet.welcomed and not outlet.waiting + outlet.unanswered,
+        outlet,
+        receive=lambda: answer_all(inlet),
+    )
+    assert settled + outlet.exchange() == [(0, None), *answers(2, 3, 4, 1, 5)]
+
+
 # --- a connection that breaks -----------------------------------------------------------------
 
 
