@@ -12,6 +12,7 @@ import math
 import mmap
 import os
 import struct
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Cell", "Histogram", "Ledger", "LedgerView", "Ring", "Sample", "decode", "quantiles"]
+__all__ = [
+    "Cell",
+    "Floats",
+    "Histogram",
+    "Ledger",
+    "LedgerView",
+    "Ring",
+    "Sample",
+    "Table",
+    "decode",
+    "inherit",
+    "quantiles",
+]
 
-Kind = Literal["counter", "gauge", "histogram", "ring"]
+Kind = Literal["counter", "gauge", "histogram", "ring", "table"]
 Floats = npt.NDArray[np.float64]
 
 _MAGIC: Final = b"STRMLDG1"
@@ -65,7 +78,7 @@ class Sample:
 
     values: Floats
     """Counter, gauge: one value.  Histogram: one count per bucket (the last is +Inf), then the
-    sum.  Ring: the latest observations, oldest first."""
+    sum.  Ring: the latest observations, oldest first.  Table: its cells."""
 
 
 class Cell:
@@ -135,7 +148,48 @@ class Ring:
         self._cells, self._first = cells, first
 
 
-_Handle = TypeVar("_Handle", Cell, Histogram, Ring)
+class Table:
+    """Numbered cells that survive their writer: what a successor or the supervisor goes on from.
+
+    Examples
+    --------
+    >>> table = Ledger().table("in_flight", 4, camera="left")
+    >>> table[2] = 7
+    >>> [float(table[i]) for i in range(len(table))]
+    [0.0, 0.0, 7.0, 0.0]
+    """
+
+    __slots__ = ("_cells", "_first", "_slots")
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._cells: _Cells = [0.0] * slots
+        self._first = 0
+
+    def __len__(self) -> int:
+        return self._slots
+
+    def __getitem__(self, index: int) -> float:
+        return float(self._cells[self._first + index])
+
+    def __setitem__(self, index: int, value: float) -> None:
+        self._cells[self._first + index] = value
+
+    def put(self, index: int, values: Sequence[float]) -> None:
+        """Write *values* into the cells from *index* on."""
+        first = self._first + index
+        self._cells[first : first + len(values)] = array("d", values)
+
+    def get(self, index: int, count: int) -> list[float]:
+        """Return *count* cells from *index* on."""
+        first = self._first + index
+        return list(self._cells[first : first + count])
+
+    def _bind(self, cells: "_Cells", first: int) -> None:
+        self._cells, self._first = cells, first
+
+
+_Handle = TypeVar("_Handle", Cell, Histogram, Ring, Table)
 
 
 class Ledger:
@@ -152,7 +206,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._series: list[_Series] = []
-        self._handles: list[Cell | Histogram | Ring] = []
+        self._handles: list[Cell | Histogram | Ring | Table] = []
         self._cells = 0
         self._map: mmap.mmap | None = None
         self._view: _View | None = None
@@ -175,6 +229,10 @@ class Ledger:
     def ring(self, name: str, slots: int, **labels: str) -> Ring:
         """Declare a ring that keeps the latest *slots* observations."""
         return self._declare(Ring(slots), "ring", name, labels, cells=slots + 1)
+
+    def table(self, name: str, slots: int, **labels: str) -> Table:
+        """Declare a table of *slots* cells."""
+        return self._declare(Table(slots), "table", name, labels, cells=slots)
 
     def _declare(
         self,
@@ -234,7 +292,7 @@ class Ledger:
             self._carry(series, values)
 
     def _carry(self, series: _Series, values: Sequence[float]) -> None:
-        if self._view is None or series.kind == "ring":
+        if self._view is None or series.kind in {"ring", "table"}:
             return
         for i, value in enumerate(values):
             held = self._view[series.first + i]
@@ -269,7 +327,7 @@ class Ledger:
         return _PREFIX.pack(_MAGIC, len(text)) + text
 
 
-def _cells_of(handle: Cell | Histogram | Ring) -> Iterable[float]:
+def _cells_of(handle: Cell | Histogram | Ring | Table) -> Iterable[float]:
     """Cells of a handle that is not bound to a file yet."""
     return handle._cells  # noqa: SLF001
 
@@ -304,7 +362,8 @@ def _sample(series: _Series, cells: Floats) -> Sample:
 def _parse(head: bytes) -> Iterator[_Series]:
     first = 0
     for kind, name, labels, bounds, cells in _read_head(head):
-        wanted = {"ring": max(cells, 2), "histogram": len(bounds) + 2}.get(kind, 1)
+        any_number = {"ring": max(cells, 2), "table": max(cells, 1)}
+        wanted = {**any_number, "histogram": len(bounds) + 2}.get(kind, 1)
         if cells != wanted or cells > _MAX_CELLS:
             msg = f"{kind} {name!r} of {cells} cells"
             raise ValueError(msg)
@@ -362,17 +421,44 @@ class LedgerView:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._series, self._start = _layout(self._map)
         self._single = {(s.name, s.labels): s.first for s in self._series if s.cells == 1}
+        self._tables = {
+            (s.name, s.labels): (s.first, s.cells) for s in self._series if s.kind == "table"
+        }
 
     def value(self, name: str, **labels: str) -> float:
         """Return a counter's or gauge's value as it stands now; KeyError if there is none."""
         first = self._single[name, tuple(labels.items())]
         return float(np.frombuffer(self._map, np.float64, 1, self._start + 8 * first)[0])
 
+    def values(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """Return all counters or gauges of one name by their labels."""
+        return {
+            labels: float(np.frombuffer(self._map, np.float64, 1, self._start + 8 * first)[0])
+            for (series, labels), first in self._single.items()
+            if series == name
+        }
+
     def samples(self, *, rings: bool = False) -> list[Sample]:
-        """Every series as it stands now; rings, which are large, only if asked for."""
+        """Every series as it stands now; rings and tables, which are large, only if asked for."""
         count = sum(s.cells for s in self._series)
         cells = np.frombuffer(self._map, np.float64, count, self._start)
-        return [_sample(s, cells) for s in self._series if rings or s.kind != "ring"]
+        large = {"ring", "table"}
+        return [_sample(s, cells) for s in self._series if rings or s.kind not in large]
+
+    def table(self, name: str, **labels: str) -> Floats:
+        """Return a copy of a table as it stands now; KeyError if there is none."""
+        first, cells = self._tables[name, tuple(labels.items())]
+        view = np.frombuffer(self._map, np.float64, cells, self._start + 8 * first)
+        return np.array(view)
+
+    def has_table(self, name: str, **labels: str) -> bool:
+        """Whether there is such a table."""
+        return (name, tuple(labels.items())) in self._tables
+
+    def tables(self, name: str) -> dict[tuple[tuple[str, str], ...], Floats]:
+        """Return copies of all tables of one name by their labels."""
+        found = [labels for series, labels in self._tables if series == name]
+        return {labels: self.table(name, **dict(labels)) for labels in found}
 
     def snapshot(self) -> bytes:
         """Return the whole file, for a peer on another host to `decode`."""
@@ -381,6 +467,22 @@ class LedgerView:
     def close(self) -> None:
         """Unmap the file."""
         self._map.close()
+
+
+def inherit(path: Path, name: str, value: float, **labels: str) -> None:
+    """Set a gauge of a ledger whose writer has died, for whoever has taken over from it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such gauge.
+    OSError, ValueError
+        If the file is missing or no ledger.
+    """
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as cells:
+        series, start = _layout(cells)
+        first = {(s.name, s.labels): s.first for s in series if s.kind == "gauge"}
+        struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
 
 
 def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:

@@ -135,6 +135,12 @@ class Fault(StrEnum):
     MODEL = "model"
     """Inference failed, or gave a score that is no finite number."""
 
+    POISON = "poison"
+    """The stage that judges died twice with this very frame."""
+
+    LOST = "lost"
+    """No fault but a question: the frame's source died, was it judged before?"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:

@@ -59,7 +59,7 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The begin or the end of an alert, as sinks get it."""
 
     type: str
-    """``begin`` or ``end``."""
+    """``begin`` or ``end``; ``kept`` in the record of a frame stored for another reason."""
 
     id: str
     """Equal for the begin and the end, stable for de-duplication."""

@@ -1,7 +1,7 @@
 """From a score to a verdict, and from verdicts to alert events."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from streamline.alert.events import AlertEvent, alert_id, utc
 from streamline.alert.rules import Change, Debounce
 from streamline.messages import Origin, Scored, Verdict
 
-__all__ = ["CameraRule", "Judge", "Judgement"]
+__all__ = ["CameraRule", "Judge", "Judgement", "Standing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,16 @@ class Judgement(NamedTuple):
 
     alert: str | None
     """Id of the alert that is on after this verdict."""
+
+
+class Standing(NamedTuple):
+    """An alert that is on, as a successor needs it."""
+
+    begin: Origin
+    """Of the frame that began it."""
+
+    worst: float
+    """Largest score so far."""
 
 
 class _Alert:
@@ -73,11 +83,36 @@ class Judge:
             return Judgement(verdict, None, None)
         # In this order NaN, the score of a frame that has none, compares false and is not taken.
         alert.worst = max(alert.worst, scored.score)
-        event = None if change is None else self._event(change, scored, alert)
+        event = None if change is None else self._event(change.value, scored, alert)
         if change is Change.END:
             del self._alerts[camera]
             return Judgement(verdict, event, None)
         return Judgement(verdict, event, alert.id)
+
+    def standing(self, camera: str) -> Standing | None:
+        """Return the alert that is on, None if there is none."""
+        alert = self._alerts.get(camera)
+        return None if alert is None else Standing(alert.begin, alert.worst)
+
+    def resume(self, camera: str, verdicts: Iterable[Verdict], standing: Standing | None) -> None:
+        """Go on from what another judge left.
+
+        Parameters
+        ----------
+        camera : str
+        verdicts : iterable of Verdict
+            Since the alert that is on began, or the last one ended; oldest first.
+        standing : Standing, optional
+            The alert that is on.
+        """
+        self._debounce[camera].resume(verdicts, active=standing is not None)
+        self._alerts.pop(camera, None)
+        if standing is not None:
+            self._alerts[camera] = _Alert(standing.begin, standing.worst)
+
+    def record(self, scored: Scored) -> AlertEvent:
+        """Describe a frame that is kept without beginning an alert now."""
+        return self._event("kept", scored, _Alert(scored.origin, scored.score))
 
     def _verdict(self, scored: Scored) -> Verdict:
         if scored.fault is not None or math.isnan(scored.score):
@@ -85,11 +120,11 @@ class Judge:
         threshold = self._rules[scored.origin.id.camera].threshold
         return Verdict.FAIL if scored.score > threshold else Verdict.PASS
 
-    def _event(self, change: Change, scored: Scored, alert: _Alert) -> AlertEvent:
+    def _event(self, kind: str, scored: Scored, alert: _Alert) -> AlertEvent:
         rule = self._rules[scored.origin.id.camera]
         folder = None if rule.evidence is None else f"{rule.evidence}/{alert.id}"
         return AlertEvent(
-            type=change.value,
+            type=kind,
             id=alert.id,
             line=self._line,
             **scored.origin.id._asdict(),

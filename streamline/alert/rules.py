@@ -1,6 +1,7 @@
 """Decide from a camera's verdicts when an alert begins and ends."""
 
 from collections import deque
+from collections.abc import Iterable
 from enum import StrEnum
 
 from streamline.messages import Verdict
@@ -35,6 +36,12 @@ class Debounce:
         self._k = k
         self._last: deque[Verdict] = deque(maxlen=n)
         self.active = False
+
+    def resume(self, verdicts: Iterable[Verdict], *, active: bool) -> None:
+        """Go on from what another left: the verdicts since its last change, oldest first."""
+        self._last.clear()
+        self._last.extend(verdicts)
+        self.active = active
 
     def update(self, verdict: Verdict) -> Change | None:
         """Take note of the camera's next verdict."""

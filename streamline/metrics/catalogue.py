@@ -25,14 +25,14 @@ STAGES: Final = ("source", "preprocess", "infer", "alert")
 """In order of travel."""
 
 DROP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "source": ("overrun", "queue_full", "shutdown"),
+    "source": ("overrun", "queue_full", "shutdown", "crashed"),
     "preprocess": ("queue_full",),
 }
 """Why each stage drops frames.
 
 overrun: the frame was due before the source came round to reading it; queue_full: the next
 stage was too slow and the queue's policy is `drop_oldest`; shutdown: in flight when the time to
-drain was over.
+drain was over; crashed: lost with a process that died.
 """
 
 CAMERA_STATES: Final = ("starting", "ok", "down", "ended")
@@ -92,6 +92,8 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_evidence_stored_total": "Frames stored as evidence.",
     "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",
+    "streamline_worker_up": "1 while a worker runs, 0 while it is restarted.",
+    "streamline_worker_restarts_total": "Times that a worker died or was stuck and was restarted.",
     "streamline_worker_ready": "1 once a worker has everything it needs.",
     "streamline_worker_finished": "1 once all cameras of a worker have ended and drained.",
     "streamline_model_info": "The models in use; always 1.",

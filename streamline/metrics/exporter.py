@@ -37,7 +37,7 @@ def merged(samples: Iterable[Sample]) -> dict[tuple[str, Labels], Sample]:
     for sample in samples:
         key = (sample.name, tuple(sample.labels.items()))
         held = total.get(key)
-        if held is None or sample.kind == "ring":
+        if held is None or sample.kind in {"ring", "table"}:
             total[key] = sample
             continue
         if (held.kind, held.bounds) != (sample.kind, sample.bounds):

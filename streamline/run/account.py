@@ -1,12 +1,62 @@
 """The counters of stages: who counts what, in one place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
 
 from streamline.clock import monotonic_ns
-from streamline.ledger import Cell, Histogram, Ledger
+from streamline.ledger import Cell, Floats, Histogram, Ledger
+from streamline.messages import FrameId
 from streamline.metrics.catalogue import DROP_REASONS, WORK_BUCKETS
 
-__all__ = ["StageAccount", "Timer"]
+__all__ = ["DROPPED_IDS", "Drops", "StageAccount", "Timer", "seqs_of"]
+
+DROPPED_IDS: Final = "dropped_ids"
+"""Name of the tables behind `Drops`."""
+
+_REMEMBERED: Final = 512
+"""Drops whose ids are kept: more than can be without an answer at the sender."""
+
+
+class Drops:
+    """Frames that a stage dropped for one reason: how many, and which they were lately.
+
+    The id is written first, then counted: whoever finds the ledger of a dead stage knows
+    exactly which frames are in the count.
+    """
+
+    def __init__(self, ledger: Ledger, *, camera: str, stage: str, reason: str) -> None:
+        labels = {"camera": camera, "stage": stage, "reason": reason}
+        self._count = ledger.counter("streamline_frames_dropped_total", **labels)
+        self._ids = ledger.table(DROPPED_IDS, 2 * _REMEMBERED, **labels)
+
+    def add(self, frame: FrameId) -> None:
+        """Count one frame."""
+        first = 2 * (int(self._count.value) % _REMEMBERED)
+        self._ids[first] = float(frame.incarnation)
+        self._ids[first + 1] = float(frame.seq)
+        self._count.add()
+
+    def recent(self) -> Iterator[tuple[int, int]]:
+        """Yield incarnation and number of the frames dropped lately."""
+        cells = np.array([self._ids[i] for i in range(len(self._ids))])
+        for incarnation, seq in _counted(cells, self._count.value):
+            yield int(incarnation), int(seq)
+
+
+def seqs_of(ids: Floats, count: float, incarnation: int) -> set[int]:
+    """Numbers of one incarnation's frames in the table of a `Drops` that has counted *count*."""
+    return {int(seq) for begun, seq in _counted(ids, count) if int(begun) == incarnation}
+
+
+def _counted(ids: Floats, count: float) -> Floats:
+    """Rows of a `Drops` that are in its count."""
+    rows = ids.reshape(-1, 2)
+    if count < _REMEMBERED:
+        return rows[: int(count)]
+    # Once the table is full, the place of the next one may be half written.
+    return np.delete(rows, int(count) % _REMEMBERED, axis=0)
 
 
 class StageAccount:
@@ -18,9 +68,7 @@ class StageAccount:
         self.entered = _cells(ledger, "streamline_stage_entered_total", stage, names)
         self.left = _cells(ledger, "streamline_stage_left_total", stage, names)
         self.dropped = {
-            (name, reason): ledger.counter(
-                "streamline_frames_dropped_total", camera=name, stage=stage, reason=reason
-            )
+            (name, reason): Drops(ledger, camera=name, stage=stage, reason=reason)
             for name in names
             for reason in DROP_REASONS.get(stage, ())
         }

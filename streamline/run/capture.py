@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from streamline.clock import wall_ns
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Camera, RtspSource, UsbSource
 from streamline.errors import InputError, SourceError, SourceLostError
 from streamline.run.control import Control, Phase
@@ -18,6 +18,7 @@ __all__ = ["CameraState", "Capture", "Mailbox"]
 _log = structlog.get_logger("streamline.source")
 
 _POLL_S: Final = 0.02
+_HANG_MARGIN_S: Final = 5.0
 
 
 class CameraState(NamedTuple):
@@ -107,6 +108,7 @@ class Capture(Thread):
         self._retried = isinstance(camera.source, RtspSource | UsbSource)
         self._backoff = Backoff()
         self._source: Source | None = None
+        self._calling_ns: int | None = None
         self._stopping = Event()
         self.state = CameraState("starting", None, wall_ns())
         self.reconnects = 0
@@ -116,6 +118,16 @@ class Capture(Thread):
         self.finished = Event()
         self.refusal: InputError | None = None
         """Set if what the pipeline file names is no picture at all: no line can run on it."""
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a call into the camera's driver has lasted longer than any time-out allows."""
+        if self._calling_ns is None or not isinstance(self._camera.source, RtspSource):
+            return False
+        source = self._camera.source
+        # Opening takes two steps, each with the time-out; the name look-up has none.
+        limit_s = 2 * source.open_timeout_s + source.read_timeout_s + _HANG_MARGIN_S
+        return monotonic_ns() - self._calling_ns > limit_s * 1e9
 
     def stop(self) -> None:
         """Ask the thread to end; it does so with the next frame or the read time-out."""
@@ -137,10 +149,13 @@ class Capture(Thread):
 
     def _session(self) -> bool:
         """Open once and read until that ends; return whether to try again."""
+        self._calling_ns = monotonic_ns()
         try:
             source = open_source(self._camera.source)
         except SourceError as exc:
             return self._lost(exc)
+        finally:
+            self._calling_ns = None
         self._source = source
         try:
             self._reached()
@@ -169,7 +184,9 @@ class Capture(Thread):
 
     def _read_all(self, source: Source) -> bool:
         while not self._stopping.is_set():
+            self._calling_ns = monotonic_ns()
             reading = source.read()
+            self._calling_ns = None
             if reading is None:
                 break
             self._backoff.delivered()
@@ -185,6 +202,7 @@ class Capture(Thread):
 
     def _lost(self, error: SourceError) -> bool:
         """Note a failure; wait if the camera is to be tried again, and return whether it is."""
+        self._calling_ns = None
         if self._stopping.is_set():
             return False
         if not self._retried:

@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Thread, get_native_id
 from typing import Final
 
 import structlog
 import zmq
 
+from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
@@ -63,19 +64,27 @@ class Stage(Thread):
         self.ready = Event()
         self.finished = Event()
         self.failure: Exception | None = None
+        self._pulse = site.ledger.gauge("stage_pulse_seconds", stage=name)
+        self._thread = site.ledger.gauge("stage_thread", stage=name)
 
     def run(self) -> None:
         """Work until the line finishes."""
+        self._thread.set(float(get_native_id()))
         try:
             self.work()
         except Exception as exc:  # noqa: BLE001 - a thread's last resort: the worker reports it
             self.failure = exc
         finally:
+            self._pulse.set(0.0)
             self.finished.set()
 
     @abstractmethod
     def work(self) -> None:
         """Do the stage's job; return when the line finishes."""
+
+    def beat(self) -> None:
+        """Show the supervisor that the stage goes round; one that has begun and stops is stuck."""
+        self._pulse.set(monotonic_ns() / 1e9)
 
     @property
     def phase(self) -> Phase:

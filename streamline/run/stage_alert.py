@@ -1,22 +1,35 @@
 """The alert stage: verdicts, alerts and their sinks; here a frame's journey ends."""
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
-from streamline.alert.events import AlertEvent, VerdictRecord, to_json, utc
+from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.sinks import JsonLines, LogSink, Sink
 from streamline.clock import clock_id, monotonic_ns, wall_ns
 from streamline.config import AnySink, JsonlSink, ZmqSink
 from streamline.ledger import Cell, Ledger
-from streamline.messages import FrameId, Judged, Pin, Scored, Verdict
+from streamline.messages import (
+    Dropped,
+    Fault,
+    FrameId,
+    Judged,
+    Origin,
+    Pin,
+    Scored,
+    Verdict,
+)
 from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BUCKETS
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
+from streamline.run.fences import Fences
+from streamline.run.journal import Journal, since_change
+from streamline.run.journal import Judged as Entry
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
 from streamline.transport.publisher import Publisher
@@ -32,8 +45,22 @@ _WINDOW: Final = 64
 _RING: Final = 1 << 16
 """Latencies kept for exact quantiles, per camera: 44 minutes at 25 fps."""
 
-_REMEMBERED: Final = 512
-"""Outcomes kept, per camera, for a frame that comes again because a stage before died."""
+_LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
+"""The answer for a frame whose source died, and which is counted there."""
+
+_TAIL: Final = 1 << 18
+"""Bytes of the verdict log to look for lines in: far more than are written at once."""
+
+
+class _Logged(msgspec.Struct):
+    """As much of a line in the verdict log as tells which frame it is of."""
+
+    camera: str
+    incarnation: int
+    seq: int
+
+
+_read_logged = msgspec.json.Decoder(_Logged).decode
 
 _PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
 
@@ -56,8 +83,9 @@ class _CameraAccount:
         self.score = ledger.histogram("streamline_anomaly_score", SCORE_BUCKETS, camera=camera)
         self.last = ledger.gauge("streamline_last_verdict_timestamp_seconds", camera=camera)
         # Not in the catalogue and so not exported: the report's frame rate needs them exactly.
-        self.first_s = ledger.gauge("first_verdict_monotonic_seconds", camera=camera)
-        self.last_s = ledger.gauge("last_verdict_monotonic_seconds", camera=camera)
+        # Tables: a gauge would begin anew with a restarted stage.
+        self.first_s = ledger.table("first_verdict_monotonic_seconds", 1, camera=camera)
+        self.last_s = ledger.table("last_verdict_monotonic_seconds", 1, camera=camera)
         self.alerts = ledger.counter("streamline_alerts_total", camera=camera)
         self.active = ledger.gauge("streamline_alert_active", camera=camera)
 
@@ -87,14 +115,15 @@ class AlertStage(Stage):
         self._sinks: list[tuple[str, Sink]] = []
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
-        self._answered: dict[str, OrderedDict[FrameId, bytes]] = {
-            name: OrderedDict() for name in rules
-        }
+        self._journals = {name: Journal(site.ledger, name) for name in rules}
+        self._unsettled: set[str] = set()
+        self._fences = Fences(site, "alert", rules)
         self._inlet: Inlet
 
     def work(self) -> None:
         """Run until the line finishes."""
         self._open()
+        self._recover()
         poller = self.poller(self._inlet.socket)
         self._inlet.admit()
         self.connected.set()
@@ -102,9 +131,12 @@ class AlertStage(Stage):
         try:
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
+                self._fences.watch()
                 for delivery in self._inlet.take(_WINDOW):
                     self._handle(delivery)
                 self._write_verdicts()
+                self._settle()
                 self._inlet.flush()
         finally:
             self._close()
@@ -136,23 +168,117 @@ class AlertStage(Stage):
         with Timer(self._account.work):
             scored = decode_scored(delivery.parts)
             frame = scored.origin.id
-            outcome = self._answered[frame.camera].get(frame)
-            if outcome is None:
+            known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
+            if known is not None:
+                outcome = self._again(scored, known)
+            elif scored.fault is Fault.LOST or self._fences.excludes(frame):
+                outcome = _LOST
+            else:
                 outcome = self._judge_new(scored)
-                self._remember(frame, outcome)
         self._inlet.answer(delivery, outcome)
 
     def _judge_new(self, scored: Scored) -> bytes:
-        name = scored.origin.id.camera
+        frame = scored.origin.id
+        name = frame.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
+        begins = _begins_alert(judgement)
+        pinned = begins or scored.fault is Fault.POISON
+        self._journals[name].add(
+            Entry(
+                incarnation=frame.incarnation,
+                seq=frame.seq,
+                verdict=judgement.verdict,
+                score=scored.score,
+                wall_ns=scored.origin.wall_ns,
+                pinned=pinned,
+                fault=scored.fault,
+                alerts=round(self._cameras[name].alerts.value) + begins,
+                alert=self._judge.standing(name),
+            )
+        )
         latency_s = self._count(scored, judgement)
         if self._verdicts is not None:
             self._lines.append(self._line(scored, judgement, latency_s))
         self._account.left[name].add()
-        if judgement.event is None:
+        if begins:
+            self._cameras[name].alerts.add()
+        if judgement.event is not None:
+            self._tell(judgement.event)
+        self._unsettled.add(name)
+        if not pinned:
             return _PLAIN[judgement.verdict]
-        return self._raise(judgement.verdict, judgement.event)
+        return self._pinned(scored, judgement.verdict, judgement.event)
+
+    def _again(self, scored: Scored, known: Entry) -> bytes:
+        """Answer once more for a frame that was judged before: its answer got lost."""
+        if not known.pinned:
+            return _PLAIN[known.verdict]
+        return self._pinned(scored, known.verdict, None)
+
+    def _pinned(self, scored: Scored, verdict: Verdict, event: AlertEvent | None) -> bytes:
+        """Ask the source to keep a frame, and say what for."""
+        frame = scored.origin.id
+        kept = event if event is not None else self._judge.record(scored)
+        pin = Pin(
+            alert_id=alert_id(frame),
+            score=scored.score,
+            threshold=self._rules[frame.camera].threshold,
+            map=None,
+            record=to_json(kept).decode(),
+        )
+        return encode_outcome(Judged(verdict=verdict, pin=pin))
+
+    def _recover(self) -> None:
+        """Go on from where a predecessor died, and do what it had decided and not come to do."""
+        logged = self._logged_lately()
+        for name, journal in self._journals.items():
+            entries = journal.recover()
+            if not entries:
+                continue
+            self._recount(name, journal, entries)
+            settled = len(entries) - journal.unsettled
+            before = entries[:settled]
+            if before:
+                self._judge.resume(name, since_change(before), before[-1].alert)
+            for entry in entries[settled:]:
+                scored = _remembered(name, entry)
+                judgement = self._judge.judge(scored)
+                self._make_up(scored, judgement, logged=scored.origin.id in logged)
+            self._unsettled.add(name)
+        self._write_verdicts()
+        self._settle()
+
+    def _recount(self, name: str, journal: Journal, entries: Sequence[Entry]) -> None:
+        """Add what was judged and not counted any more."""
+        counts = self._cameras[name]
+        counted = sum(cell.value for cell in counts.judged.values())
+        for entry in entries[len(entries) - int(journal.count - counted) :]:
+            counts.judged[entry.verdict].add()
+        counts.alerts.add(entries[-1].alerts - counts.alerts.value)
+        counts.active.set(float(entries[-1].alert is not None))
+
+    def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
+        """Do what follows from a verdict, as far as it is not known to have been done."""
+        if self._verdicts is not None and not logged:
+            self._lines.append(self._line(scored, judgement, None))
+        if judgement.event is not None:
+            self._tell(judgement.event)
+
+    def _logged_lately(self) -> set[FrameId]:
+        """Frames in the last part of the verdict log."""
+        path = self.site.pipeline.record.verdicts
+        if path is None:
+            return set()
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().split(b"\n")
+        found = set()
+        for line in lines:
+            with suppress(msgspec.MsgspecError):  # The first line is only a part of one.
+                one = _read_logged(line)
+                found.add(FrameId(one.camera, one.incarnation, one.seq))
+        return found
 
     def _count(self, scored: Scored, judgement: Judgement) -> float | None:
         """Count a verdict; return the latency if it can be claimed."""
@@ -160,9 +286,9 @@ class AlertStage(Stage):
         counts.judged[judgement.verdict].add()
         now_ns = monotonic_ns()
         counts.last.set(wall_ns() / 1e9)
-        counts.last_s.set(now_ns / 1e9)
-        if not counts.first_s.value:
-            counts.first_s.set(now_ns / 1e9)
+        counts.last_s[0] = now_ns / 1e9
+        if not counts.first_s[0]:
+            counts.first_s[0] = now_ns / 1e9
         counts.active.set(float(judgement.alert is not None))
         if scored.fault is None:
             counts.score.observe(scored.score / counts.threshold)
@@ -187,8 +313,8 @@ class AlertStage(Stage):
         )
         return to_json(record)
 
-    def _raise(self, verdict: Verdict, event: AlertEvent) -> bytes:
-        """Tell every sink; a begin also pins its frame, which the source then stores."""
+    def _tell(self, event: AlertEvent) -> None:
+        """Tell every sink."""
         data = to_json(event)
         for kind, sink in self._sinks:
             try:
@@ -198,17 +324,12 @@ class AlertStage(Stage):
                 _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
             else:
                 self._delivered[kind, "ok"].add()
-        if event.type != "begin":
-            return _PLAIN[verdict]
-        self._cameras[event.camera].alerts.add()
-        pin = Pin(
-            alert_id=event.id,
-            score=event.score,
-            threshold=event.threshold,
-            map=None,
-            record=data.decode(),
-        )
-        return encode_outcome(Judged(verdict=verdict, pin=pin))
+
+    def _settle(self) -> None:
+        """Note that what follows from the verdicts so far has been done."""
+        for name in self._unsettled:
+            self._journals[name].settle()
+        self._unsettled.clear()
 
     def _write_verdicts(self) -> None:
         """Append the verdicts since the last time in one write."""
@@ -223,8 +344,12 @@ class AlertStage(Stage):
             self._verdicts.close()
             self._verdicts = None
 
-    def _remember(self, frame: FrameId, outcome: bytes) -> None:
-        answered = self._answered[frame.camera]
-        answered[frame] = outcome
-        if len(answered) > _REMEMBERED:
-            answered.popitem(last=False)
+
+def _begins_alert(judgement: Judgement) -> bool:
+    return judgement.event is not None and judgement.event.type == "begin"
+
+
+def _remembered(camera: str, entry: Entry) -> Scored:
+    """Make of an entry what was judged then, as far as the rules need it."""
+    origin = Origin(FrameId(camera, entry.incarnation, entry.seq), 0, entry.wall_ns, 0)
+    return Scored(origin=origin, score=entry.score, fault=entry.fault)

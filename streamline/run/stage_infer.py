@@ -20,6 +20,7 @@ from streamline.model import Model
 from streamline.run.account import StageAccount
 from streamline.run.control import Phase
 from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet
 from streamline.transport.wire import (
     decode_outcome,
@@ -35,6 +36,9 @@ _log = structlog.get_logger("streamline.infer")
 _PATIENCE_NS: Final = 20_000_000
 """How long ``wait_ms: auto`` waits for a full batch where no camera is live: throughput is all
 that counts there, and small batches would starve the reader that shares the processor."""
+
+_HANG_NS: Final = 10_000_000_000
+"""A batch that takes longer will not come back."""
 
 _PLAIN: Final = frozenset(encode_outcome(Judged(verdict=verdict)) for verdict in Verdict)
 """Outcomes without a pin, which are passed on unread."""
@@ -121,8 +125,9 @@ class _Lane:
 class _Mapper:
     """Computes the heat maps of pinned frames, one at a time, beside the scoring."""
 
-    def __init__(self, model: Model, compute: Compute, wake: int) -> None:
+    def __init__(self, model: Model, compute: Compute, wake: int, suspects: Suspects) -> None:
         self._wake = wake
+        self._suspects = suspects
         single = replace(compute, max_batch=1, slots=1)
         self._mapper: Mapper = open_mapper(model, single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
@@ -137,7 +142,8 @@ class _Mapper:
         """Return a frame whose map has been computed, or could not be."""
         if not self._done:
             return None
-        (delivery, _), outcome = self._waiting.popleft()
+        (delivery, prepared), outcome = self._waiting.popleft()
+        self._suspects.finish([prepared.origin.id])
         self._running = self._done = False
         heat = None
         try:
@@ -155,9 +161,10 @@ class _Mapper:
     def _next(self) -> None:
         if self._running or not self._waiting:
             return
-        pixels = self._waiting[0][0][1].pixels
-        if pixels is not None:
-            self._mapper.input(0)[0] = pixels
+        prepared = self._waiting[0][0][1]
+        if prepared.pixels is not None:
+            self._mapper.input(0)[0] = prepared.pixels
+        self._suspects.start([prepared.origin.id])
         self._running = True
         self._mapper.start(0, 1)
 
@@ -181,6 +188,7 @@ class InferStage(Stage):
         self._models = models
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
+        self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lanes: dict[str, _Lane] = {}
         self._mappers: dict[str, _Mapper] = {}
@@ -198,9 +206,11 @@ class InferStage(Stage):
         """Run until the line finishes."""
         try:
             self._open()
+            self._suspects.recover()
             poller = self.poller(self._inlet.socket, self._outlet.socket, self._wake)
             while self.phase < Phase.FINISHING:
                 poller.poll(self._sleep_ms())
+                self._beat_if_working()
                 self._hush()
                 self._emit()
                 self._settle()
@@ -223,7 +233,9 @@ class InferStage(Stage):
             if model.digest not in self._lanes:
                 self._lanes[model.digest] = _Lane(model, compute, self._wake)
                 if pipeline.record.evidence is not None:
-                    self._mappers[model.digest] = _Mapper(model, compute, self._wake)
+                    self._mappers[model.digest] = _Mapper(
+                        model, compute, self._wake, self._suspects
+                    )
             _log.debug("model loaded", camera=name, model=model.digest[:12])
         slots = sum(lane.scorer.slots for lane in self._lanes.values())
         self._inlet = Inlet(self.site.context, self.site.address("prepared"), window=self._window())
@@ -254,6 +266,12 @@ class InferStage(Stage):
             self._outlet.close()
         os.close(self._wake)
 
+    def _beat_if_working(self) -> None:
+        """Beat, unless the device has sat on a batch for far too long."""
+        oldest = [lane.running[0].started_ns for lane in self._lanes.values() if lane.running]
+        if not oldest or monotonic_ns() - min(oldest) < _HANG_NS:
+            self.beat()
+
     def _hush(self) -> None:
         try:
             os.eventfd_read(self._wake)
@@ -265,6 +283,7 @@ class InferStage(Stage):
         for lane in self._lanes.values():
             while (batch := lane.finished()) is not None:
                 self._account.work.observe((monotonic_ns() - batch.started_ns) / 1e9)
+                self._suspects.finish(prepared.origin.id for _, prepared in batch.entries)
                 for entry, score in zip(batch.entries, lane.scores(batch), strict=True):
                     self._outlet.offer(encode_scored(_scored(entry[1], score)), entry)
         for mapper in self._mappers.values():
@@ -296,7 +315,8 @@ class InferStage(Stage):
         """Take frames as long as the next batch of every model has room."""
         if not self._lossless and not self._could_start():
             return  # What waits at the cameras can still be replaced by something fresher.
-        room = self._max - max(len(lane.gathered) for lane in self._lanes.values())
+        limit = 1 if self._suspects.careful else self._max
+        room = limit - max(len(lane.gathered) for lane in self._lanes.values())
         # What completes must find room on the way out, or the device would be waited for.
         room = min(room, self._outlet_room())
         while room > 0:
@@ -304,12 +324,19 @@ class InferStage(Stage):
             if not taken:
                 return
             for delivery in taken:
-                prepared = decode_prepared(delivery.parts)
+                prepared = self._sound(decode_prepared(delivery.parts))
                 camera = prepared.origin.id.camera
                 self._account.entered[camera].add()
                 self._lanes[self._models[camera].digest].gather((delivery, prepared))
             room -= len(taken)
         self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes.values()))
+
+    def _sound(self, prepared: Prepared) -> Prepared:
+        """Set a frame aside that this stage has died with too often."""
+        if not self._suspects.is_poison(prepared.origin.id):
+            return prepared
+        _log.error("frame set aside: died with it twice", **prepared.origin.id._asdict())
+        return Prepared(origin=prepared.origin, pixels=None, fault=Fault.POISON)
 
     def _could_start(self) -> bool:
         free = any(lane.free for lane in self._lanes.values())
@@ -330,6 +357,7 @@ class InferStage(Stage):
             for delivery, _ in lane.gathered:
                 self._account.waited(delivery.queued_ns)
             self._sizes.observe(len(lane.gathered))
+            self._suspects.start(prepared.origin.id for _, prepared in lane.gathered)
             started = lane.start()
             limit = self.site.pipeline.infer.max_fps
             if limit is not None:
@@ -341,6 +369,8 @@ class InferStage(Stage):
         """Whether the gathered frames should run now rather than wait for more."""
         if now_ns < self._not_before_ns:
             return False
+        if self._suspects.careful:
+            return not any(other.running for other in self._lanes.values())
         if len(lane.gathered) >= self._max or now_ns - lane.since_ns >= self._wait_ns:
             return True
         return self._adaptive and not lane.running

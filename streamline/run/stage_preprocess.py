@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from streamline.config import Camera, QueuePolicy
-from streamline.messages import Dropped, Fault, Frame, Prepared
+from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
+from streamline.run.fences import Fences
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet, Outlet
 from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
@@ -15,6 +16,8 @@ from streamline.transport.wire import decode_frame, encode_outcome, encode_prepa
 __all__ = ["PreprocessStage"]
 
 _QUEUE_FULL: Final = encode_outcome(Dropped(stage="preprocess", reason="queue_full"))
+
+_CRASHED: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
 
 _WINDOW: Final = 2
 """Frames that a source may have sent ahead: the queue with a policy is the source's own."""
@@ -39,9 +42,11 @@ class PreprocessStage(Stage):
         self._cameras = {camera.name: camera for camera in cameras}
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
+        self._fences = Fences(site, self.name, self._cameras)
         self._inlet: Inlet
-        self._outlets: dict[str, Outlet[Delivery]] = {}
-        self._held: list[Delivery] = []
+        self._outlets: dict[str, Outlet[tuple[Delivery, FrameId]]] = {}
+        self._dropped_before: set[FrameId] = set()
+        """What a predecessor dropped, and may not have come to say."""
 
     def work(self) -> None:
         """Run until the line finishes."""
@@ -51,6 +56,8 @@ class PreprocessStage(Stage):
         try:
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
+                self._fences.watch()
                 self._settle_all()
                 while self._has_room() and (taken := self._inlet.take(1)):
                     self._handle(taken[0])
@@ -62,6 +69,11 @@ class PreprocessStage(Stage):
                 outlet.close()
 
     def _open(self) -> None:
+        self._dropped_before = {
+            FrameId(camera, *one)
+            for (camera, _), drops in self._account.dropped.items()
+            for one in drops.recent()
+        }
         name = next(iter(self._cameras))
         address = self.site.frames_address(name)
         self._inlet = Inlet(self.site.context, address, window=_WINDOW)
@@ -89,10 +101,31 @@ class PreprocessStage(Stage):
         self._account.waited(delivery.queued_ns)
         with Timer(self._account.work):
             frame = decode_frame(delivery.parts)
+            if frame.origin.id in self._dropped_before:
+                self._inlet.answer(delivery, _QUEUE_FULL)
+                return
             name = frame.origin.id.camera
             self._account.entered[name].add()
             parts = encode_prepared(self._prepare(frame))
-        self._outlets[name].offer(parts, delivery)
+        # Where a predecessor has died it may have been sent on already.
+        again = delivery.attempt > 0
+        self._outlets[name].offer(parts, (delivery, frame.origin.id), again=again)
+
+    def _outcome(self, frame: FrameId, outcome: bytes | None) -> bytes:
+        """Count a frame that left or was dropped; return what its sender is to be told."""
+        if outcome is None:
+            # Nobody waits for a frame whose source died, and it has been counted.
+            if not self._fences.excludes(frame):
+                self._account.dropped[frame.camera, "queue_full"].add(frame)
+            return _QUEUE_FULL
+        self._account.left[frame.camera].add()
+        # It may have been dropped here while a successor of its source asked for it.
+        return _QUEUE_FULL if outcome == _CRASHED and self._has_dropped(frame) else outcome
+
+    def _has_dropped(self, frame: FrameId) -> bool:
+        """Whether a frame was dropped here lately."""
+        drops = self._account.dropped[frame.camera, "queue_full"]
+        return (frame.incarnation, frame.seq) in drops.recent()
 
     def _prepare(self, frame: Frame) -> Prepared:
         if frame.fault is not None:
@@ -107,13 +140,9 @@ class PreprocessStage(Stage):
 
     def _settle_all(self) -> None:
         waiting = 0
-        for name, outlet in self._outlets.items():
-            for delivery, outcome in outlet.exchange():
-                if outcome is None:
-                    self._account.dropped[name, "queue_full"].add()
-                else:
-                    self._account.left[name].add()
-                self._inlet.answer(delivery, outcome or _QUEUE_FULL)
+        for outlet in self._outlets.values():
+            for (delivery, frame), outcome in outlet.exchange():
+                self._inlet.answer(delivery, self._outcome(frame, outcome))
             waiting += outlet.waiting
         self._account.depth.set(waiting)
         if not self.connected.is_set() and all(o.welcomed for o in self._outlets.values()):

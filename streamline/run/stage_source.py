@@ -6,7 +6,10 @@ of recent frames has to be written at camera rate in case one of them is wanted.
 """
 
 import json
+from collections import deque
+from typing import Final
 
+import numpy as np
 import structlog
 
 from streamline.alert.sinks import JsonLines
@@ -14,19 +17,39 @@ from streamline.clock import clock_id, monotonic_ns, wall_ns
 from streamline.config import Camera, QueuePolicy
 from streamline.evidence import EvidenceWriter
 from streamline.ledger import Cell, Ledger
-from streamline.messages import Dropped, Fault, Frame, FrameId, Origin, Pin
+from streamline.messages import (
+    Dropped,
+    Fault,
+    Frame,
+    FrameId,
+    Origin,
+    Picture,
+    Pin,
+    PixelFormat,
+)
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.account import StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
+from streamline.run.fates import decided
+from streamline.run.placement import plan
 from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
 from streamline.transport.wire import decode_outcome, encode_frame
 
-__all__ = ["SourceStage"]
+__all__ = ["HELD", "SourceStage"]
 
 _log = structlog.get_logger("streamline.source")
+
+
+HELD: Final = 4096
+"""Cells for the frames in flight of a camera, each at its number modulo this: more than any
+queue and window together can hold."""
+
+
+_NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
 
 
 class _CameraAccount:
@@ -34,6 +57,11 @@ class _CameraAccount:
 
     def __init__(self, ledger: Ledger, camera: str) -> None:
         self.captured = ledger.counter("streamline_frames_captured_total", camera=camera)
+        # For the supervisor, should this process die: whose frames, and which, went with it.
+        self.incarnation = ledger.gauge("source_incarnation", camera=camera)
+        self.base = ledger.table("source_base", 1, camera=camera)
+        self.latest = ledger.table("source_latest", 1, camera=camera)
+        self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
@@ -72,10 +100,14 @@ class SourceStage(Stage):
         self._counts = _CameraAccount(site.ledger, camera.name)
         self._mailbox = Mailbox()
         self._capture = Capture(camera, site.control, self._mailbox)
-        self._incarnation = wall_ns() // 1_000_000
+        self._incarnation = 0
+        self._orphans: deque[Frame] = deque()
+        """A predecessor's frames, to ask for: one at a time, so that no queue evicts them."""
+
+        self._asks = False
         self._seq = 0
         self._shape: tuple[int, int] | None = None
-        self._ticked_ns = 0
+        self._ticked_ns = self._reconnects = 0
         self._outlet: Outlet[Frame]
         self._drops: JsonLines | None = None
         self._evidence: EvidenceWriter | None = None
@@ -83,11 +115,13 @@ class SourceStage(Stage):
     def work(self) -> None:
         """Run until the camera has ended, or the line drains, and nothing is in flight."""
         self._open()
+        self._begin()
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
         self._capture.start()
         try:
             while not self._drained():
                 poller.poll(TICK_MS)
+                self._beat_if_reading()
                 self._mailbox.hush()
                 self._forward()
                 self._settle_all()
@@ -97,10 +131,44 @@ class SourceStage(Stage):
             self.finished.set()
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
+                self.beat()
                 self._outlet.exchange()
                 self._tick()
         finally:
             self._close()
+
+    def _begin(self) -> None:
+        """Start a new incarnation: what the one before held has been counted by now."""
+        counts = self._counts
+        self._orphans.extend(self._undecided())
+        counts.in_flight.add(len(self._orphans))
+        for index in range(HELD):
+            counts.held[index] = 0.0
+        counts.base[0] = counts.captured.value
+        # Greater than the one before, whatever has been done to the host's clock meanwhile.
+        self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
+        counts.latest[0] = float(self._incarnation)
+        counts.incarnation.set(float(self._incarnation))
+
+    def _undecided(self) -> list[Frame]:
+        """Predecessor's frames of which nobody on this host knows the fate.
+
+        Where the alert stage runs here, the supervisor has counted them.
+        """
+        runtime, counts = self.site.runtime, self._counts
+        judges = [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
+        if any(runtime.ledger(name).exists() for name in judges):
+            return []
+        incarnation = int(counts.latest[0])
+        captured = counts.captured.value - counts.base[0]
+        seqs = {int(cell) - 1 for cell in counts.held.get(0, HELD) if 0 < cell <= captured}
+        views = Views(runtime)
+        seqs -= decided(views.by_worker(), self._camera.name, incarnation)
+        views.close()
+        picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
+        frames = [FrameId(self._camera.name, incarnation, seq) for seq in sorted(seqs)]
+        origins = [Origin(frame, monotonic_ns(), wall_ns(), clock_id()) for frame in frames]
+        return [Frame(origin=one, picture=picture, fault=Fault.LOST) for one in origins]
 
     def _open(self) -> None:
         queue, record = self._camera.queue, self.site.pipeline.record
@@ -133,6 +201,11 @@ class SourceStage(Stage):
         if not self._capture.is_alive():
             self._mailbox.destroy()
 
+    def _beat_if_reading(self) -> None:
+        """Beat, unless the camera's driver holds the reading thread beyond every time-out."""
+        if not self._capture.hangs:
+            self.beat()
+
     def _drained(self) -> bool:
         phase = self.phase
         if phase >= Phase.DRAINING:
@@ -144,12 +217,30 @@ class SourceStage(Stage):
         return ended and not self._counts.in_flight.value and self._mailbox.empty
 
     def _give_up(self) -> None:
-        """Count what is in flight as dropped: the time to drain is over."""
-        for frame in self._outlet.abandon():
-            self._drop(frame.origin.id, "shutdown")
+        """Count what is in flight as dropped: the time to drain is over.
+
+        Nothing is judged any more, but the answer for what was may have got lost on its way.
+        """
+        views = Views(self.site.runtime)
+        known = decided(views.by_worker(), self._camera.name, self._incarnation)
+        views.close()
+        for frame in [*self._outlet.abandon(), *self._orphans]:
+            frame_id = frame.origin.id
+            if frame.fault is Fault.LOST:
+                self._resolve(frame_id, None)
+                continue
+            if frame_id.seq not in known:
+                self._drop(frame_id, "shutdown")
+            self._counts.held[frame_id.seq % HELD] = 0.0
             self._counts.in_flight.add(-1)
 
     def _forward(self) -> None:
+        if self._orphans and not self._asks:
+            self._asks = True
+            frame = self._orphans.popleft()
+            self._outlet.offer(encode_frame(frame), frame)
+        if self._asks:
+            return
         evicts = self._camera.queue.policy is QueuePolicy.DROP_OLDEST
         while evicts or self._outlet.room:
             reading = self._mailbox.take()
@@ -165,17 +256,21 @@ class SourceStage(Stage):
         """Give the reading its id and take it into account."""
         name = self._camera.name
         for _ in range(reading.missed):
-            self._drop(self._next_id(), "overrun")
+            missed = self._next_id()
+            self._drop(missed, "overrun")
+            self._counts.held[missed.seq % HELD] = 0.0
         origin = Origin(self._next_id(), reading.captured_ns, reading.wall_ns, clock_id())
         counts = self._counts
-        counts.captured.add(1 + reading.missed)
         counts.in_flight.add()
         counts.last.set(reading.wall_ns / 1e9)
         self._account.entered[name].add(1 + reading.missed)
         return Frame(origin=origin, picture=reading.picture, fault=self._fault(reading))
 
     def _next_id(self) -> FrameId:
+        """Capture a frame: written down first, then counted."""
         seq, self._seq = self._seq, self._seq + 1
+        self._counts.held[seq % HELD] = seq + 1.0
+        self._counts.captured.add()
         return FrameId(self._camera.name, self._incarnation, seq)
 
     def _fault(self, reading: Reading) -> Fault | None:
@@ -197,10 +292,15 @@ class SourceStage(Stage):
 
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""
-        self._counts.in_flight.add(-1)
         frame_id = frame.origin.id
+        if frame.fault is Fault.LOST:
+            self._resolve(frame_id, answer)
+            return
         if answer is None:
             self._drop(frame_id, "queue_full")
+        self._counts.held[frame_id.seq % HELD] = 0.0
+        self._counts.in_flight.add(-1)
+        if answer is None:
             return
         self._account.left[frame_id.camera].add()
         outcome = decode_outcome(answer)
@@ -209,12 +309,19 @@ class SourceStage(Stage):
         elif outcome.pin is not None:
             self._keep(frame, outcome.pin)
 
+    def _resolve(self, frame_id: FrameId, answer: bytes | None) -> None:
+        """Hear what became of a predecessor's frame."""
+        self._asks = False
+        self._counts.in_flight.add(-1)
+        if answer is None or decode_outcome(answer) == _NEVER_JUDGED:
+            self._drop(frame_id, "crashed")
+
     def _keep(self, frame: Frame, pin: Pin) -> None:
         if self._evidence is not None:
             self._evidence.submit(frame, pin, roi=self._camera.roi)
 
     def _drop(self, frame_id: FrameId, reason: str) -> None:
-        self._account.dropped[frame_id.camera, reason].add()
+        self._account.dropped[frame_id.camera, reason].add(frame_id)
         self._record_drop(frame_id, Dropped(stage="source", reason=reason))
 
     def _record_drop(self, frame_id: FrameId, drop: Dropped) -> None:
@@ -235,7 +342,9 @@ class SourceStage(Stage):
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
         self._ticked_ns = now_ns
         self._counts.show(self._capture.state, elapsed_s)
-        self._counts.reconnects.add(self._capture.reconnects - self._counts.reconnects.value)
+        reconnects = self._capture.reconnects
+        self._counts.reconnects.add(reconnects - self._reconnects)
+        self._reconnects = reconnects
         if self._outlet.welcomed and self._capture.tried.is_set():
             self.ready.set()
         if self._outlet.welcomed:

@@ -1,15 +1,11 @@
 """Start a line's workers, watch them, drain them, and say what the run came to."""
 
-import json
-import multiprocessing
 import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing.context import ForkServerProcess
-from threading import Event, Thread
+from threading import Event
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 import zmq
@@ -17,16 +13,17 @@ import zmq
 from streamline import __version__
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
-from streamline.errors import InputError, LineError, StreamlineError
-from streamline.ledger import LedgerView, Sample
+from streamline.ledger import Sample
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.control import Control, Phase
 from streamline.run.health import Health, health_of
 from streamline.run.http import Endpoint
-from streamline.run.placement import WorkerPlan, plan
+from streamline.run.keeper import Keeper
+from streamline.run.placement import plan
 from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
-from streamline.run.worker import Worker, load_models, work
+from streamline.run.views import Views
+from streamline.run.worker import load_models
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
 
 __all__ = ["run_line"]
@@ -67,93 +64,11 @@ def run_line(
     InputError
         If something that the pipeline file names can't be used.
     LineError
-        If a worker dies.
+        If a worker dies again and again.
     """
     supervisor = _Supervisor(pipeline, only)
     with supervisor.opened():
         return supervisor.run(duration_s, on_ready)
-
-
-class _Running(Protocol):
-    """A started worker."""
-
-    plan: WorkerPlan
-
-    def exit_status(self) -> int | None:
-        """None while it runs; 0 if it ended well; negative for a signal."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-
-class _InProcess:
-    """A worker in a process of its own, forked from one that has the libraries loaded."""
-
-    def __init__(self, worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
-        self.plan = worker
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["streamline.run.preload"])
-        self._process: ForkServerProcess = context.Process(
-            target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
-        )
-        with _anonymous_main():
-            self._process.start()
-
-    def exit_status(self) -> int | None:
-        """None while it runs."""
-        return self._process.exitcode
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._process.kill()
-        self._process.join(1.0)
-
-
-@contextmanager
-def _anonymous_main() -> Iterator[None]:
-    """Keep a new process from running the program's main script once more.
-
-    A worker needs nothing of it, and the command line that it loads costs time and memory.
-    """
-    main = sys.modules["__main__"]
-    path = main.__dict__.pop("__file__", None)
-    try:
-        yield
-    finally:
-        if path is not None:
-            main.__file__ = path
-
-
-class _InThread:
-    """A worker in a thread of the supervisor: the whole line in one process."""
-
-    def __init__(self, worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
-        self.plan = worker
-        self._runtime = runtime
-        self._failed = False
-        # Made here, so that bad input is raised to the caller.
-        self._worker = Worker(worker, pipeline, runtime)
-        self._thread = Thread(target=self._run, name=worker.name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._worker.run()
-        except StreamlineError as exc:
-            self._failed = True
-            report = {"input": isinstance(exc, InputError), "message": str(exc)}
-            self._runtime.failure(self.plan.name).write_text(json.dumps(report))
-        except BaseException:
-            self._failed = True
-            raise
-
-    def exit_status(self) -> int | None:
-        """None while it runs."""
-        return None if self._thread.is_alive() else int(self._failed)
-
-    def kill(self) -> None:
-        """Wait a little more: a thread can't be ended from outside."""
-        self._thread.join(1.0)
 
 
 class _Supervisor:
@@ -164,8 +79,8 @@ class _Supervisor:
         self._plans = plan(pipeline, only)
         self._runtime = Runtime.of(pipeline, only or "")
         self._exports = only is None or any("alert" in p.stages for p in self._plans)
-        self._workers: list[_Running] = []
-        self._views: dict[str, LedgerView] = {}
+        self._views: Views
+        self._keeper: Keeper
         self._rates = FrameRates()
         self._stop = Event()
         self._ready_ns: int | None = None
@@ -186,12 +101,15 @@ class _Supervisor:
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())
+            self._views = Views(self._runtime)
+            stack.callback(self._views.close)
+            self._keeper = Keeper(
+                self._pipeline, self._plans, self._runtime, self._control, self._views
+            )
             self._open_telemetry(stack)
             self._open_endpoint(stack, {m.digest: m.backbone.name for m in models.values()})
-            stack.callback(self._end_workers)
-            make = _InThread if len(self._plans[0].stages) == 4 else _InProcess
-            for worker in self._plans:
-                self._workers.append(make(worker, self._pipeline, self._runtime))
+            stack.callback(self._end)
+            self._keeper.start_all()
             yield
 
     def run(
@@ -201,7 +119,7 @@ class _Supervisor:
         noted_ns = 0
         while self._control.phase is not Phase.DRAINING:
             self._stop.wait(_TICK_S)
-            self._look_after_workers()
+            self._keeper.look_after()
             now_ns = monotonic_ns()
             if self._ready_ns is None and self._is_ready(now_ns):
                 self._ready_ns = now_ns
@@ -261,14 +179,8 @@ class _Supervisor:
 
     def _samples(self, *, rings: bool = False) -> list[Sample]:
         """Everything that is counted, here and on other hosts."""
-        here = [s for view in self._open_views() for s in view.samples(rings=rings)]
+        here = [s for view in self._views.all() for s in view.samples(rings=rings)]
         return here + self._elsewhere
-
-    def _open_views(self) -> Iterable[LedgerView]:
-        for path in self._runtime.ledgers():
-            if path.stem not in self._views:
-                self._views[path.stem] = LedgerView(path)
-        return list(self._views.values())
 
     def _note(self) -> None:
         """Once a second: take down the counts, and pass them on if the exporter is elsewhere.
@@ -280,72 +192,40 @@ class _Supervisor:
             self._elsewhere = [sample for samples in latest for sample in samples]
         self._rates.note(self._samples())
         if self._push is not None:
-            for worker, view in self._views.items():
+            for worker, view in self._views.by_worker().items():
                 self._push.send(worker, view.snapshot())
 
     def _health(self) -> Health:
-        alive = {w.plan.name: w.exit_status() is None for w in self._workers}
+        alive = self._keeper.alive()
         running_s = None
         if self._control.phase is Phase.RUNNING and self._ready_ns is not None:
             running_s = (monotonic_ns() - self._ready_ns) / _SECOND_NS
         return health_of(self._samples(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
 
-    def _told(self, gauge: str, workers: Iterable[WorkerPlan]) -> bool:
-        """Whether all of these workers have set a gauge of their own."""
-        self._open_views()
-        for worker in workers:
-            view = self._views.get(worker.name)
-            if view is None or not view.value(gauge, worker=worker.name):
-                return False
-        return True
-
     def _is_ready(self, now_ns: int) -> bool:
-        if not self._told("streamline_worker_connected", self._plans):
+        if not self._views.told("streamline_worker_connected", self._plans):
             return False
         if self._connected_ns is None:
             self._connected_ns = now_ns
         late = now_ns - self._connected_ns > _GRACE_NS
-        return late or self._told("streamline_worker_ready", self._plans)
+        return late or self._views.told("streamline_worker_ready", self._plans)
 
     def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
-        if self._stop.is_set() or self._sources_have_ended():
+        if self._stop.is_set() or self._keeper.sources_have_ended():
             return True
         if duration_s is None or self._ready_ns is None:
             return False
         return now_ns - self._ready_ns >= duration_s * _SECOND_NS
 
-    def _sources_have_ended(self) -> bool:
-        sources = [worker for worker in self._plans if "source" in worker.stages]
-        return bool(sources) and self._told("streamline_worker_finished", sources)
-
-    def _look_after_workers(self) -> None:
-        for worker in self._workers:
-            status = worker.exit_status()
-            if status is not None:
-                self._control.enter(Phase.ABORT)
-                raise self._why_ended(worker.plan.name, status)
-
-    def _why_ended(self, name: str, status: int) -> StreamlineError:
-        path = self._runtime.failure(name)
-        if path.exists():
-            failure = json.loads(path.read_text())
-            return (
-                InputError(failure["message"])
-                if failure["input"]
-                else LineError(failure["message"])
-            )
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        return LineError(f"worker {name} ended with {how}; its log says why")
-
     def _drain(self) -> None:
         """Let the sources finish what is in flight, then end every stage."""
         deadline_ns = monotonic_ns() + round(self._pipeline.drain_s * _SECOND_NS)
-        sources = [worker for worker in self._plans if "source" in worker.stages]
         pause = Event()
-        while sources and not self._told("streamline_worker_finished", sources):
-            self._look_after_workers()
+        while self._keeper.has_sources and not self._keeper.sources_have_ended():
+            self._keeper.look_after()
             if monotonic_ns() > deadline_ns:
                 _log.error("draining took too long", drain_s=self._pipeline.drain_s)
+                self._keeper.close_books()
                 self._control.enter(Phase.ABORT)
                 break
             pause.wait(_TICK_S / 5)
@@ -353,31 +233,13 @@ class _Supervisor:
 
     def _report(self) -> Report:
         """Wait for the last words of every worker, then read its figures."""
-        self._await_exit()
-        for worker in self._workers:
-            status = worker.exit_status()
-            if status:
-                raise self._why_ended(worker.plan.name, status)
+        self._keeper.await_exit()
         self._note()  # The exporter on another host learns how it ended.
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
         return report_of(self._samples(rings=True), self._pipeline.cameras, duration_s)
 
-    def _await_exit(self) -> None:
-        deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
-        pause = Event()
-        while any(w.exit_status() is None for w in self._workers):
-            if monotonic_ns() > deadline_ns:
-                return
-            pause.wait(_TICK_S / 5)
-
-    def _end_workers(self) -> None:
+    def _end(self) -> None:
         """Leave no process behind, whatever happened."""
         self._control.enter(Phase.ABORT)
-        self._await_exit()
-        for worker in self._workers:
-            if worker.exit_status() is None:
-                _log.error("worker does not end, is killed", worker=worker.plan.name)
-                worker.kill()
-        for view in self._views.values():
-            view.close()
+        self._keeper.end_all()

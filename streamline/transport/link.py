@@ -110,8 +110,8 @@ class Outlet(Generic[Token]):
     depth : int
         Messages that may wait here; sent ones wait at the peer.
     evict : bool
-        When the queue is full: True drops its oldest message, False leaves it to the owner not
-        to offer more (`room`).
+        When the queue is full: True drops its oldest message that was never sent, False leaves it
+        to the owner not to offer more (`room`).
     """
 
     def __init__(
@@ -121,6 +121,9 @@ class Outlet(Generic[Token]):
         self._depth = depth
         self._evict = evict
         self._waiting: deque[_Entry[Token]] = deque()
+        # Sent once and lost: first to go and never evicted, for behind the peer that died with
+        # them their fate may have been decided already.
+        self._again: deque[_Entry[Token]] = deque()
         self._unanswered: dict[int, _Entry[Token]] = {}
         self._settled: list[tuple[Token, bytes | None]] = []
         self._tag = self._before = 0
@@ -160,24 +163,35 @@ class Outlet(Generic[Token]):
 
     @property
     def waiting(self) -> int:
-        """Messages that have not been sent."""
-        return len(self._waiting)
+        """Messages that have not been sent, or must be sent again."""
+        return len(self._waiting) + len(self._again)
 
     @property
     def unanswered(self) -> int:
         """Messages that have been sent and whose outcome is not known."""
         return len(self._unanswered)
 
-    def offer(self, parts: Sequence[Buffer], token: Token) -> None:
+    def offer(self, parts: Sequence[Buffer], token: Token, *, again: bool = False) -> None:
         """Queue a message; if that is one too many, the oldest is evicted or ValueError raised.
 
         The parts must not change until the message is settled.
+
+        Parameters
+        ----------
+        parts : sequence of buffers
+        token : Token
+            Comes back with the outcome.
+        again : bool
+            A predecessor may have sent this message: it is not evicted, whatever comes after.
         """
+        if again:
+            self._again.append(_Entry(parts, token))
+            return
         if not self.room:
             if not self._evict:
                 msg = f"link {self._name}: offered to a full queue of {self._depth}"
                 raise ValueError(msg)
-            self._evict_oldest()
+            self._settled.append((self._waiting.popleft().token, None))
         self._waiting.append(_Entry(parts, token))
 
     def exchange(self) -> list[tuple[Token, bytes | None]]:
@@ -195,8 +209,10 @@ class Outlet(Generic[Token]):
         """
         while self.socket.poll(0):
             self._hear(self.socket.recv_multipart(copy=False))
-        while self._waiting and self._sent < self._granted and self._transmit(self._waiting[0]):
-            self._waiting.popleft()
+        while self._sent < self._granted and (queue := self._again or self._waiting):
+            if not self._transmit(queue[0]):
+                break
+            queue.popleft()
         now_ns = monotonic_ns()
         silent = now_ns - max(self._heard_ns, self._asked_ns) > _HELLO_EVERY_NS
         if silent or (self._unanswered and now_ns - self._asked_ns > _ASK_EVERY_NS):
@@ -206,8 +222,9 @@ class Outlet(Generic[Token]):
 
     def abandon(self) -> list[Token]:
         """Forget every message that is not settled; return their tokens, oldest first."""
-        entries = [*self._unanswered.values(), *self._waiting]
+        entries = [*self._unanswered.values(), *self._again, *self._waiting]
         self._unanswered.clear()
+        self._again.clear()
         self._waiting.clear()
         return [entry.token for entry in entries]
 
@@ -282,23 +299,7 @@ class Outlet(Generic[Token]):
         for tag in reversed(tags):
             entry = self._unanswered.pop(tag)
             entry.attempt += 1
-            self._waiting.appendleft(entry)
-        while self._evict and self.space < 0 and self._evict_oldest():
-            pass
-
-    def _evict_oldest(self) -> bool:
-        """Drop the oldest message that no receiver has had yet; return whether there was one.
-
-        One that was sent before may have been dealt with by now, and only its answer be lost:
-        to count it as dropped could count it twice.  It goes first and is never evicted, so a
-        queue may for a moment be longer than its depth, by what the peer was sent ahead.
-        """
-        for index, entry in enumerate(self._waiting):
-            if not entry.attempt:
-                del self._waiting[index]
-                self._settled.append((entry.token, None))
-                return True
-        return False
+            self._again.appendleft(entry)
 
 
 class Delivery(NamedTuple):

@@ -1,11 +1,9 @@
 """Whole lines on video files: every frame is accounted for, wherever the stages run."""
 
 import json
-import signal
 from pathlib import Path
 
 import av
-import psutil
 import pytest
 
 from tests.support.line import RunningLine, eventually, json_lines, streamline
@@ -233,33 +231,6 @@ def test_a_camera_that_is_not_there_leaves_the_others_alone(
         assert "hunter2" not in line.log
     assert report["cameras"]["gone"]["captured"] == 0
     assert report["cameras"]["gone"]["state_s"]["down"] > 0
-
-
-def test_a_worker_that_dies_ends_the_line_with_one_sentence(
-    demo_clip: Path, demo_model: Path, tmp_path: Path
-) -> None:
-    pipeline = write_pipeline(
-        tmp_path,
-        model=str(demo_model),
-        cameras={
-            "left": {"source": {"type": "video", "path": str(demo_clip), "pace": 10, "loop": True}}
-        },
-        record=recorded(tmp_path),
-    )
-    with RunningLine(pipeline, tmp_path) as line:
-        line.await_ready()
-        eventually(lambda: len(verdicts_of(tmp_path)) > 5, "five verdicts")
-        kill_worker(line.pid, "sl:infer")
-        assert line.wait() == 1
-        assert "worker infer ended with signal 9" in line.log.splitlines()[-1]
-        assert "Traceback" not in line.log
-
-
-def kill_worker(supervisor: int, title: str) -> None:
-    """SIGKILL the descendant of *supervisor* with that process title."""
-    family = psutil.Process(supervisor).children(recursive=True)
-    (worker,) = [child for child in family if child.name().startswith(title)]
-    worker.send_signal(signal.SIGKILL)
 
 
 def test_a_finished_run_prints_its_table(

@@ -150,6 +150,11 @@ class RunningLine:
         """Exit status, once it has ended by itself or by `stop`."""
         return self._process.wait(limit_s)
 
+    @property
+    def report_file(self) -> Path:
+        """Where the figures of the finished run are."""
+        return self._json
+
     def report(self) -> dict[str, Any]:
         """Figures of the finished run; checks that the accounting closes."""
         report: dict[str, Any] = json.loads(self._json.read_text())

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streamline.ledger import Ledger, LedgerView, Sample, decode, quantiles
+from streamline.ledger import Ledger, LedgerView, Sample, decode, inherit, quantiles
 
 Floats = npt.NDArray[np.float64]
 
@@ -430,3 +430,67 @@ def test_a_flipped_bit_raises_nothing_but_a_value_error(at: int, bit: int) -> No
     data[at % len(data)] ^= 1 << bit
     with suppress(ValueError):  # a flipped bit may also go unnoticed
         assert len(decode(bytes(data))) <= 2
+
+
+# --- tables, and what an heir may do ---------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), FINITE), max_size=30))
+def test_a_table_holds_what_was_written_last_in_each_place(
+    writes: list[tuple[int, float]],
+) -> None:
+    ledger = Ledger()
+    ledger.counter("before_total")
+    table = ledger.table("numbers", 8)
+    model = [0.0] * 8
+    for index, value in writes:
+        table[index] = value
+        model[index] = value
+    assert [table[i] for i in range(len(table))] == model
+    assert found(ledger.samples(), "numbers") == model
+
+
+def test_a_table_outlives_its_writer_while_a_gauge_begins_anew(tmp_path: Path) -> None:
+    for life in range(3):
+        ledger = Ledger()
+        table, gauge = ledger.table("numbers", 3, camera="left"), ledger.gauge("now")
+        ledger.open(tmp_path / "l")
+        assert [table[i] for i in range(3)] == [life, 0.0, 0.0]
+        assert gauge.value == 0.0
+        table[0] += 1.0
+        gauge.set(5.0)
+        ledger.close()
+
+
+def test_a_view_reads_tables_by_their_labels(tmp_path: Path) -> None:
+    ledger = Ledger()
+    for camera in ("left", "right"):
+        ledger.table("numbers", 2, camera=camera)[1] = len(camera)
+    ledger.counter("seen_total")
+    ledger.open(tmp_path / "l")
+    ledger.close()
+    view = LedgerView(tmp_path / "l")
+    # What a table held before it was opened is the writer's own.
+    assert view.table("numbers", camera="left").tolist() == [0.0, 0.0]
+    assert set(view.tables("numbers")) == {(("camera", "left"),), (("camera", "right"),)}
+    assert view.has_table("numbers", camera="left")
+    assert not view.has_table("numbers", camera="middle")
+    assert [sample.name for sample in view.samples()] == ["seen_total"]
+    assert len(view.samples(rings=True)) == 3
+    view.close()
+
+
+def test_an_heir_sets_a_gauge_of_a_dead_writer_and_nothing_else(tmp_path: Path) -> None:
+    ledger = Ledger()
+    seen, held = ledger.counter("seen_total", camera="left"), ledger.gauge("held", camera="left")
+    other = ledger.gauge("held", camera="right")
+    ledger.open(tmp_path / "l")
+    seen.add(3)
+    held.set(4.0)
+    other.set(5.0)
+    inherit(tmp_path / "l", "held", 1.5, camera="left")
+    assert (seen.value, held.value, other.value) == (3.0, 1.5, 5.0)
+    with pytest.raises(KeyError):
+        inherit(tmp_path / "l", "seen_total", 0.0, camera="left")
+    assert seen.value == 3.0
+    ledger.close()

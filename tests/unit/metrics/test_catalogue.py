@@ -18,8 +18,10 @@ from streamline.metrics import catalogue
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.account import StageAccount
 from streamline.run.control import Control
+from streamline.run.keeper import Keeper
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
+from streamline.run.views import Views
 from streamline.run.worker import Worker
 from tests.support.models import save_tiny_model
 
@@ -41,10 +43,15 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
     runtime = Runtime(folder / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
-    made = [Worker(one, pipeline, runtime) for one in plan(pipeline)]
+    plans = plan(pipeline)
+    made = [Worker(one, pipeline, runtime) for one in plans]
+    views = Views(runtime)
+    keeper = Keeper(pipeline, plans, runtime, Control(runtime.control), views)
     try:
-        yield [sample for worker in made for sample in worker._ledger.samples()]
+        yield [sample for view in views.all() for sample in view.samples(rings=True)]
     finally:
+        keeper.end_all()
+        views.close()
         for worker in made:
             worker._context.term()
             worker._ledger.close()
@@ -97,6 +104,7 @@ def test_every_count_is_0_before_the_first_frame(page: str) -> None:
                 {"stage": "source", "reason": "overrun"},
                 {"stage": "source", "reason": "queue_full"},
                 {"stage": "source", "reason": "shutdown"},
+                {"stage": "source", "reason": "crashed"},
                 {"stage": "preprocess", "reason": "queue_full"},
             ],
         ),

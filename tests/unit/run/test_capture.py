@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streamline.clock import monotonic_ns
 from streamline.config import Camera, load
 from streamline.messages import Picture, PixelFormat
+from streamline.run import capture as module
 from streamline.run.capture import Capture, Mailbox
 from streamline.run.control import Control, Phase
 from streamline.source import Reading
@@ -224,6 +226,33 @@ def test_a_file_that_is_not_there_is_refused_and_not_tried_again(
     assert mailbox.empty
     assert capture.refusal is not None
     assert str(tmp_path / "none.mp4") in str(capture.refusal)
+
+
+def test_a_call_into_the_driver_hangs_once_it_outlasts_every_time_out(
+    start: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
+        capture, _ = start(f"{{type: rtsp, url: '{url}', open_timeout_s: 4, read_timeout_s: 3}}")
+        began_ns = monotonic_ns()
+        connection, _ = silent.accept()
+        with connection:
+            assert not capture.hangs
+            # Two steps of opening, a read, and five seconds on top.
+            for after_s, hangs in ((10, False), (17, True)):
+                now_ns = began_ns + after_s * 1_000_000_000
+                monkeypatch.setattr(module, "monotonic_ns", lambda now_ns=now_ns: now_ns)
+                assert capture.hangs is hangs
+            monkeypatch.undo()
+        until(lambda: capture.state.state == "down")
+        assert not capture.hangs
+
+
+def test_a_file_never_hangs(start: Started, stills: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture, _ = start(f"{{type: images, path: {stills}}}")
+    monkeypatch.setattr(module, "monotonic_ns", lambda: monotonic_ns() + 10**15)
+    assert not capture.hangs
+    monkeypatch.undo()
 
 
 def test_a_camera_that_refuses_is_down_with_the_reason_and_tried_again(start: Started) -> None:

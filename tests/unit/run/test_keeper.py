@@ -1,0 +1,306 @@
+"""Starting, watching and restarting workers: small real processes in their place."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from streamline.config import Pipeline
+from streamline.errors import InputError, LineError
+from streamline.ledger import Cell, Ledger, LedgerView
+from streamline.run import keeper as module
+from streamline.run.control import Control, Phase
+from streamline.run.fences import SUPERVISOR
+from streamline.run.keeper import Keeper
+from streamline.run.placement import WorkerPlan
+from streamline.run.runtime import Runtime
+from streamline.run.views import Views
+from tests.support.until import until
+
+SLEEP: Final = ["sleep", "60"]
+SPIN: Final = [sys.executable, "-c", "while True: pass"]
+FAIL: Final = ["false"]
+
+PLAN: Final = WorkerPlan(name="infer", stages=("infer",), cameras=("left",))
+
+
+class Tiny:
+    """A worker that is any program."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid
+
+    def exit_status(self) -> int | None:
+        return self.process.poll()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Clock:
+    """Goes on only when told."""
+
+    now_ns: int = 1_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+
+@dataclass
+class Line:
+    """A keeper of one worker."""
+
+    pipeline: Pipeline
+    runtime: Runtime
+    clock: Clock
+    command: list[str] = field(default_factory=lambda: SLEEP)
+    plan: WorkerPlan = PLAN
+    started: list[Tiny] = field(default_factory=list)
+    on_start: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        Control.create(self.runtime.control)
+        self.control = Control(self.runtime.control)
+        self.views = Views(self.runtime)
+        self.ledger = Ledger()
+        labels = {"stage": "infer"}
+        self.pulse: Cell = self.ledger.gauge("stage_pulse_seconds", **labels)
+        self.thread: Cell = self.ledger.gauge("stage_thread", **labels)
+        self.finished: Cell = self.ledger.gauge("streamline_worker_finished", worker="infer")
+        self.ledger.open(self.runtime.ledger("infer"))
+        self.keeper = Keeper(
+            self.pipeline,
+            [self.plan],
+            self.runtime,
+            self.control,
+            self.views,
+            starter=self.start,
+        )
+
+    def start(self, _plan: WorkerPlan, _pipeline: Pipeline, _runtime: Runtime) -> Tiny:
+        self.started.append(Tiny(self.command))
+        self.on_start()
+        return self.started[-1]
+
+    def beat(self) -> None:
+        """The worker's only stage shows that it goes round."""
+        self.thread.set(float(self.started[-1].process.pid))
+        self.pulse.set(self.clock() / 1e9)
+
+    def look(self, *, after_s: float = 0.05) -> None:
+        self.clock.pass_s(after_s)
+        self.keeper.look_after()
+
+    def look_for_s(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.look()
+
+    def restarts(self) -> float:
+        view = LedgerView(self.runtime.ledger(SUPERVISOR))
+        count = view.value("streamline_worker_restarts_total", worker="infer")
+        view.close()
+        return count
+
+    def end(self) -> None:
+        for one in self.started:
+            one.kill()
+        self.keeper.end_all()
+        self.ledger.close()
+        self.views.close()
+
+
+@pytest.fixture
+def line(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic_ns", clock)
+    runtime = Runtime(tmp_path / "line")
+    runtime.folder.mkdir()
+    line = Line(pipeline, runtime, clock)
+    yield line
+    line.end()
+
+
+def die(line: Line) -> None:
+    line.started[-1].process.send_signal(signal.SIGKILL)
+    line.started[-1].process.wait()
+
+
+def test_a_worker_that_lives_is_left_alone(line: Line) -> None:
+    line.keeper.start_all()
+    for _ in range(200):
+        line.beat()
+        line.look()
+    assert len(line.started) == 1
+    assert line.keeper.alive() == {"infer": True}
+    assert line.restarts() == 0
+
+
+def test_a_dead_worker_is_started_again_after_a_short_delay(line: Line) -> None:
+    line.keeper.start_all()
+    die(line)
+    line.look()
+    assert line.keeper.alive() == {"infer": False}
+    assert (len(line.started), line.restarts()) == (1, 1)
+    line.look_for_s(0.2)
+    assert line.keeper.alive() == {"infer": True}
+    assert len(line.started) == 2
+    assert line.started[-1].exit_status() is None
+
+
+def test_delays_double_and_the_limit_ends_the_line(line: Line) -> None:
+    line.keeper.start_all()
+    delays = []
+    for _ in range(10):
+        die(line)
+        line.look()
+        died_ns, lives = line.clock(), len(line.started)
+        while len(line.started) == lives:
+            line.look()
+        delays.append((line.clock() - died_ns) / 1e9)
+    die(line)
+    with pytest.raises(LineError, match=r"signal 9.*that was the 11th time within 10 minutes"):
+        line.look()
+    assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10], abs=0.06)
+    assert line.control.phase is Phase.ABORT
+
+
+def test_deaths_that_lie_far_apart_never_end_the_line(line: Line) -> None:
+    line.keeper.start_all()
+    for _ in range(25):
+        die(line)
+        line.look()
+        line.look_for_s(0.2)  # It ran well before, so the delay is the shortest one.
+        line.look(after_s=70)
+    assert line.restarts() == 25
+    assert line.keeper.alive() == {"infer": True}
+
+
+@pytest.mark.parametrize("command", [SLEEP, ["sh", "-c", "kill -STOP $$"]], ids=["asleep", "stop"])
+def test_a_stage_that_no_longer_goes_round_is_killed_and_started_again(
+    line: Line, command: list[str]
+) -> None:
+    line.command = command
+    line.keeper.start_all()
+    until(lambda: state(line) in "ST")
+    line.look()
+    line.beat()
+    line.look_for_s(1.4)
+    assert line.started[0].exit_status() is None
+    line.look_for_s(0.2)
+    assert line.started[0].exit_status() == -signal.SIGKILL
+    line.look_for_s(0.2)
+    assert len(line.started) == 2
+
+
+def state(line: Line) -> str:
+    pid = line.started[-1].process.pid
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_stage_that_is_only_short_of_processor_time_gets_more_of_it(line: Line) -> None:
+    line.command = SPIN
+    line.keeper.start_all()
+    until(lambda: state(line) == "R")
+    line.look()
+    line.beat()
+    line.look_for_s(9.5)
+    assert line.started[0].exit_status() is None
+    line.look_for_s(1)
+    assert line.started[0].exit_status() == -signal.SIGKILL
+
+
+def test_a_stage_that_has_not_begun_or_has_ended_is_not_stuck(line: Line) -> None:
+    line.pulse.set(line.clock() / 1e9 - 100)  # A predecessor's.
+    line.keeper.start_all()
+    line.look_for_s(5)
+    line.beat()
+    line.pulse.set(0.0)
+    line.look_for_s(5)
+    assert line.restarts() == 0
+
+
+def test_a_supervisor_that_was_held_up_itself_kills_nobody(line: Line) -> None:
+    line.keeper.start_all()
+    line.look()
+    line.beat()
+    line.look(after_s=60)
+    assert line.started[0].exit_status() is None
+    line.beat()
+    line.look()
+    assert line.restarts() == 0
+
+
+def test_bad_input_ends_the_line_with_its_sentence(line: Line) -> None:
+    line.command = FAIL
+    report = {"input": True, "message": "clip.mp4: not found; give another path"}
+
+    def refuse() -> None:
+        line.runtime.failure("infer").write_text(json.dumps(report))
+
+    line.on_start = refuse
+    line.keeper.start_all()
+    line.started[0].process.wait()
+    with pytest.raises(InputError, match=r"^clip\.mp4: not found; give another path$"):
+        line.look()
+    assert line.control.phase is Phase.ABORT
+
+
+def test_what_may_pass_is_tried_again(line: Line) -> None:
+    line.command = FAIL
+    line.keeper.start_all()
+    line.started[0].process.wait()
+    line.look()
+    line.command = SLEEP
+    line.look_for_s(0.2)
+    assert line.keeper.alive() == {"infer": True}
+
+
+def test_a_worker_whose_cameras_had_ended_does_not_play_them_again(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic_ns", clock)
+    runtime = Runtime(tmp_path / "line")
+    runtime.folder.mkdir()
+    plan = WorkerPlan(name="infer", stages=("source", "preprocess"), cameras=("left",))
+    line = Line(pipeline, runtime, clock, plan=plan)
+    try:
+        line.keeper.start_all()
+        line.finished.set(1.0)
+        assert line.keeper.sources_have_ended()
+        die(line)
+        line.look_for_s(1)
+        assert len(line.started) == 1
+        assert line.keeper.sources_have_ended()
+    finally:
+        line.end()
+
+
+def test_nobody_is_left_behind(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.keeper.start_all()
+    os.kill(line.started[0].process.pid, signal.SIGSTOP)
+    line.clock.pass_s(1)
+
+    def passes() -> int:
+        line.clock.pass_s(0.5)
+        return line.clock()
+
+    monkeypatch.setattr(module, "monotonic_ns", passes)
+    line.keeper.end_all()
+    assert line.started[0].exit_status() == -signal.SIGKILL
