@@ -64,9 +64,11 @@ def _found(outcome: "Demonstration") -> str:
         for name, matched in outcome.cameras.items()
     ]
     total = outcome.matched
-    lines = [
-        render([head, *rows]),
-        "",
+    dropped = sum(sum(camera.dropped.values()) for camera in outcome.report.cameras.values())
+    lines = [render([head, *rows]), ""]
+    if dropped:
+        lines.append(f"{dropped} frames passed unjudged because this computer was busy")
+    lines += [
         f"recall {total.recall:.3f}, precision {total.precision:.3f} against the known defects",
         f"again: streamline run {outcome.pipeline}",
     ]

@@ -153,7 +153,7 @@ def _crack(canvas: Canvas, size: float, rng: np.random.Generator, _: Fields) -> 
         points = start + np.cumsum(steps, axis=0)
         dark = np.maximum(dark, _lines(canvas, points, width))
         start = points[count // 3]
-    return _lit(canvas, -rng.uniform(60, 72) * dark)
+    return _lit(canvas, -rng.uniform(52, 62) * dark)
 
 
 _DRAW: dict[DefectKind, Callable[[Canvas, float, np.random.Generator, Fields], Canvas]] = {
