@@ -58,8 +58,7 @@ def write_line(folder: Path, model: Path, *, evidence: bool = False, **sections:
 
 def worker(line: RunningLine, title: str) -> psutil.Process:
     """The one process of the line with that title."""
-    family = psutil.Process(line.pid).children(recursive=True)
-    (found,) = [child for child in family if child.name() == title[:15]]
+    (found,) = alive(line, title[:15])
     return found
 
 
@@ -219,7 +218,8 @@ def test_the_books_close_whatever_dies_under_load_and_when(
                 eventually(lambda: len(alive(line, name)) == 1, f"{name} is there")  # noqa: B023
                 time.sleep(moments.uniform(0, 1.5))
                 for process in alive(line, name):
-                    process.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
             for camera in CAMERAS:
                 held = judged(line, camera)
                 eventually(lambda: judged(line, camera) > held + 3, f"{camera} is judged")  # noqa: B023
@@ -233,8 +233,15 @@ def test_the_books_close_whatever_dies_under_load_and_when(
 
 def alive(line: RunningLine, title: str) -> list[psutil.Process]:
     family = psutil.Process(line.pid).children(recursive=True)
-    named = [child for child in family if child.name() == title]
-    return [child for child in named if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in family if is_alive(child, title)]
+
+
+def is_alive(process: psutil.Process, title: str) -> bool:
+    """Whether a process has that title and has not ended, not even while it is looked at."""
+    try:
+        return bool(process.name() == title and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
@@ -337,7 +344,7 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
         running = {(int(row[1]), int(row[2])) for row in table if row[0] == 1}
         if not running or (poison is not None and poison not in running):
             continue
-        victim = next((p for p in infers(line) if p.status() != psutil.STATUS_ZOMBIE), None)
+        victim = next(iter(alive(line, "sl:infer")), None)
         if victim is None:
             continue
         # Stopped first: what is on the device now stays there until the kill.
@@ -355,11 +362,6 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
     assert poison is not None
     sys.stdout.write(f"frame {poison} killed the stage {deaths} times\n")
     return poison
-
-
-def infers(line: RunningLine) -> list[psutil.Process]:
-    family = psutil.Process(line.pid).children(recursive=True)
-    return [child for child in family if child.name() == "sl:infer"]
 
 
 def on_device(view: LedgerView, frame: tuple[int, int], deaths: int) -> bool:
