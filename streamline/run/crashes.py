@@ -47,6 +47,9 @@ class Crashes:
             )
             for name in pipeline.cameras
         }
+        self._counted: dict[str, int] = {}
+        """By camera: the latest incarnation that is accounted for."""
+
         self._open: dict[str, tuple[str, int, int]] = {}
         """By camera: its worker, the incarnation that died, and since when it waits, ns."""
 
@@ -60,7 +63,8 @@ class Crashes:
         for camera in plan.cameras:
             self._show_down(plan.name, camera)
             incarnation = int(view.value("source_incarnation", camera=camera))
-            if incarnation and self._judge is not None:
+            # A successor that did not come to begin leaves its predecessor's ledger as it was.
+            if incarnation > self._counted.get(camera, 0) and self._judge is not None:
                 self._fences.put(camera, incarnation)
                 self._open[camera] = (plan.name, incarnation, monotonic_ns())
 
@@ -105,6 +109,7 @@ class Crashes:
         )
 
     def _count(self, camera: str, worker: str, incarnation: int) -> None:
+        self._counted[camera] = incarnation
         lost = self._unaccounted(camera)
         self._counts[camera].add(lost)
         path = self._views.path(worker)

@@ -223,6 +223,14 @@ def test_a_source_that_never_began_has_lost_nothing(line: Line) -> None:
     assert line.named() == [0, 1]
 
 
+def test_a_successor_that_dies_before_it_opens_its_ledger_has_lost_nothing(line: Line) -> None:
+    line.capture(2)
+    die(line)
+    die(line)
+    assert line.crashed() == 2
+    assert line.named() == [0, 1]
+
+
 def test_a_source_that_dies_again_is_charged_with_its_own_frames_only(line: Line) -> None:
     line.capture(3)
     die(line)
