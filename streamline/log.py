@@ -22,6 +22,7 @@ def configure_logging(*, verbose: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _event_first,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -30,3 +31,11 @@ def configure_logging(*, verbose: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _event_first(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Put what is common to all lines where the eye begins."""
+    common = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return {**common, **event}

@@ -3,13 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from streamline.errors import InputError
 
 __all__ = ["JsonLines", "LogSink", "Sink"]
+
+_LOGGED: Final = ("camera", "score", "threshold", "id", "evidence")
 
 _log = structlog.get_logger("streamline.alert")
 
@@ -73,9 +75,10 @@ class LogSink:
     """Write each event to the line's own log, a begin as a warning."""
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
-        """Log the event's fields."""
-        fields = json.loads(event)
-        kind = fields.pop("type")
+        """Log what a person wants to know at once; the other sinks tell everything."""
+        known = json.loads(event)
+        kind = known["type"]
+        fields = {key: known[key] for key in _LOGGED if known.get(key) is not None}
         log = _log.warning if kind == "begin" else _log.info
         log(f"alert {kind}s", **fields)
 

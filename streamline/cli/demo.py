@@ -70,9 +70,18 @@ def _found(outcome: "Demonstration") -> str:
         lines.append(f"{dropped} frames passed unjudged because this computer was busy")
     lines += [
         f"recall {total.recall:.3f}, precision {total.precision:.3f} against the known defects",
-        f"again: streamline run {outcome.pipeline}",
+        f"again: {_program()} run {outcome.pipeline}",
     ]
     if outcome.evidence:
         lines.append(f"evidence: {outcome.evidence[0].parents[1]}")
         lines.append(f"a picture to begin with: {outcome.evidence[0] / 'overlay.png'}")
     return "\n".join(lines)
+
+
+def _program() -> str:
+    """Return how this program is called from this shell."""
+    import shutil
+    import sys
+
+    beside = Path(sys.executable).with_name("streamline")
+    return "streamline" if shutil.which("streamline") or not beside.exists() else str(beside)

@@ -116,7 +116,10 @@ class SelectedFrames:
         return spread.frames
 
     def _prepared(self, reading: Reading) -> Frame:
-        return prepare(reading.picture, roi=self._selection.roi)
+        try:
+            return prepare(reading.picture, roi=self._selection.roi)
+        except ValueError as exc:
+            raise InputError(str(exc)) from exc
 
 
 def _opened(config: AnySource) -> Source:

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
 from threading import Thread
-from typing import Protocol
+from typing import Final, Protocol
 
 from streamline.config import Pipeline
 from streamline.errors import InputError, StreamlineError
@@ -18,6 +19,8 @@ from streamline.run.runtime import Runtime
 from streamline.run.worker import Worker, work
 
 __all__ = ["Handle", "start"]
+
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
 
 
 def start(worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> "Handle":
@@ -50,7 +53,7 @@ class _InProcess:
         self._process: ForkServerProcess = context.Process(
             target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
         )
-        with _anonymous_main():
+        with _sheltered():
             self._process.start()
         # Its id alone could be another process's by the time it is used.
         self._descriptor = _descriptor_of(self._process.pid)
@@ -82,16 +85,30 @@ def _descriptor_of(pid: int | None) -> int | None:
 
 
 @contextmanager
-def _anonymous_main() -> Iterator[None]:
-    """Keep a new process from running the program's main script once more.
+def _sheltered() -> Iterator[None]:
+    """Start a process that neither signals nor the present folder can lead astray.
 
-    A worker needs nothing of it, and the command line that it loads costs time and memory.
+    The process that workers are forked from inherits what is set here.  Signals for the whole
+    group, from a terminal or a service manager, stay blocked in it: only the supervisor acts on
+    them.  It imports nothing from the present folder, where anything may be called like one of
+    our libraries.  And it does not run the program's main script once more: a worker needs
+    nothing of it, and the command line that it loads costs time and memory.
     """
     main = sys.modules["__main__"]
     path = main.__dict__.pop("__file__", None)
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    # Started by itself first: when it starts, it unblocks the very signals that are blocked here.
+    resource_tracker.ensure_running()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
         if path is not None:
             main.__file__ = path
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import structlog
+
 from streamline.config import Camera, QueuePolicy
 from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
@@ -14,6 +16,8 @@ from streamline.transport.link import Delivery, Inlet, Outlet
 from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
+
+_log = structlog.get_logger("streamline.preprocess")
 
 _QUEUE_FULL: Final = encode_outcome(Dropped(stage="preprocess", reason="queue_full"))
 
@@ -47,6 +51,8 @@ class PreprocessStage(Stage):
         self._outlets: dict[str, Outlet[tuple[Delivery, FrameId]]] = {}
         self._dropped_before: set[FrameId] = set()
         """What a predecessor dropped, and may not have come to say."""
+
+        self._warned: set[str] = set()
 
     def work(self) -> None:
         """Run until the line finishes."""
@@ -133,8 +139,11 @@ class PreprocessStage(Stage):
         name = frame.origin.id.camera
         try:
             pixels = prepare(frame.picture, roi=self._cameras[name].roi, size=self._sizes[name])
-        except ValueError:
+        except ValueError as exc:
             # The region of interest does not lie in the picture.
+            if name not in self._warned:
+                self._warned.add(name)
+                _log.error("frames can't be judged", camera=name, why=str(exc))
             return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE)
         return Prepared(origin=frame.origin, pixels=pixels)
 

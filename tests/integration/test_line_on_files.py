@@ -1,9 +1,13 @@
 """Whole lines on video files: every frame is accounted for, wherever the stages run."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 
 from tests.support.line import RunningLine, eventually, json_lines, streamline
@@ -203,6 +207,46 @@ def test_sigterm_drains_and_exits_well(demo_clip: Path, demo_model: Path, tmp_pa
         assert camera["captured"] > 0
     judged = sum(sum(camera["judged"].values()) for camera in report["cameras"].values())
     assert judged == len(verdicts_of(tmp_path))
+
+
+def test_a_sigterm_to_every_process_of_the_line_drains_it_too(
+    demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    pipeline = write_pipeline(
+        tmp_path,
+        model=str(demo_model),
+        cameras={
+            "left": {"source": {"type": "video", "path": str(demo_clip), "pace": 10, "loop": True}}
+        },
+        record=recorded(tmp_path),
+    )
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: len(verdicts_of(tmp_path)) > 10, "ten verdicts")
+        supervisor = psutil.Process(line.pid)
+        for process in [supervisor, *supervisor.children(recursive=True)]:
+            process.terminate()
+        assert line.wait() == 0, line.log
+        camera = line.report()["cameras"]["left"]
+    assert sum(camera["judged"].values()) == len(verdicts_of(tmp_path))
+
+
+def test_workers_import_nothing_from_the_present_folder(
+    short_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "structlog.py").write_text("raise SystemExit('imported from the present folder')")
+    pipeline = write_pipeline(tmp_path, model=str(demo_model), cameras={"left": str(short_clip)})
+    code = "import sys; sys.path.remove(''); from streamline.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", str(pipeline)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "60 judged" in done.stdout
 
 
 def test_a_camera_that_is_not_there_leaves_the_others_alone(
