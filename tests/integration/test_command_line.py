@@ -116,6 +116,12 @@ def test_an_empty_folder(command: str, demo_model: Path, tmp_path: Path) -> None
     assert str(folder) in line
 
 
+def test_a_region_outside_the_picture(tmp_path: Path) -> None:
+    line = sentence("fit", "demo://normal", "--out", tmp_path / "m", "--roi", "10,10,9999,50")
+    assert "640 x 360" in line
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_model_of_another_version(demo_model: Path, demo_clip: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
