@@ -1,8 +1,10 @@
 """Rendered clips as video files, kept in the user's cache."""
 
+import hashlib
 import os
 import tempfile
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -14,10 +16,7 @@ from streamline.source.synthetic.machine import PICTURE
 from streamline.source.synthetic.scene import Clip, Part, render
 from streamline.source.synthetic.truth import Truth, read_truth, write_truth
 
-__all__ = ["VERSION", "rendered_clip", "rendered_truth"]
-
-VERSION = 1
-"""Raise it with every change of what is rendered: files of other versions are left alone."""
+__all__ = ["rendered_clip", "rendered_truth"]
 
 _CODING = {"preset": "ultrafast", "crf": "20", "bf": "0", "g": "25", "threads": "1"}
 
@@ -27,9 +26,9 @@ def rendered_clip(part: Part, seed: int) -> Path:
 
     It lies under ``$XDG_CACHE_HOME/streamline/demo`` (``~/.cache/streamline/demo``) with its
     truth beside it, 640x360 at 25 fps. Files appear whole or not at all, so that processes may
-    ask for the same clip at once.
+    ask for the same clip at once; what another edition of this package rendered is left alone.
     """
-    path = _folder() / f"line-v{VERSION}-{part}-{seed}.mp4"
+    path = _folder() / f"line-{_edition()}-{part}-{seed}.mp4"
     if path.exists() and _truth_path(path).exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +45,15 @@ def rendered_clip(part: Part, seed: int) -> Path:
 def rendered_truth(part: Part, seed: int) -> Truth:
     """Return what is known of a clip, rendering it if it is not in the cache."""
     return read_truth(_truth_path(rendered_clip(part, seed)))
+
+
+@cache
+def _edition() -> str:
+    """Name what is rendered by the code that renders it: a number is forgotten to be raised."""
+    digest = hashlib.sha256()
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(module.name.encode() + b"\0" + module.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _folder() -> Path:

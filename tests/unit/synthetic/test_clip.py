@@ -1,5 +1,6 @@
 """Rendered clips as files: whole, good enough, and rendered once."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+import streamline.source.synthetic.clip
 from streamline.source.synthetic import (
     FPS,
     PICTURE,
@@ -52,6 +54,23 @@ def test_coding_leaves_the_picture_as_it_was(cache: Path, clip: Clip) -> None:
     with av.open(str(cache)) as container:
         decoded = next(container.decode(video=0)).to_ndarray(format="bgr24")
     assert cv2.PSNR(decoded, next(iter(clip))) > 32
+
+
+def test_what_other_code_rendered_is_not_taken(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An upgrade of the package finds the files of the one before in the cache.
+    package = Path(streamline.source.synthetic.clip.__file__)
+    shutil.copytree(package.parent, tmp_path, dirs_exist_ok=True)
+    changed = tmp_path / "defects.py"
+    changed.write_text(changed.read_text() + "# changed\n")
+    monkeypatch.setattr(streamline.source.synthetic.clip, "__file__", str(tmp_path / package.name))
+    streamline.source.synthetic.clip._edition.cache_clear()
+    other = rendered_clip("inspect", 3)
+    streamline.source.synthetic.clip._edition.cache_clear()
+    assert other != cache
+    assert other.exists()
+    other.unlink()
 
 
 def test_a_clip_is_rendered_once(cache: Path) -> None:
