@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-import streamline.source.synthetic.clip
+import streamline.source.synthetic.clip as clip_module
 from streamline.source.synthetic import (
     FPS,
     PICTURE,
@@ -60,17 +60,16 @@ def test_what_other_code_rendered_is_not_taken(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An upgrade of the package finds the files of the one before in the cache.
-    package = Path(streamline.source.synthetic.clip.__file__)
-    shutil.copytree(package.parent, tmp_path, dirs_exist_ok=True)
-    changed = tmp_path / "defects.py"
-    changed.write_text(changed.read_text() + "# changed\n")
-    monkeypatch.setattr(streamline.source.synthetic.clip, "__file__", str(tmp_path / package.name))
-    streamline.source.synthetic.clip._edition.cache_clear()
-    other = rendered_clip("inspect", 3)
-    streamline.source.synthetic.clip._edition.cache_clear()
-    assert other != cache
-    assert other.exists()
-    other.unlink()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = Path(clip_module.__file__)
+    shutil.copytree(package.parent, tmp_path / "package")
+    (tmp_path / "package" / "defects.py").write_text("changed")
+    monkeypatch.setattr(clip_module, "__file__", str(tmp_path / "package" / package.name))
+    clip_module._edition.cache_clear()
+    try:
+        assert rendered_clip("inspect", 3).name != cache.name
+    finally:
+        clip_module._edition.cache_clear()
 
 
 def test_a_clip_is_rendered_once(cache: Path) -> None:
