@@ -49,7 +49,7 @@ class Evaluation:
             "backbone": first.backbone._asdict(),
             "preprocessing": PREPROCESSING,
             "size_px": [first.height, first.width],
-            "retain": first.retain,
+            "retain": first.detector.retain,
             "map_smoothing_px": SMOOTHING_PX,
             "models": {
                 name: {"train": one.train, "test": one.test, **layers_of(one.model)}

@@ -188,6 +188,8 @@ def _unmarked(category: Category) -> str:
 def layers_of(model: Model) -> Mapping[str, Mapping[str, int]]:
     """Tell which layers a model scores and maps with, and how many directions each has."""
     return {
-        "score_layers": {name: one.subspace.rank for name, one in model.score_layers.items()},
-        "map_layers": {name: one.subspace.rank for name, one in model.map_layers.items()},
+        "score_layers": {
+            name: one.subspace.rank for name, one in model.detector.score_layers.items()
+        },
+        "map_layers": {name: one.subspace.rank for name, one in model.detector.map_layers.items()},
     }

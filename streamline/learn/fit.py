@@ -28,7 +28,7 @@ from streamline.learn.features import Gathered, gather_features
 from streamline.learn.noise import noise_distance
 from streamline.learn.settings import FitReport, FitSettings, Fitted, Progress, ignore_progress
 from streamline.learn.spread import Spread
-from streamline.model import BackboneId, Calibration, FittedLayer, Model
+from streamline.model import BackboneId, Calibration, FittedLayer, FreDetector, Model
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
 
@@ -141,9 +141,11 @@ def _fit_model(
         preprocessing=PREPROCESSING,
         height=net.height,
         width=net.width,
-        score_layers={name: layer.fitted for name, layer in score.items()},
-        map_layers=maps,
-        retain=settings.retain,
+        detector=FreDetector(
+            score_layers={name: layer.fitted for name, layer in score.items()},
+            map_layers=maps,
+            retain=settings.retain,
+        ),
         calibration=_calibrate(score, settings, noise),
         source="",
         created=now(),
@@ -185,12 +187,12 @@ def _calibrate(layers: Mapping[str, _Layer], settings: FitSettings, noise: float
 
 
 def _report(model: Model, settings: FitSettings, *, seconds: float) -> FitReport:
-    calibration = model.calibration
+    calibration, detector = model.calibration, model.detector
     return FitReport(
         frames=calibration.frames,
         effective_frames=calibration.effective_frames,
-        score_ranks={name: layer.subspace.rank for name, layer in model.score_layers.items()},
-        map_ranks={name: layer.subspace.rank for name, layer in model.map_layers.items()},
+        score_ranks={name: layer.subspace.rank for name, layer in detector.score_layers.items()},
+        map_ranks={name: layer.subspace.rank for name, layer in detector.map_layers.items()},
         alpha=calibration.alpha,
         alpha_chosen=settings.alpha is None,
         threshold=calibration.threshold,

@@ -1,19 +1,22 @@
 """The fitted model: what it holds, and the directory it is kept in.
 
-`Model` is the record, `save_model` and `load_model` move it to and from a directory with
+`Model` is the record of what every model has, its `detector` what it does with the features
+(`FreDetector`); `save_model` and `load_model` move it to and from a directory with
 ``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
 ``tensors.safetensors`` (the numbers).
 """
 
 from streamline.model.directory import check_free, load_model, save_model
+from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.manifest import FORMAT_VERSION
-from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
+from streamline.model.record import BackboneId, Calibration, Model
 
 __all__ = [
     "FORMAT_VERSION",
     "BackboneId",
     "Calibration",
     "FittedLayer",
+    "FreDetector",
     "Model",
     "check_free",
     "load_model",

@@ -16,10 +16,10 @@ from safetensors.numpy import save_file
 
 from streamline import __version__
 from streamline.errors import InputError, ModelError
-from streamline.fre import Subspace
 from streamline.model import manifest as entries
+from streamline.model.entries import Shapes
 from streamline.model.manifest import Manifest
-from streamline.model.record import BackboneId, Calibration, FittedLayer, Model
+from streamline.model.record import BackboneId, Calibration, Model
 from streamline.model.swap import swap_directories
 
 __all__ = ["check_free", "load_model", "save_model"]
@@ -27,9 +27,7 @@ __all__ = ["check_free", "load_model", "save_model"]
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
 _MANIFEST_BYTES = 1 << 20
-
-Shapes = dict[str, tuple[str, tuple[int, ...]]]
-"""Type and shape of each tensor by name."""
+_SCORES = "calibration.scores"
 
 
 def save_model(model: Model, path: Path, /, *, replace: bool = False) -> Model:
@@ -115,12 +113,7 @@ def _sync(path: Path) -> None:
 
 
 def _tensors_of(model: Model) -> dict[str, npt.NDArray[Any]]:
-    tensors: dict[str, npt.NDArray[Any]] = {"calibration.scores": model.calibration.scores}
-    for use, layers in (("score", model.score_layers), ("map", model.map_layers)):
-        for name, layer in layers.items():
-            tensors[f"{use}.{name}.mean"] = layer.subspace.mean
-            tensors[f"{use}.{name}.directions"] = layer.subspace.directions
-            tensors[f"{use}.{name}.singular_values"] = layer.subspace.singular_values
+    tensors = {_SCORES: model.calibration.scores, **model.detector.tensors()}
     # safetensors writes the memory as it lies: a strided view would come back scrambled.
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
@@ -131,17 +124,13 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
     return Manifest(
         format="streamline-model",
         version=1,
-        kind="fre",
         streamline=__version__,
         created=model.created,
         source=model.source[:4096],
         backbone=entries.BackboneEntry(**model.backbone._asdict()),
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
-        score_layers={name: _layer_entry(one) for name, one in model.score_layers.items()},
-        map_layers={name: _layer_entry(one) for name, one in model.map_layers.items()},
-        fusion="geometric-mean",
-        retain=model.retain,
+        detector=model.detector.entry(),
         calibration=entries.CalibrationEntry(
             alpha=calibration.alpha,
             threshold=calibration.threshold,
@@ -154,18 +143,6 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
             ),
         ),
         tensors=entries.TensorsEntry(bytes=tensors.stat().st_size, sha256=_sha256(tensors)),
-    )
-
-
-def _layer_entry(layer: FittedLayer) -> entries.LayerEntry:
-    channels, height, width = layer.shape
-    return entries.LayerEntry(
-        channels=channels,
-        height=height,
-        width=width,
-        rank=layer.subspace.rank,
-        singular_values=len(layer.subspace.singular_values),
-        retained=layer.subspace.retained,
     )
 
 
@@ -240,14 +217,7 @@ def _shape_of(part: Any) -> tuple[str, tuple[int, ...]]:  # noqa: ANN401
 
 
 def _expected(manifest: Manifest) -> Shapes:
-    shapes: Shapes = {"calibration.scores": ("F64", (manifest.calibration.frames,))}
-    for use, layers in (("score", manifest.score_layers), ("map", manifest.map_layers)):
-        for name, layer in layers.items():
-            features = layer.channels * layer.height * layer.width
-            shapes[f"{use}.{name}.mean"] = ("F32", (features,))
-            shapes[f"{use}.{name}.directions"] = ("F16", (layer.rank, features))
-            shapes[f"{use}.{name}.singular_values"] = ("F64", (layer.singular_values,))
-    return shapes
+    return {_SCORES: ("F64", (manifest.calibration.frames,)), **manifest.detector.shapes()}
 
 
 def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Model:
@@ -259,13 +229,11 @@ def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Mo
         preprocessing=manifest.preprocessing,
         height=manifest.input.height,
         width=manifest.input.width,
-        score_layers=_layers_of("score", manifest.score_layers, tensors),
-        map_layers=_layers_of("map", manifest.map_layers, tensors),
-        retain=manifest.retain,
+        detector=manifest.detector.detector(tensors),
         calibration=Calibration(
             threshold=calibration.threshold,
             alpha=calibration.alpha,
-            scores=tensors["calibration.scores"],
+            scores=tensors[_SCORES],
             effective_frames=calibration.effective_frames,
             blocks=calibration.blocks,
             gap=calibration.gap,
@@ -274,21 +242,3 @@ def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Mo
         created=manifest.created,
         digest=manifest.digest,
     )
-
-
-def _layers_of(
-    use: str,
-    listed: Mapping[str, entries.LayerEntry],
-    tensors: Mapping[str, npt.NDArray[Any]],
-) -> dict[str, FittedLayer]:
-    return {
-        name: FittedLayer(
-            subspace=Subspace(
-                mean=tensors[f"{use}.{name}.mean"],
-                directions=tensors[f"{use}.{name}.directions"],
-                singular_values=tensors[f"{use}.{name}.singular_values"],
-            ),
-            shape=(layer.channels, layer.height, layer.width),
-        )
-        for name, layer in listed.items()
-    }

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from streamline.clock import wall_ns
+from streamline.model.entries import Count, Digest, Entry, Level, Name, Side, Text
+from streamline.model.fre import FreEntry
 
 __all__ = [
     "FORMAT",
@@ -14,7 +16,6 @@ __all__ = [
     "BackboneEntry",
     "CalibrationEntry",
     "InputEntry",
-    "LayerEntry",
     "Manifest",
     "ScoresEntry",
     "TensorsEntry",
@@ -26,21 +27,11 @@ __all__ = [
 
 FORMAT = "streamline-model"
 FORMAT_VERSION = 1
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.\-]+$")]
-Text = Annotated[str, msgspec.Meta(max_length=4096)]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
-Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
-Level = Annotated[float, msgspec.Meta(ge=0)]
+_KINDS = ("fre",)
+"""Tags of what `Manifest.detector` may be."""
 
 
-class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the manifest; keys it doesn't know are errors."""
-
-
-class BackboneEntry(_Entry, frozen=True):
+class BackboneEntry(Entry, frozen=True):
     """See `BackboneId`."""
 
     name: Name
@@ -48,28 +39,14 @@ class BackboneEntry(_Entry, frozen=True):
     sha256: Digest
 
 
-class InputEntry(_Entry, frozen=True):
+class InputEntry(Entry, frozen=True):
     """Size of a frame, px."""
 
     height: Side
     width: Side
 
 
-class LayerEntry(_Entry, frozen=True):
-    """See `FittedLayer`."""
-
-    channels: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
-    height: Side
-    width: Side
-    rank: Count
-    singular_values: Count
-    retained: Share
-
-
-Layers = Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=64)]
-
-
-class ScoresEntry(_Entry, frozen=True):
+class ScoresEntry(Entry, frozen=True):
     """Summary of the held-out scores, for people to read."""
 
     min: Level
@@ -77,7 +54,7 @@ class ScoresEntry(_Entry, frozen=True):
     max: Level
 
 
-class CalibrationEntry(_Entry, frozen=True):
+class CalibrationEntry(Entry, frozen=True):
     """See `Calibration`."""
 
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -89,32 +66,32 @@ class CalibrationEntry(_Entry, frozen=True):
     scores: ScoresEntry
 
 
-class TensorsEntry(_Entry, frozen=True):
+class TensorsEntry(Entry, frozen=True):
     """The file beside the manifest."""
 
     bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 36)]
     sha256: Digest
 
 
-class Manifest(_Entry, frozen=True):
+class Manifest(Entry, frozen=True):
     """All of ``manifest.json``."""
 
     format: Literal["streamline-model"]
     version: Literal[1]
-    kind: Literal["fre"]
     streamline: Text
     created: Text
     source: Text
     backbone: BackboneEntry
     preprocessing: Text
     input: InputEntry
-    score_layers: Layers
-    map_layers: Layers
-    fusion: Literal["geometric-mean"]
-    retain: Share
+    detector: FreEntry
     calibration: CalibrationEntry
     tensors: TensorsEntry
     digest: Digest | Literal[""] = ""
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    kind: str = ""
 
 
 class _Header(msgspec.Struct):
@@ -122,7 +99,7 @@ class _Header(msgspec.Struct):
 
     format: str = ""
     version: int = 0
-    kind: str = ""
+    detector: _Kind = _Kind()
 
 
 def encode_manifest(manifest: Manifest, /) -> bytes:
@@ -167,8 +144,10 @@ def _check_header(header: _Header) -> None:
             f"{FORMAT_VERSION}); update Streamline or fit it again"
         )
         raise ValueError(msg)
-    if header.kind != "fre":
-        msg = f"is of kind {header.kind!r}, this version of Streamline runs 'fre'; fit it again"
+    kind = header.detector.kind
+    if kind not in _KINDS:
+        known = " and ".join(map(repr, _KINDS))
+        msg = f"is of kind {kind!r}, this version of Streamline runs {known}; fit it again"
         raise ValueError(msg)
 
 

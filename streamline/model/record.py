@@ -1,6 +1,5 @@
 """What a fitted model holds, in memory."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.errors import ModelError
-from streamline.fre import Subspace
+from streamline.model.fre import FreDetector
 
-__all__ = ["BackboneId", "Calibration", "FittedLayer", "Model"]
+__all__ = ["BackboneId", "Calibration", "Model"]
 
 
 class BackboneId(NamedTuple):
@@ -21,18 +20,6 @@ class BackboneId(NamedTuple):
     """Of its stored weights: ``int8`` or ``fp16``."""
 
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FittedLayer:
-    """One layer's subspace and the shape its features were flattened from."""
-
-    subspace: Subspace
-    """Directions in float16: the rounding moves a held-out frame's score by less than 1e-5
-    of itself and halves what is stored and read for every frame."""
-
-    shape: tuple[int, int, int]
-    """Channels, rows, columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,14 +64,8 @@ class Model:
     width: int
     """Columns of an input frame, px."""
 
-    score_layers: Mapping[str, FittedLayer]
-    """Whose errors are fused to the score, by name."""
-
-    map_layers: Mapping[str, FittedLayer]
-    """Whose errors are fused to the map, by name; fitted apart from the score's."""
-
-    retain: float
-    """Share of the variance asked for at the fit."""
+    detector: FreDetector
+    """What it does with the backbone's features."""
 
     calibration: Calibration
     source: str
@@ -98,9 +79,8 @@ class Model:
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """Rows and columns of the finest map layer, which are those of a map."""
-        shapes = [layer.shape[1:] for layer in self.map_layers.values()]
-        return max(shapes, key=lambda shape: shape[0] * shape[1])
+        """Rows and columns of a map."""
+        return self.detector.map_shape
 
     @property
     def threshold(self) -> float:

@@ -40,8 +40,8 @@ def test_fit_says_what_it_chose(
     assert f"{fitted.threshold:.6g}" in told
     assert "12, about" in told
     assert "the smallest 12 frames support" in told
-    assert f"block5 {fitted.score_layers['block5'].subspace.rank}" in told
-    assert fitted.retain == 0.8
+    assert f"block5 {fitted.detector.score_layers['block5'].subspace.rank}" in told
+    assert fitted.detector.retain == 0.8
     assert fitted.source == str(good)
 
 

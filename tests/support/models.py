@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from streamline.fre import Subspace
-from streamline.model import BackboneId, Calibration, FittedLayer, Model, save_model
+from streamline.model import BackboneId, Calibration, FittedLayer, FreDetector, Model, save_model
 from streamline.preprocess import PREPROCESSING
 
 __all__ = ["save_tiny_model"]
@@ -29,9 +29,7 @@ def save_tiny_model(path: Path) -> Model:
         preprocessing=PREPROCESSING,
         height=256,
         width=256,
-        score_layers={"deep": layer},
-        map_layers={"deep": layer},
-        retain=0.9,
+        detector=FreDetector(score_layers={"deep": layer}, map_layers={"deep": layer}, retain=0.9),
         calibration=calibration,
         source="nothing",
         created="2031-01-02T03:04:05+00:00",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from streamline.model import (
     BackboneId,
     Calibration,
     FittedLayer,
+    FreDetector,
     Model,
     check_free,
     load_model,
@@ -46,12 +48,14 @@ def model() -> Model:
         preprocessing="squash/1",
         height=64,
         width=32,
-        score_layers={
-            "deep": layer(1, rank=3, shape=(4, 2, 2)),
-            "deeper": layer(2, rank=2, shape=(6, 1, 1)),
-        },
-        map_layers={"deep": layer(3, rank=4, shape=(4, 2, 2))},
-        retain=0.9,
+        detector=FreDetector(
+            score_layers={
+                "deep": layer(1, rank=3, shape=(4, 2, 2)),
+                "deeper": layer(2, rank=2, shape=(6, 1, 1)),
+            },
+            map_layers={"deep": layer(3, rank=4, shape=(4, 2, 2))},
+            retain=0.9,
+        ),
         calibration=Calibration(
             threshold=float(scores.max()),
             alpha=1 / 21,
@@ -76,12 +80,13 @@ def test_a_model_comes_back_as_it_was_saved(model: Model, tmp_path: Path) -> Non
     read = load_model(tmp_path / "some" / "where")
     assert read.digest == written.digest
     assert len(read.digest) == 64
-    for field in ("backbone", "preprocessing", "height", "width", "retain", "source", "created"):
+    for field in ("backbone", "preprocessing", "height", "width", "source", "created"):
         assert getattr(read, field) == getattr(model, field)
-    assert list(read.score_layers) == ["deep", "deeper"]
-    for name, one in read.score_layers.items():
-        same_layer(one, model.score_layers[name])
-    same_layer(read.map_layers["deep"], model.map_layers["deep"])
+    assert read.detector.retain == model.detector.retain
+    assert list(read.detector.score_layers) == ["deep", "deeper"]
+    for name, one in read.detector.score_layers.items():
+        same_layer(one, model.detector.score_layers[name])
+    same_layer(read.detector.map_layers["deep"], model.detector.map_layers["deep"])
     assert read.threshold == model.threshold
     assert read.calibration.frames == 20
     np.testing.assert_array_equal(read.calibration.scores, model.calibration.scores)
@@ -104,12 +109,13 @@ def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_model_of_strided_arrays_comes_back_unscrambled(model: Model, tmp_path: Path) -> None:
-    deep = model.map_layers["deep"]
+    deep = model.detector.map_layers["deep"]
     columns = np.asarray(np.asfortranarray(deep.subspace.directions), np.float16)
     assert not columns.flags.c_contiguous
     strided = replace(deep.subspace, directions=columns)
-    save_model(replace(model, map_layers={"deep": replace(deep, subspace=strided)}), tmp_path / "m")
-    same_layer(load_model(tmp_path / "m").map_layers["deep"], deep)
+    detector = replace(model.detector, map_layers={"deep": replace(deep, subspace=strided)})
+    save_model(replace(model, detector=detector), tmp_path / "m")
+    same_layer(load_model(tmp_path / "m").detector.map_layers["deep"], deep)
 
 
 def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
@@ -117,7 +123,7 @@ def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
         "coarse": layer(4, rank=1, shape=(8, 2, 3)),
         "fine": layer(5, rank=1, shape=(2, 4, 6)),
     }
-    assert replace(model, map_layers=layers).map_shape == (4, 6)
+    assert replace(model, detector=replace(model.detector, map_layers=layers)).map_shape == (4, 6)
 
 
 def test_others_may_read_a_model_and_nothing_else_is_left_behind(saved: Path) -> None:
@@ -183,6 +189,10 @@ def edit(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None
     return apply
 
 
+def edit_detector(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
+    return edit(lambda manifest: change(cast("dict[str, object]", manifest["detector"])))
+
+
 def manifest_is(text: str) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         (folder / "manifest.json").write_text(text)
@@ -240,9 +250,16 @@ def swap_in_other_tensors(folder: Path) -> None:
             r"newer version of Streamline \(format 2",
             id="newer",
         ),
-        pytest.param(edit(lambda m: m.update(kind="sgfr")), r"of kind 'sgfr'", id="other-kind"),
+        pytest.param(
+            edit_detector(lambda d: d.update(kind="later")), r"of kind 'later'", id="other-kind"
+        ),
         pytest.param(edit(lambda m: m.update(extra=1)), r"damaged manifest", id="unknown-key"),
-        pytest.param(edit(lambda m: m.update(retain=2)), r"damaged manifest", id="out-of-range"),
+        pytest.param(
+            edit_detector(lambda d: d.update(extra=1)), r"damaged manifest", id="unknown-inner-key"
+        ),
+        pytest.param(
+            edit_detector(lambda d: d.update(retain=2)), r"damaged manifest", id="out-of-range"
+        ),
         pytest.param(
             edit(lambda m: m.update(source="x")), r"manifest.json that was edited", id="edited"
         ),

@@ -14,7 +14,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from streamline.fre.reference import TINY
-from streamline.model import FittedLayer, Model
+from streamline.model import FittedLayer, FreDetector
 
 __all__ = [
     "MAP",
@@ -44,16 +44,16 @@ def feature_graph(core: ov.Core, xml: Path, layers: Sequence[str]) -> ov.Model:
     return ov.Model(results, net.get_parameters(), f"{net.get_friendly_name()}-features")
 
 
-def score_graph(core: ov.Core, xml: Path, model: Model) -> ov.Model:
-    """Join the backbone, cut after the last score layer, and the model's score."""
+def score_graph(core: ov.Core, xml: Path, detector: FreDetector) -> ov.Model:
+    """Join the backbone, cut after the last score layer, and the detector's score."""
     net = core.read_model(xml)
-    return ov.Model([score_head(taps_of(net), model)], net.get_parameters(), SCORE)
+    return ov.Model([score_head(taps_of(net), detector)], net.get_parameters(), SCORE)
 
 
-def map_graph(core: ov.Core, xml: Path, model: Model) -> ov.Model:
-    """Join the backbone, cut after the last map layer, and the model's map."""
+def map_graph(core: ov.Core, xml: Path, detector: FreDetector) -> ov.Model:
+    """Join the backbone, cut after the last map layer, and the detector's map."""
     net = core.read_model(xml)
-    return ov.Model([map_head(taps_of(net), model)], net.get_parameters(), MAP)
+    return ov.Model([map_head(taps_of(net), detector)], net.get_parameters(), MAP)
 
 
 def taps_of(net: ov.Model) -> Taps:
@@ -65,20 +65,21 @@ def taps_of(net: ov.Model) -> Taps:
     }
 
 
-def score_head(taps: Taps, model: Model) -> ov.Node:
-    """Hang a model's score on the backbone: f32, shape ``(n,)``."""
+def score_head(taps: Taps, detector: FreDetector) -> ov.Node:
+    """Hang a detector's score on the backbone: f32, shape ``(n,)``."""
     squares = [
-        _Projection(taps[name], layer).squared_error() for name, layer in model.score_layers.items()
+        _Projection(taps[name], layer).squared_error()
+        for name, layer in detector.score_layers.items()
     ]
     norm = ops.exp(ops.multiply(_mean_log(squares), np.float32(0.5)))
     return _named(ops.squeeze(norm, [1]), SCORE)
 
 
-def map_head(taps: Taps, model: Model) -> ov.Node:
-    """Hang a model's map on the backbone: f16, shape ``(n, mh, mw)``."""
+def map_head(taps: Taps, detector: FreDetector) -> ov.Node:
+    """Hang a detector's map on the backbone: f16, shape ``(n, mh, mw)``."""
     parts = [
-        _resized(_Projection(taps[name], layer).error_map(), model.map_shape)
-        for name, layer in model.map_layers.items()
+        _resized(_Projection(taps[name], layer).error_map(), detector.map_shape)
+        for name, layer in detector.map_layers.items()
     ]
     fused = ops.squeeze(ops.exp(_mean_log(parts)), [1])
     # Beyond float16's range a place is as bad as can be: no infinity on the wire.

@@ -38,7 +38,7 @@ def open_scorer(
 ) -> "OpenVinoScorer":
     """See `streamline.infer.open_scorer`."""
     core = ov.Core()
-    graph = score_graph(core, net.xml, model)
+    graph = score_graph(core, net.xml, model.detector)
     with trusted_folder(SCORE, net.sha256, model.digest) as kept:
         compiled = compile_graph(core, graph, compute, kept=kept)
     return OpenVinoScorer(compiled, compute, on_done=on_done)
@@ -49,7 +49,7 @@ def open_mapper(
 ) -> "OpenVinoMapper":
     """See `streamline.infer.open_mapper`."""
     core = ov.Core()
-    graph = map_graph(core, net.xml, model)
+    graph = map_graph(core, net.xml, model.detector)
     with trusted_folder(MAP, net.sha256, model.digest) as kept:
         compiled = compile_graph(core, graph, compute, kept=kept)
     return OpenVinoMapper(compiled, compute, on_done=on_done)

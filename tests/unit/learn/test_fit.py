@@ -42,7 +42,7 @@ def test_the_report_says_what_the_model_holds(fitted: Fitted) -> None:
     assert report.alpha == pytest.approx(1 / 31)
     assert report.alpha_chosen
     assert set(report.score_ranks) == set(SETTINGS.score_layers)
-    assert report.score_ranks["block5"] == model.score_layers["block5"].subspace.rank > 1
+    assert report.score_ranks["block5"] == model.detector.score_layers["block5"].subspace.rank > 1
     assert set(report.map_ranks) == set(SETTINGS.map_layers)
     assert report.seconds > 0
     assert (model.source, model.preprocessing) == ("parts", PREPROCESSING)
@@ -86,8 +86,8 @@ def test_scratched_parts_fail(fitted: Fitted) -> None:
 def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Bytes]) -> None:
     again = fit_frames(iter(frames), SETTINGS, source="parts").model
     assert again.threshold == pytest.approx(fitted.model.threshold, rel=1e-6)
-    for name, layer in again.score_layers.items():
-        same = fitted.model.score_layers[name].subspace
+    for name, layer in again.detector.score_layers.items():
+        same = fitted.model.detector.score_layers[name].subspace
         cosines = np.linalg.svd(
             layer.subspace.directions.astype(float) @ same.directions.T.astype(float),
             compute_uv=False,

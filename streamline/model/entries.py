@@ -1,0 +1,22 @@
+"""What every part of a manifest is made of: strict structs, and values within bounds."""
+
+from typing import Annotated
+
+import msgspec
+
+__all__ = ["Count", "Digest", "Entry", "Level", "Name", "Shapes", "Share", "Side", "Text"]
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.\-]+$")]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Level = Annotated[float, msgspec.Meta(ge=0)]
+
+Shapes = dict[str, tuple[str, tuple[int, ...]]]
+"""Type, as safetensors calls it, and shape of each tensor by name."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the manifest; keys it doesn't know are errors."""

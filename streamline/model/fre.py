@@ -1,0 +1,130 @@
+"""FRE as a model's detector: a subspace per layer, how it is held and how it is stored."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy.typing as npt
+
+from streamline.fre import Subspace
+from streamline.model.entries import Count, Entry, Name, Shapes, Share, Side
+
+__all__ = ["FittedLayer", "FreDetector", "FreEntry"]
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedLayer:
+    """One layer's subspace and the shape its features were flattened from."""
+
+    subspace: Subspace
+    """Directions in float16: the rounding moves a held-out frame's score by less than 1e-5
+    of itself and halves what is stored and read for every frame."""
+
+    shape: tuple[int, int, int]
+    """Channels, rows, columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FreDetector:
+    """Scores a frame by what the subspaces of normal frames can't reconstruct."""
+
+    score_layers: Mapping[str, FittedLayer]
+    """Whose errors are fused to the score, by name."""
+
+    map_layers: Mapping[str, FittedLayer]
+    """Whose errors are fused to the map, by name; fitted apart from the score's."""
+
+    retain: float
+    """Share of the variance asked for at the fit."""
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the finest map layer, which are those of a map."""
+        shapes = [layer.shape[1:] for layer in self.map_layers.values()]
+        return max(shapes, key=lambda shape: shape[0] * shape[1])
+
+    def entry(self) -> "FreEntry":
+        """Describe what `tensors` holds, for the manifest."""
+        return FreEntry(
+            score_layers={name: _layer_entry(one) for name, one in self.score_layers.items()},
+            map_layers={name: _layer_entry(one) for name, one in self.map_layers.items()},
+            fusion="geometric-mean",
+            retain=self.retain,
+        )
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Name all arrays that have to be stored."""
+        tensors: dict[str, npt.NDArray[Any]] = {}
+        for use, layers in (("score", self.score_layers), ("map", self.map_layers)):
+            for name, layer in layers.items():
+                tensors[f"{use}.{name}.mean"] = layer.subspace.mean
+                tensors[f"{use}.{name}.directions"] = layer.subspace.directions
+                tensors[f"{use}.{name}.singular_values"] = layer.subspace.singular_values
+        return tensors
+
+
+def _layer_entry(layer: FittedLayer) -> "LayerEntry":
+    channels, height, width = layer.shape
+    return LayerEntry(
+        channels=channels,
+        height=height,
+        width=width,
+        rank=layer.subspace.rank,
+        singular_values=len(layer.subspace.singular_values),
+        retained=layer.subspace.retained,
+    )
+
+
+class LayerEntry(Entry, frozen=True):
+    """See `FittedLayer`."""
+
+    channels: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
+    height: Side
+    width: Side
+    rank: Count
+    singular_values: Count
+    retained: Share
+
+
+Layers = Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
+    """See `FreDetector`."""
+
+    score_layers: Layers
+    map_layers: Layers
+    fusion: Literal["geometric-mean"]
+    retain: Share
+
+    def shapes(self) -> Shapes:
+        """Say which tensors there must be, before any is read."""
+        shapes: Shapes = {}
+        for use, name, layer in self._each():
+            features = layer.channels * layer.height * layer.width
+            shapes[f"{use}.{name}.mean"] = ("F32", (features,))
+            shapes[f"{use}.{name}.directions"] = ("F16", (layer.rank, features))
+            shapes[f"{use}.{name}.singular_values"] = ("F64", (layer.singular_values,))
+        return shapes
+
+    def detector(self, tensors: Tensors, /) -> FreDetector:
+        """Join with the tensors of those `shapes`."""
+        found: dict[str, dict[str, FittedLayer]] = {"score": {}, "map": {}}
+        for use, name, layer in self._each():
+            found[use][name] = FittedLayer(
+                subspace=Subspace(
+                    mean=tensors[f"{use}.{name}.mean"],
+                    directions=tensors[f"{use}.{name}.directions"],
+                    singular_values=tensors[f"{use}.{name}.singular_values"],
+                ),
+                shape=(layer.channels, layer.height, layer.width),
+            )
+        return FreDetector(score_layers=found["score"], map_layers=found["map"], retain=self.retain)
+
+    def _each(self) -> Iterator[tuple[str, str, LayerEntry]]:
+        for use, layers in (("score", self.score_layers), ("map", self.map_layers)):
+            for name, layer in layers.items():
+                yield use, name, layer
