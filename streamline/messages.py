@@ -114,6 +114,9 @@ class Origin(NamedTuple):
     clock: int
     """Which monotonic clock `captured_ns` was read from: `streamline.clock.clock_id` there."""
 
+    pts_s: float | None = None
+    """Presentation time in the camera's stream, s, by the camera's own clock; None without one."""
+
 
 class Verdict(StrEnum):
     """What the line says of a frame; silence is never PASS."""

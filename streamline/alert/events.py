@@ -40,6 +40,9 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     seq: int
     captured: str
+    pts_s: float | None
+    """The frame's time in its stream by the camera's own clock, s; null if it is not known."""
+
     verdict: Verdict
     reason: str | None
     """Why the verdict is unknown, else null."""

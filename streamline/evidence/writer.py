@@ -218,6 +218,7 @@ def _record(job: _Job, files: Mapping[str, bytes]) -> bytes:
             **origin.id._asdict(),
             "captured_ns": origin.captured_ns,
             "wall_ns": origin.wall_ns,
+            "pts_s": origin.pts_s,
         },
         "picture": {
             "format": picture.format,

@@ -304,6 +304,7 @@ class AlertStage(Stage):
         record = VerdictRecord(
             **scored.origin.id._asdict(),
             captured=utc(scored.origin.wall_ns),
+            pts_s=scored.origin.pts_s,
             verdict=judgement.verdict,
             reason=None if scored.fault is None else scored.fault.value,
             score=None if math.isnan(scored.score) else scored.score,

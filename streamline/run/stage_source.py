@@ -259,7 +259,8 @@ class SourceStage(Stage):
             missed = self._next_id()
             self._drop(missed, "overrun")
             self._counts.held[missed.seq % HELD] = 0.0
-        origin = Origin(self._next_id(), reading.captured_ns, reading.wall_ns, clock_id())
+        frame_id = self._next_id()
+        origin = Origin(frame_id, reading.captured_ns, reading.wall_ns, clock_id(), reading.pts_s)
         counts = self._counts
         counts.in_flight.add()
         counts.last.set(reading.wall_ns / 1e9)

@@ -61,11 +61,12 @@ class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     captured_ns: int
     wall_ns: int
     clock: int
+    pts_s: float | None
     fault: Fault | None
 
     def origin(self) -> Origin:
         frame = FrameId(self.camera, self.incarnation, self.seq)
-        return Origin(frame, self.captured_ns, self.wall_ns, self.clock)
+        return Origin(frame, self.captured_ns, self.wall_ns, self.clock, self.pts_s)
 
 
 class _FrameHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -107,13 +108,17 @@ _scored_head = msgspec.msgpack.Decoder(_ScoredHead).decode
 _outcome = msgspec.msgpack.Decoder(_Outcome).decode
 
 
+def _flat(origin: Origin) -> tuple[str, int, int, int, int, int, float | None]:
+    """Return the fields of a header that say which frame, and when."""
+    return (*origin.id, origin.captured_ns, origin.wall_ns, origin.clock, origin.pts_s)
+
+
 def encode_frame(frame: Frame) -> list[Buffer]:
     """Return the header and one part a plane; padded planes are packed."""
     origin, picture = frame.origin, frame.picture
     planes = [np.ascontiguousarray(plane) for plane in picture.planes]
     head = _FrameHead(
-        *origin.id,
-        *origin[1:],
+        *_flat(origin),
         frame.fault,
         picture.format,
         picture.colour,
@@ -144,7 +149,7 @@ def encode_prepared(prepared: Prepared) -> list[Buffer]:
     """Return the header and, unless there is a fault, the pixels."""
     origin, pixels = prepared.origin, prepared.pixels
     shape = None if pixels is None else pixels.shape
-    head = _encode(_PreparedHead(*origin.id, *origin[1:], prepared.fault, shape))
+    head = _encode(_PreparedHead(*_flat(origin), prepared.fault, shape))
     return [head] if pixels is None else [head, np.ascontiguousarray(pixels).data]
 
 
@@ -169,7 +174,7 @@ def decode_prepared(parts: Sequence[Buffer]) -> Prepared:
 def encode_scored(scored: Scored) -> list[Buffer]:
     """Return the header, which holds everything."""
     origin = scored.origin
-    return [_encode(_ScoredHead(*origin.id, *origin[1:], scored.fault, scored.score))]
+    return [_encode(_ScoredHead(*_flat(origin), scored.fault, scored.score))]
 
 
 def decode_scored(parts: Sequence[Buffer]) -> Scored:

@@ -53,7 +53,11 @@ def test_a_line_learns_from_a_camera_and_then_watches_it(real_clip: Path, tmp_pa
             assert line.wait() == 0, line.log
             camera = line.report()["cameras"]["belt"]
     assert camera["in_flight"] == 0
-    assert len(json_lines(tmp_path / "verdicts.jsonl")) == sum(camera["judged"].values())
+    verdicts_log = json_lines(tmp_path / "verdicts.jsonl")
+    assert len(verdicts_log) == sum(camera["judged"].values())
+    # The camera's own time of each frame stands beside the time when it arrived.
+    stamps = [line["pts_s"] for line in verdicts_log]
+    assert stamps == sorted(set(stamps))
     first = alerts(tmp_path)[0]
     stored = Path(first["evidence"])
     assert {"frame.png", "overlay.png", "alert.json"} <= {path.name for path in stored.iterdir()}

@@ -36,7 +36,9 @@ def picture_of(
 
 
 def frame_of(picture: Picture, *, camera: str = "left") -> Frame:
-    origin = Origin(FrameId(camera, 1_700_000_000_000, 42), 123_456, 1_700_000_000_123_456_789, 7)
+    origin = Origin(
+        FrameId(camera, 1_700_000_000_000, 42), 123_456, 1_700_000_000_123_456_789, 7, 1.68
+    )
     return Frame(origin=origin, picture=picture)
 
 
@@ -116,6 +118,7 @@ def test_the_record_tells_the_frame_the_alert_and_the_hash_of_each_file(tmp_path
         "seq": 42,
         "captured_ns": 123_456,
         "wall_ns": 1_700_000_000_123_456_789,
+        "pts_s": 1.68,
     }
     assert record["picture"] == {
         "format": "i420",

@@ -53,8 +53,9 @@ ORIGINS = st.builds(
     captured_ns=INT64,
     wall_ns=INT64,
     clock=INT64,
+    pts_s=st.none() | st.floats(allow_nan=False),
 )
-ORIGIN = Origin(FrameId("left", 1_700_000_000_000, 7), 123, 456, 789)
+ORIGIN = Origin(FrameId("left", 1_700_000_000_000, 7), 123, 456, 789, 1.5)
 
 
 def plane(shape: tuple[int, ...], *, padding: int, seed: int) -> Bytes:
