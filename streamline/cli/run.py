@@ -60,7 +60,7 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
         write_text(json_file, report.to_json())
     if only is None:
         typer.echo(report_table(report))
-        _explain_failures(report)
+    _explain_failures(report, whole=only is None)
 
 
 def _announce(url: str | None) -> None:
@@ -89,9 +89,11 @@ def _learn_missing(pipeline: "Pipeline") -> None:
             learn_into(choice.path, choice.learn, camera.roi)
 
 
-def _explain_failures(report: "Report") -> None:
+def _explain_failures(report: "Report", *, whole: bool) -> None:
     from streamline.errors import LineError
 
-    if not report.closes:
+    if report.faults:
+        raise report.faults[0]
+    if whole and not report.closes:
         msg = "the accounting does not close: captured differs from judged, dropped and in flight"
         raise LineError(msg)

@@ -94,6 +94,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",
     "streamline_worker_up": "1 while a worker runs, 0 while it is restarted.",
     "streamline_worker_restarts_total": "Times that a worker died or was stuck and was restarted.",
+    "streamline_worker_given_up": "1 once a worker has died too often to be restarted.",
     "streamline_worker_ready": "1 once a worker has everything it needs.",
     "streamline_worker_finished": "1 once all cameras of a worker have ended and drained.",
     "streamline_model_info": "The models in use; always 1.",

@@ -46,8 +46,11 @@ def health_of(
         Seconds since the epoch, as the time stamps among the samples.
     """
     cameras: dict[str, dict[str, Any]] = {}
+    given_up: list[str] = []
     for sample in samples:
         name = sample.labels.get("camera")
+        if sample.name == "streamline_worker_given_up" and sample.values[0]:
+            given_up.append(sample.labels["worker"])
         if name is not None:
             _note(cameras.setdefault(name, {"state": None}), sample, now_s)
     ages = [c["last_verdict_age_s"] for c in cameras.values() if "last_verdict_age_s" in c]
@@ -59,6 +62,7 @@ def health_of(
         "ready": ready,
         "stuck": stuck,
         "workers": dict(workers),
+        "given_up": given_up,
         "cameras": cameras,
     }
     return Health(healthy, ready, body)

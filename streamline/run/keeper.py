@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Event
 from typing import Final
 
@@ -17,6 +16,7 @@ from streamline.run.crashes import Crashes
 from streamline.run.fences import SUPERVISOR
 from streamline.run.handles import Handle, start
 from streamline.run.placement import WorkerPlan
+from streamline.run.pulse import Pulse
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
 
@@ -29,12 +29,6 @@ _SECOND_NS: Final = 1_000_000_000
 _EXIT_S: Final = 5.0
 """How long a worker may take to exit once nothing is left to do."""
 
-_SILENT_NS: Final = 1_500_000_000
-"""A stage that sleeps or is stopped and has not gone round for this long is stuck."""
-
-_BUSY_NS: Final = 10_000_000_000
-"""The same for one that is running: it may only be short of processor time."""
-
 _FIRST_DELAY_NS: Final = _SECOND_NS // 10
 _LONGEST_DELAY_NS: Final = 10 * _SECOND_NS
 
@@ -42,7 +36,8 @@ _WELL_NS: Final = 60 * _SECOND_NS
 """A worker that ran for this long starts over with the shortest delay."""
 
 _LIMIT: Final = 10
-"""Deaths of one worker within `_PERIOD_NS` that end the line: something else must be mended."""
+"""Deaths of one worker within `_PERIOD_NS`; at one more it is given up: something else must be
+mended."""
 
 _PERIOD_NS: Final = 600 * _SECOND_NS
 
@@ -57,10 +52,14 @@ class _Kept:
         self.plan = plan
         self.up = ledger.gauge("streamline_worker_up", worker=plan.name)
         self.restarts = ledger.counter("streamline_worker_restarts_total", worker=plan.name)
+        self.given_up = ledger.gauge("streamline_worker_given_up", worker=plan.name)
         self.handle: Handle | None = None
+        self.pulse: Pulse | None = None
+        """None for a worker that is no process of its own."""
+
         self.deaths: list[int] = []
         self.done = False
-        """Died when there was nothing left to do for it: is not started again."""
+        """Died when there was nothing left to do for it, or is given up: not started again."""
 
         self.due_ns = 0
         self.started_ns = 0
@@ -101,7 +100,8 @@ class Keeper:
         self._crashes = Crashes(pipeline, plans, ledger, views)
         ledger.open(runtime.ledger(SUPERVISOR))
         self._ledger = ledger
-        self._looked_ns = 0
+        self.faults: list[StreamlineError] = []
+        """Why workers were given up, or ended badly."""
 
     def start_all(self) -> None:
         """Start every worker."""
@@ -111,6 +111,13 @@ class Keeper:
     def alive(self) -> dict[str, bool]:
         """Whether each worker runs."""
         return {name: bool(kept.up.value) for name, kept in self._kept.items()}
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether every worker that is given up only served cameras of its own."""
+        return all(
+            kept.plan.serves_cameras_only for kept in self._kept.values() if kept.given_up.value
+        )
 
     @property
     def has_sources(self) -> bool:
@@ -129,21 +136,17 @@ class Keeper:
         Raises
         ------
         InputError
-            If a worker can't start because of what it was given.
-        LineError
-            If one has died too often.
+            If a worker can't begin because of what it was given.
         """
         now_ns = monotonic_ns()
-        punctual = now_ns - self._looked_ns < _SECOND_NS // 2
-        self._looked_ns = now_ns
         self._crashes.settle()
         for kept in self._kept.values():
-            if kept.handle is None:
+            if kept.handle is None or kept.done:
                 self._restart_if_due(kept, now_ns)
                 continue
             status = kept.handle.exit_status()
-            # A supervisor that was itself held up can't tell who else was.
-            if status is None and punctual and self._is_stuck(kept, now_ns):
+            view = self._views.by_worker().get(kept.plan.name)
+            if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
                 _log.error("worker is stuck, is killed", worker=kept.plan.name)
                 kept.handle.kill()
                 status = kept.handle.exit_status()
@@ -160,18 +163,22 @@ class Keeper:
             pause.wait(0.01)
 
     def await_exit(self) -> None:
-        """Wait until every worker has ended by itself; raise if one ended badly."""
+        """Wait until every worker has ended by itself; one that ends badly is a fault."""
         deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
         pause = Event()
-        handles = {name: kept.handle for name, kept in self._kept.items() if kept.handle}
+        running = [kept for kept in self._kept.values() if kept.handle and not kept.done]
+        handles = {kept.plan.name: kept.handle for kept in running if kept.handle}
         while any(handle.exit_status() is None for handle in handles.values()):
             if monotonic_ns() > deadline_ns:
                 break
             pause.wait(0.01)
         self._crashes.settle(ended=True)
         for name, handle in handles.items():
-            if handle.exit_status():
-                raise self._why(name, handle.exit_status() or 0)
+            status = handle.exit_status()
+            if status:
+                why = self._why(name, status)
+                _log.error("worker ended badly", worker=name, why=str(why))
+                self.faults.append(why)
 
     def end_all(self) -> None:
         """Leave no process behind, whatever happened."""
@@ -191,11 +198,13 @@ class Keeper:
     def _start(self, kept: _Kept) -> None:
         kept.handle = self._starter(kept.plan, self._pipeline, self._runtime)
         kept.started_ns = monotonic_ns()
+        pid = kept.handle.pid
+        kept.pulse = None if pid is None else Pulse(pid, kept.started_ns)
         kept.up.set(1.0)
 
     def _has_ended(self, kept: _Kept, *, draining: bool) -> bool:
         if kept.done:
-            return True
+            return not self._crashes.is_open(kept.plan)
         if kept.handle is None and draining and self._crashes.settles_here:
             return not self._crashes.is_open(kept.plan)
         return kept.handle is not None and self._views.told(
@@ -203,31 +212,58 @@ class Keeper:
         )
 
     def _bury(self, kept: _Kept, status: int, now_ns: int) -> None:
-        """Account for a death, and decide when the worker is started again."""
-        name = kept.plan.name
-        why = self._why(name, status)
-        if isinstance(why, InputError) or kept.handle is None or kept.handle.pid is None:
+        """Account for a death, and decide whether and when the worker is started again."""
+        why = self._why(kept.plan.name, status)
+        refused = isinstance(why, InputError)
+        if refused and not kept.restarts.value:
             self._control.enter(Phase.ABORT)
             raise why
-        kept.handle.kill()  # Its exit status is also lost if it is not it that died.
-        kept.handle = None
         kept.up.set(0.0)
+        if kept.handle is not None:
+            kept.handle.kill()  # Its exit status is also lost if it is not it that died.
+        if kept.pulse is None:
+            self._give_up(kept, why)
+            return
+        kept.handle = None
         if self._has_no_more_to_do(kept):
             kept.done = True
             _log.error("worker died after its work", why=str(why))
             return
-        kept.restarts.add()
         self._crashes.open(kept.plan)
         kept.deaths = [t for t in kept.deaths if now_ns - t < _PERIOD_NS] + [now_ns]
-        if len(kept.deaths) > _LIMIT:
-            self._control.enter(Phase.ABORT)
-            msg = f"{why}; that was the {len(kept.deaths)}th time within 10 minutes"
-            raise LineError(msg)
+        if refused or len(kept.deaths) > _LIMIT:
+            self._give_up(kept, why)
+        else:
+            self._put_off(kept, why, now_ns)
+
+    def _put_off(self, kept: _Kept, why: StreamlineError, now_ns: int) -> None:
+        """Start a worker again in a while, longer each time."""
+        kept.restarts.add()
         if now_ns - kept.started_ns > _WELL_NS:
             kept.delay_ns = _FIRST_DELAY_NS
         kept.due_ns = now_ns + kept.delay_ns
-        _log.error("worker died, is started again", why=str(why), delay_s=kept.delay_ns / 1e9)
+        _log.error(
+            "worker died, is started again",
+            why=str(why),
+            delay_s=kept.delay_ns / 1e9,
+            deaths=len(kept.deaths),
+            limit=_LIMIT,
+        )
         kept.delay_ns = min(2 * kept.delay_ns, _LONGEST_DELAY_NS)
+
+    def _give_up(self, kept: _Kept, why: StreamlineError) -> None:
+        """Leave a worker dead: the cameras that others serve go on, if there are any."""
+        kept.done = True
+        kept.given_up.set(1.0)
+        if len(kept.deaths) > _LIMIT:
+            why = LineError(f"{why}; that was the {len(kept.deaths)}th time within 10 minutes")
+        self.faults.append(why)
+        _log.error(
+            "worker is given up",
+            worker=kept.plan.name,
+            why=str(why),
+            cameras=kept.plan.cameras if kept.plan.serves_cameras_only else "all",
+        )
 
     def _restart_if_due(self, kept: _Kept, now_ns: int) -> None:
         if kept.done or now_ns < kept.due_ns or self._crashes.is_open(kept.plan):
@@ -243,21 +279,6 @@ class Keeper:
             "streamline_worker_finished", [kept.plan]
         )
 
-    def _is_stuck(self, kept: _Kept, now_ns: int) -> bool:
-        view = self._views.by_worker().get(kept.plan.name)
-        if view is None or kept.handle is None or kept.handle.pid is None:
-            return False
-        threads = view.values("stage_thread")
-        for labels, pulse_s in view.values("stage_pulse_seconds").items():
-            pulse_ns = round(pulse_s * 1e9)
-            silent_ns = now_ns - pulse_ns
-            # An older pulse is a predecessor's: the stage is still being opened.
-            if pulse_ns < kept.started_ns or silent_ns < _SILENT_NS:
-                continue
-            if silent_ns > _BUSY_NS or not _is_running(kept.handle.pid, int(threads[labels])):
-                return True
-        return False
-
     def _why(self, name: str, status: int) -> StreamlineError:
         path = self._runtime.failure(name)
         if path.exists():
@@ -266,12 +287,3 @@ class Keeper:
             return kind(failure["message"])
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         return LineError(f"worker {name} ended with {how}; its log says why")
-
-
-def _is_running(pid: int, thread: int) -> bool:
-    """Whether a thread wants the processor or a disk: then it works, or waits for its turn."""
-    try:
-        text = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] in {"R", "D"}

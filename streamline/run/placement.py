@@ -20,6 +20,11 @@ class WorkerPlan:
     cameras: tuple[str, ...]
     """Whose frames its source and preprocess stages handle."""
 
+    @property
+    def serves_cameras_only(self) -> bool:
+        """Whether other cameras can do without it: it has the source of all that it handles."""
+        return "source" in self.stages and "infer" not in self.stages
+
 
 def plan(pipeline: Pipeline, only: str | None = None) -> list[WorkerPlan]:
     """Place the stages: `inproc` glues two of them into one worker, other links separate them.

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streamline.errors import StreamlineError
 from streamline.ledger import Sample, quantiles
 from streamline.metrics.catalogue import LATENCY_RING
 
@@ -53,6 +54,9 @@ class Report:
     duration_s: float
     """From readiness to the end of draining, s."""
 
+    faults: Sequence[StreamlineError] = ()
+    """What did not go well: workers that were given up, or ended badly."""
+
     @property
     def closes(self) -> bool:
         """Whether every captured frame of every camera is accounted for."""
@@ -77,6 +81,7 @@ class Report:
             "cameras": cameras,
             "alerts": self.alerts,
             "duration_s": round(self.duration_s, 3),
+            "faults": [str(fault) for fault in self.faults],
         }
 
     def to_json(self) -> str:
@@ -84,14 +89,22 @@ class Report:
         return json.dumps(self.as_dict(), indent=2) + "\n"
 
 
-def report_of(samples: Iterable[Sample], cameras: Iterable[str], duration_s: float) -> Report:
+def report_of(
+    samples: Iterable[Sample],
+    cameras: Iterable[str],
+    duration_s: float,
+    *,
+    faults: Sequence[StreamlineError] = (),
+) -> Report:
     """Read a run's figures off its ledgers, rings included."""
     held = list(samples)
     figures = {
         name: _camera([s for s in held if s.labels.get("camera") == name]) for name in cameras
     }
     alerts = sum(float(s.values[0]) for s in held if s.name == "streamline_alerts_total")
-    return Report(cameras=figures, alerts=round(alerts), duration_s=duration_s)
+    return Report(
+        cameras=figures, alerts=round(alerts), duration_s=duration_s, faults=tuple(faults)
+    )
 
 
 def _camera(samples: list[Sample]) -> CameraReport:

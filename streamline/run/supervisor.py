@@ -36,9 +36,6 @@ _SECOND_NS: Final = 1_000_000_000
 _GRACE_NS: Final = 3 * _SECOND_NS
 """How long cameras that take their time to open hold up those that are ready."""
 
-_EXIT_S: Final = 5.0
-"""How long a worker may take to exit once nothing is left to do."""
-
 
 def run_line(
     pipeline: Pipeline,
@@ -59,12 +56,15 @@ def run_line(
     on_ready : callable, optional
         Called once with the HTTP endpoint's URL, None if there is none.
 
+    Returns
+    -------
+    Report
+        Also if not all went well: see its `faults`.
+
     Raises
     ------
     InputError
         If something that the pipeline file names can't be used.
-    LineError
-        If a worker dies again and again.
     """
     supervisor = _Supervisor(pipeline, only)
     with supervisor.opened():
@@ -213,6 +213,8 @@ class _Supervisor:
     def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
         if self._stop.is_set() or self._keeper.sources_have_ended():
             return True
+        if not self._keeper.can_go_on:
+            return True
         if duration_s is None or self._ready_ns is None:
             return False
         return now_ns - self._ready_ns >= duration_s * _SECOND_NS
@@ -223,8 +225,10 @@ class _Supervisor:
         pause = Event()
         while self._keeper.has_sources and not self._keeper.sources_have_ended():
             self._keeper.look_after()
-            if monotonic_ns() > deadline_ns:
+            late = monotonic_ns() > deadline_ns
+            if late:
                 _log.error("draining took too long", drain_s=self._pipeline.drain_s)
+            if late or not self._keeper.can_go_on:
                 self._keeper.close_books()
                 self._control.enter(Phase.ABORT)
                 break
@@ -237,7 +241,12 @@ class _Supervisor:
         self._note()  # The exporter on another host learns how it ended.
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
-        return report_of(self._samples(rings=True), self._pipeline.cameras, duration_s)
+        return report_of(
+            self._samples(rings=True),
+            self._pipeline.cameras,
+            duration_s,
+            faults=self._keeper.faults,
+        )
 
     def _end(self) -> None:
         """Leave no process behind, whatever happened."""

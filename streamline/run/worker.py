@@ -95,8 +95,9 @@ class Worker:
         self._ready.set(float(all(stage.ready.is_set() for stage in stages)))
         self._connected.set(float(all(stage.connected.is_set() for stage in stages)))
         sources = [stage for stage in stages if stage.name.startswith("source-")]
-        ended = bool(sources) and all(stage.finished.is_set() for stage in sources)
-        self._finished.set(float(ended))
+        # In this order: one that fails says why before it is finished.
+        ended = all(stage.finished.is_set() and stage.failure is None for stage in sources)
+        self._finished.set(float(bool(sources) and ended))
 
     def _check(self) -> None:
         for stage in self._stages:

@@ -127,3 +127,12 @@ def test_the_body_says_what_is_known_of_workers_and_cameras() -> None:
 def test_the_body_names_the_cameras_that_are_stuck() -> None:
     body = health(camera("left", verdict_age_s=99), camera("right")).body
     assert body["stuck"] == ["left"]
+
+
+def test_a_worker_that_is_given_up_is_named() -> None:
+    ledger = Ledger()
+    ledger.gauge("streamline_worker_given_up", worker="camera-left").set(1.0)
+    ledger.gauge("streamline_worker_given_up", worker="camera-right")
+    found = health(ledger.samples(), workers={"camera-left": False, "camera-right": True})
+    assert not found.healthy
+    assert found.body["given_up"] == ["camera-left"]

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,7 @@ from tests.support.until import until
 
 SLEEP: Final = ["sleep", "60"]
 SPIN: Final = [sys.executable, "-c", "while True: pass"]
+STOP: Final = ["sh", "-c", "kill -STOP $$"]
 FAIL: Final = ["false"]
 
 PLAN: Final = WorkerPlan(name="infer", stages=("infer",), cameras=("left",))
@@ -112,10 +115,16 @@ class Line:
             self.look()
 
     def restarts(self) -> float:
+        return self._told("streamline_worker_restarts_total")
+
+    def given_up(self) -> float:
+        return self._told("streamline_worker_given_up")
+
+    def _told(self, series: str) -> float:
         view = LedgerView(self.runtime.ledger(SUPERVISOR))
-        count = view.value("streamline_worker_restarts_total", worker="infer")
+        value = view.value(series, worker="infer")
         view.close()
-        return count
+        return value
 
     def end(self) -> None:
         for one in self.started:
@@ -125,15 +134,25 @@ class Line:
         self.views.close()
 
 
-@pytest.fixture
-def line(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+@contextmanager
+def a_line(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: WorkerPlan = PLAN
+) -> Iterator[Line]:
     clock = Clock()
     monkeypatch.setattr(module, "monotonic_ns", clock)
     runtime = Runtime(tmp_path / "line")
     runtime.folder.mkdir()
-    line = Line(pipeline, runtime, clock)
-    yield line
-    line.end()
+    line = Line(pipeline, runtime, clock, plan=plan)
+    try:
+        yield line
+    finally:
+        line.end()
+
+
+@pytest.fixture
+def line(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    with a_line(pipeline, tmp_path, monkeypatch) as line:
+        yield line
 
 
 def die(line: Line) -> None:
@@ -163,7 +182,7 @@ def test_a_dead_worker_is_started_again_after_a_short_delay(line: Line) -> None:
     assert line.started[-1].exit_status() is None
 
 
-def test_delays_double_and_the_limit_ends_the_line(line: Line) -> None:
+def test_delays_double_up_to_the_limit_where_the_worker_is_given_up(line: Line) -> None:
     line.keeper.start_all()
     delays = []
     for _ in range(10):
@@ -173,11 +192,42 @@ def test_delays_double_and_the_limit_ends_the_line(line: Line) -> None:
         while len(line.started) == lives:
             line.look()
         delays.append((line.clock() - died_ns) / 1e9)
+    assert line.given_up() == 0
     die(line)
-    with pytest.raises(LineError, match=r"signal 9.*that was the 11th time within 10 minutes"):
-        line.look()
+    line.look()
     assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10], abs=0.06)
-    assert line.control.phase is Phase.ABORT
+    (fault,) = line.keeper.faults
+    assert isinstance(fault, LineError)
+    assert re.search(r"signal 9.*that was the 11th time within 10 minutes", str(fault))
+    assert line.given_up() == 1
+    assert not line.keeper.can_go_on
+    line.look_for_s(20)
+    assert (len(line.started), line.restarts()) == (11, 10)
+
+
+def test_a_camera_that_is_given_up_leaves_the_line_to_the_others(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = WorkerPlan(name="infer", stages=("source", "preprocess"), cameras=())
+    with a_line(pipeline, tmp_path, monkeypatch, plan) as line:
+        line.keeper.start_all()
+        for _ in range(11):
+            die(line)
+            line.look()
+            line.look(after_s=11)
+        assert line.given_up() == 1
+        assert line.keeper.can_go_on
+        assert line.keeper.sources_have_ended()
+
+
+def test_one_that_ends_badly_when_all_is_done_is_a_fault_and_no_more(line: Line) -> None:
+    line.command = FAIL
+    line.keeper.start_all()
+    line.started[0].process.wait()
+    line.keeper.await_exit()
+    assert [str(fault) for fault in line.keeper.faults] == [
+        "worker infer ended with exit status 1; its log says why"
+    ]
 
 
 def test_deaths_that_lie_far_apart_never_end_the_line(line: Line) -> None:
@@ -191,21 +241,59 @@ def test_deaths_that_lie_far_apart_never_end_the_line(line: Line) -> None:
     assert line.keeper.alive() == {"infer": True}
 
 
-@pytest.mark.parametrize("command", [SLEEP, ["sh", "-c", "kill -STOP $$"]], ids=["asleep", "stop"])
-def test_a_stage_that_no_longer_goes_round_is_killed_and_started_again(
-    line: Line, command: list[str]
+@pytest.mark.parametrize(
+    ("command", "begun", "limit_s"),
+    [
+        pytest.param(SLEEP, True, 1.5, id="asleep"),
+        pytest.param(STOP, True, 0.3, id="stopped"),
+        pytest.param(STOP, False, 0.3, id="stopped-before-it-went-round"),
+        pytest.param(SLEEP, False, 30, id="asleep-before-it-went-round"),
+    ],
+)
+def test_a_worker_that_no_longer_goes_round_is_killed_and_started_again(
+    line: Line, command: list[str], limit_s: float, *, begun: bool
 ) -> None:
     line.command = command
     line.keeper.start_all()
-    until(lambda: state(line) in "ST")
+    until(lambda: state(line) == ("T" if command is STOP else "S"))
     line.look()
-    line.beat()
-    line.look_for_s(1.4)
+    if begun:
+        line.beat()
+    line.look_for_s(limit_s - 0.1)
     assert line.started[0].exit_status() is None
     line.look_for_s(0.2)
     assert line.started[0].exit_status() == -signal.SIGKILL
     line.look_for_s(0.2)
     assert len(line.started) == 2
+
+
+def test_one_that_works_may_take_its_time_to_begin(line: Line) -> None:
+    line.command = SPIN
+    line.keeper.start_all()
+    for _ in range(10):
+        before = ticks(line)
+        until(lambda: ticks(line) > before)  # noqa: B023
+        for _ in range(10):
+            line.look(after_s=0.4)
+    assert line.started[0].exit_status() is None
+
+
+def test_a_worker_that_was_stopped_together_with_the_supervisor_goes_on_with_it(
+    line: Line,
+) -> None:
+    line.command = STOP
+    line.keeper.start_all()
+    until(lambda: state(line) == "T")
+    line.look()
+    line.look(after_s=60)
+    line.look(after_s=0.2)
+    os.kill(line.started[0].process.pid, signal.SIGCONT)
+    until(lambda: line.started[0].exit_status() == 0)
+
+
+def ticks(line: Line) -> int:
+    pid = line.started[-1].process.pid
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
 
 
 def state(line: Line) -> str:
@@ -274,13 +362,8 @@ def test_what_may_pass_is_tried_again(line: Line) -> None:
 def test_a_worker_whose_cameras_had_ended_does_not_play_them_again(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
-    monkeypatch.setattr(module, "monotonic_ns", clock)
-    runtime = Runtime(tmp_path / "line")
-    runtime.folder.mkdir()
     plan = WorkerPlan(name="infer", stages=("source", "preprocess"), cameras=("left",))
-    line = Line(pipeline, runtime, clock, plan=plan)
-    try:
+    with a_line(pipeline, tmp_path, monkeypatch, plan) as line:
         line.keeper.start_all()
         line.finished.set(1.0)
         assert line.keeper.sources_have_ended()
@@ -288,8 +371,6 @@ def test_a_worker_whose_cameras_had_ended_does_not_play_them_again(
         line.look_for_s(1)
         assert len(line.started) == 1
         assert line.keeper.sources_have_ended()
-    finally:
-        line.end()
 
 
 def test_nobody_is_left_behind(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,104 @@
+"""Whether a worker still goes round: from its stages' pulses, and what the kernel says of it."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from streamline.ledger import LedgerView
+
+__all__ = ["Pulse"]
+
+_SECOND_NS: Final = 1_000_000_000
+
+_STOPPED_NS: Final = 3 * _SECOND_NS // 10
+"""A process that a signal has stopped does not go on by itself."""
+
+_SILENT_NS: Final = 3 * _SECOND_NS // 2
+"""A stage that sleeps and has not gone round for this long is stuck."""
+
+_BUSY_NS: Final = 10 * _SECOND_NS
+"""The same for one that is running: it may only be short of processor time."""
+
+_OPENING_NS: Final = 30 * _SECOND_NS
+"""A worker none of whose stages has gone round yet hangs if it does nothing for this long."""
+
+_HELD_UP_NS: Final = _SECOND_NS // 2
+
+
+class _Task(NamedTuple):
+    """A process or a thread as the kernel describes it."""
+
+    state: str
+    ticks: int
+    """Processor time it has used."""
+
+
+class Pulse:
+    """One life of a worker, looked at many times a second.
+
+    Parameters
+    ----------
+    pid : int
+        Its process.
+    now_ns : int
+        When it was started; this and all other times on the same monotonic clock.
+    """
+
+    def __init__(self, pid: int, now_ns: int) -> None:
+        self._pid = pid
+        self._started_ns = now_ns
+        self._looked_ns = now_ns
+        self._going_ns = now_ns
+        """When it was last seen not to be stopped."""
+
+        self._worked_ns = now_ns
+        """When it was last seen to have used more processor time."""
+
+        self._ticks = 0
+
+    def is_stuck(self, view: LedgerView | None, now_ns: int) -> bool:
+        """Whether the worker will not go on by itself; *view* is its ledger, if it has one yet."""
+        punctual = now_ns - self._looked_ns < _HELD_UP_NS
+        self._looked_ns = now_ns
+        task = _task(self._pid, self._pid)
+        if task is None:
+            return False  # It has just ended; its exit status will tell.
+        # A supervisor that was itself held up can't tell who else was.
+        if task.state != "T" or not punctual:
+            self._going_ns = now_ns
+        if task.ticks != self._ticks or not punctual:
+            self._ticks, self._worked_ns = task.ticks, now_ns
+        if not punctual:
+            return False
+        if now_ns - self._going_ns > _STOPPED_NS:
+            return True
+        beats = self._beats(view)
+        if not beats:
+            return now_ns - self._worked_ns > _OPENING_NS
+        return any(self._is_silent(now_ns - beat_ns, thread) for beat_ns, thread in beats)
+
+    def _beats(self, view: LedgerView | None) -> list[tuple[int, int]]:
+        """Latest beat, ns, and thread of each stage that has begun in this life and not ended."""
+        if view is None:
+            return []
+        threads = view.values("stage_thread")
+        beats = view.values("stage_pulse_seconds")
+        found = [(round(beat_s * 1e9), int(threads[labels])) for labels, beat_s in beats.items()]
+        # An older one is a predecessor's.
+        return [one for one in found if one[0] >= self._started_ns]
+
+    def _is_silent(self, silent_ns: int, thread: int) -> bool:
+        if silent_ns < _SILENT_NS or silent_ns > _BUSY_NS:
+            return silent_ns > _BUSY_NS
+        task = _task(self._pid, thread)
+        # It works, waits for its turn or for a disk: it may only be slow.
+        return task is None or task.state not in {"R", "D"}
+
+
+def _task(pid: int, thread: int) -> _Task | None:
+    try:
+        text = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
+    except OSError:
+        return None
+    # The name before it may contain spaces and parentheses.
+    fields = text.rpartition(")")[2].split()
+    return _Task(fields[0], int(fields[11]) + int(fields[12]))
