@@ -287,21 +287,35 @@ def read_captured(line: RunningLine) -> dict[str, int]:
     return {name: camera["captured"] for name, camera in report["cameras"].items()}
 
 
-def test_a_worker_that_cannot_start_again_ends_the_line_with_its_sentence(
+def test_a_camera_that_cannot_be_started_again_is_given_up_and_the_others_go_on(
     tmp_path: Path, demo_model: Path
 ) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(rendered_clip("inspect", 0).read_bytes())
-    looped = {"type": "video", "path": str(clip), "pace": 10, "loop": True}
-    cameras = {"left": {"source": looped}}
+    sources = {"left": clip, "right": rendered_clip("inspect", 0)}
+    cameras = {
+        name: {"source": {"type": "video", "path": str(path), "pace": 10, "loop": True}}
+        for name, path in sources.items()
+    }
     with RunningLine(write_line(tmp_path, demo_model, cameras=cameras), tmp_path) as line:
         line.await_ready()
+        eventually(lambda: judged(line, "left") > 5, "left is judged")
         clip.unlink()
         worker(line, "sl:camera-left").kill()
+        given_up = "streamline_worker_given_up"
+        eventually(lambda: line.metric(given_up, worker="camera-left") == 1, "left is given up")
+        assert line.metric("streamline_camera_state", camera="left", state="down") == 1
+        status, body = line.get("/healthz")
+        assert (status, json.loads(body)["given_up"]) == (503, ["camera-left"])
+        held = judged(line, "right")
+        eventually(lambda: judged(line, "right") > held + 10, "right goes on")
+        line.stop()
         assert line.wait() == 2
-        last = line.log.splitlines()[-1]
-        assert str(clip) in last
-        assert "Traceback" not in line.log
+    check_books(tmp_path, line)
+    (fault,) = line.report()["faults"]
+    assert str(clip) in fault
+    assert fault in line.log.splitlines()[-1]
+    assert "Traceback" not in line.log
 
 
 def test_a_frame_that_kills_the_stage_each_time_is_set_aside(
