@@ -52,8 +52,7 @@ class SourceError(StreamlineError):
     message : str
         One sentence, credentials already redacted.
     reason : str
-        Machine-readable kind: ``refused``, ``auth``, ``dns``, ``timeout``, ``missing``,
-        ``format``, ``ended`` or ``error``.
+        Machine-readable kind, one of `streamline.metrics.catalogue.CAMERA_REASONS`.
     """
 
     def __init__(self, message: str, *, reason: str = "error") -> None:

@@ -26,6 +26,7 @@ from streamline.config.fields import (
     mistake,
 )
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
+from streamline.config.sources import RtspSource, UsbSource
 
 __all__ = [
     "Alert",
@@ -45,6 +46,8 @@ __all__ = [
     "QueuePolicy",
     "Record",
     "Roi",
+    "Size",
+    "SizeChange",
     "ZmqSink",
     "json_schema",
 ]
@@ -178,6 +181,29 @@ class Roi(NamedTuple):
     """Its rows, px."""
 
 
+class Size(NamedTuple):
+    """How large a picture is, px."""
+
+    width: Annotated[int, Field(ge=16, le=16384)]
+    """Columns, px."""
+
+    height: Annotated[int, Field(ge=16, le=16384)]
+    """Rows, px."""
+
+
+class SizeChange(StrEnum):
+    """What is made of pictures that have another size than expected."""
+
+    UNKNOWN = "unknown"
+    """Their verdict is unknown, with reason shape; the camera's state is unusable."""
+
+    REOPEN = "reopen"
+    """The camera is taken for lost and opened again until the size is right."""
+
+    ACCEPT = "accept"
+    """They are judged, scaled to the model's input as any other."""
+
+
 def _camera_shorthand(value: object) -> object:
     return {"source": value} if isinstance(value, str) else value
 
@@ -197,6 +223,14 @@ class Camera(Section):
     queue: Queue = Queue()
     """Its queues."""
 
+    size: Size | None = Field(
+        default=None, json_schema_extra={"x-allowed": "[width, height] in px, at least 16 by 16"}
+    )
+    """The size its pictures must have, ``[width, height]`` in px; null: that of its first one."""
+
+    on_size_change: SizeChange = SizeChange.UNKNOWN
+    """What is made of pictures of another size: unknown, reopen or accept."""
+
     roi: Roi | None = Field(
         default=None,
         json_schema_extra={"x-allowed": "[x, y, width, height] in px, at least 16 by 16"},
@@ -210,6 +244,30 @@ class Camera(Section):
     def live(self) -> bool:
         """Whether frames come on their own clock, wanted or not."""
         return self.source.live
+
+    @field_validator("on_size_change")
+    @classmethod
+    def _change_can_be_met(cls, change: SizeChange, info: ValidationInfo) -> SizeChange:
+        what = ""
+        if change is SizeChange.ACCEPT and info.data.get("size") is not None:
+            what = "contradicts size, which says what is accepted (keep one of them)"
+        is_camera = isinstance(info.data.get("source"), RtspSource | UsbSource | None)
+        if change is SizeChange.REOPEN and not is_camera:
+            what = "is for cameras: a file stays as it is (use unknown or accept)"
+        if what:
+            raise mistake(what)
+        return change
+
+    @field_validator("roi")
+    @classmethod
+    def _roi_lies_in_the_picture(cls, roi: Roi | None, info: ValidationInfo) -> Roi | None:
+        size = info.data.get("size")
+        if roi is None or size is None:
+            return roi
+        if roi.x + roi.width > size.width or roi.y + roi.height > size.height:
+            what = f"does not lie in the picture of {size.width}x{size.height} px"
+            raise mistake(what)
+        return roi
 
     @field_validator("queue")
     @classmethod

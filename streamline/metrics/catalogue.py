@@ -35,12 +35,21 @@ stage was too slow and the queue's policy is `drop_oldest`; shutdown: in flight 
 drain was over; crashed: lost with a process that died.
 """
 
-CAMERA_STATES: Final = ("starting", "ok", "down", "ended")
-"""Of a camera: being opened for the first time; delivering; not delivering and being retried;
-at the end of its file."""
+CAMERA_STATES: Final = ("starting", "ok", "unusable", "down", "ended")
+"""Of a camera: being opened for the first time; delivering; delivering what can't be judged; not
+delivering and being retried; at the end of its file."""
 
-CAMERA_REASONS: Final = ("refused", "auth", "dns", "timeout", "missing", "format", "ended", "error")
-"""Why a camera is down."""
+CAMERA_REASONS: Final = (
+    "refused", "auth", "dns", "unreachable", "timeout", "stalled", "missing", "format", "shape",
+    "ended", "error",
+)  # fmt: skip
+"""Why a camera is down or unusable.
+
+refused: nothing listens at its port; auth: wrong user or password; dns: its name is not known;
+unreachable: there is no way to its address; timeout: it does not answer; stalled: it is connected
+and sends no frame; missing: no such device, file or stream; format: it sends no video that can
+be decoded; shape: its pictures have another size than expected; ended: it closed the stream.
+"""
 
 LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.04, 0.05, 0.075, 0.1,
@@ -79,10 +88,11 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_batch_size": "Frames in one inference request.",
     "streamline_anomaly_score": "Anomaly score divided by the camera's threshold: above 1 fails.",
     "streamline_camera_state": "1 for the state that the camera is in.",
-    "streamline_camera_down_reason": "1 for the reason why the camera is down, else 0.",
+    "streamline_camera_down_reason": "1 for the reason why the camera is down or unusable.",
     "streamline_camera_state_since_timestamp_seconds": "When the camera's state last changed.",
     "streamline_camera_state_seconds_total": "Time spent in each state since the line was ready.",
     "streamline_camera_reconnects_total": "Times that a camera delivered again after it was down.",
+    "streamline_camera_time_jumps_total": "Times that a camera's own time stamps jumped.",
     "streamline_last_frame_timestamp_seconds": "When the latest frame was captured.",
     "streamline_last_verdict_timestamp_seconds": "When the latest frame was judged.",
     "streamline_alerts_total": "Alerts that began.",

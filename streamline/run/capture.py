@@ -2,16 +2,24 @@
 
 import os
 from collections import deque
+from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
 
 import structlog
 
 from streamline.clock import monotonic_ns, wall_ns
-from streamline.config import Camera, RtspSource, UsbSource
+from streamline.config import Camera, RtspSource, SizeChange, UsbSource
 from streamline.errors import InputError, SourceError, SourceLostError
 from streamline.run.control import Control, Phase
-from streamline.source import Backoff, Reading, Source, open_source
+from streamline.source import (
+    Backoff,
+    ExpectedSize,
+    Reading,
+    Source,
+    StampWatch,
+    open_source,
+)
 
 __all__ = ["CameraState", "Capture", "Mailbox"]
 
@@ -19,6 +27,12 @@ _log = structlog.get_logger("streamline.source")
 
 _POLL_S: Final = 0.02
 _HANG_MARGIN_S: Final = 5.0
+
+_OPEN_S: Final = 10.0
+"""How long a camera whose source has no time-out may take until its pictures have their size."""
+
+_SUSTAINED_NS: Final = 5_000_000_000
+"""How long frames must come until a camera is told to be back."""
 
 
 class CameraState(NamedTuple):
@@ -28,7 +42,7 @@ class CameraState(NamedTuple):
     """One of `catalogue.CAMERA_STATES`."""
 
     reason: str | None
-    """One of `catalogue.CAMERA_REASONS` if the camera is down."""
+    """One of `catalogue.CAMERA_REASONS` if the camera is down or unusable."""
 
     since_ns: int
     """Ns since the epoch."""
@@ -95,8 +109,9 @@ class Mailbox:
 class Capture(Thread):
     """Delivers a camera's readings until it ends or the line drains.
 
-    A camera that is gone is tried again, with back-off, for as long as the line runs; a file
-    that can't be read any further has ended.  Frames that a live camera delivers before the
+    A camera that is gone is tried again, with back-off, for as long as the line runs, and one that
+    sends pictures of another size than expected is not taken for open; a file that can't be read
+    any further has ended.  Frames that a live camera delivers before the
     line is ready are read and forgotten, so that the first one that counts is fresh.
     """
 
@@ -110,8 +125,16 @@ class Capture(Thread):
         self._source: Source | None = None
         self._calling_ns: int | None = None
         self._stopping = Event()
+        self._stamps = StampWatch()
+        self._troubles = _Troubles(camera.name)
+        self.size = ExpectedSize(
+            camera.size, roi=camera.roi, adopts=camera.on_size_change is SizeChange.ACCEPT
+        )
         self.state = CameraState("starting", None, wall_ns())
         self.reconnects = 0
+        self.time_jumps = 0
+        """How often the camera's own time stamps jumped."""
+
         self.tried = Event()
         """Set once the camera has been primed or has failed for the first time."""
 
@@ -158,47 +181,103 @@ class Capture(Thread):
             self._calling_ns = None
         self._source = source
         try:
+            first = self._first(source) if self._retried else None
             self._reached()
-            self._await_line(source)
-            return self._read_all(source)
+            return self._read_all(source, self._await_line(source, first))
         except SourceError as exc:
             return self._lost(exc)
         finally:
             self._source = None
             source.close()
 
+    def _first(self, source: Source) -> Reading | None:
+        """Read until a camera gives a picture of the expected size; None if it is to stop."""
+        deadline_ns = monotonic_ns() + round(_open_timeout_s(self._camera) * 1e9)
+        while (reading := self._read(source)) is not None:
+            what = self.size.wrong(reading.picture)
+            if what is None:
+                return reading
+            if monotonic_ns() > deadline_ns:
+                msg = f"{self._camera.source.label}: {what}"
+                raise SourceError(msg, reason="shape")
+        return None
+
+    def _read(self, source: Source) -> Reading | None:
+        """Read a frame; None at a file's end, or if the thread is to stop.
+
+        Raises
+        ------
+        SourceError
+            If a camera ended.
+        """
+        self._calling_ns = monotonic_ns()
+        try:
+            reading = source.read()
+        finally:
+            self._calling_ns = None
+        if self._stopping.is_set():
+            return None
+        if reading is None and self._retried:
+            msg = f"{self._camera.source.label}: the stream ended"
+            raise SourceLostError(msg, reason="ended")
+        return reading
+
     def _reached(self) -> None:
         if self.state.state == "down":
             self.reconnects += 1
-            _log.info("camera is back", camera=self._camera.name)
+        self._stamps = StampWatch()
         self._enter("ok")
         self.tried.set()
 
-    def _await_line(self, source: Source) -> None:
+    def _await_line(self, source: Source, first: Reading | None) -> Reading | None:
+        """Wait until the line runs; return the frame to begin with, None for the next one."""
         while self._control.phase < Phase.RUNNING and not self._stopping.is_set():
-            if not self._retried:
+            if self._retried:
+                first = self._read(source)
+            else:
                 self._stopping.wait(_POLL_S)
-            elif source.read() is None:
-                msg = f"{self._camera.source.label}: ended before the line was ready"
-                raise SourceLostError(msg, reason="ended")
+        return first
 
-    def _read_all(self, source: Source) -> bool:
-        while not self._stopping.is_set():
-            self._calling_ns = monotonic_ns()
-            reading = source.read()
-            self._calling_ns = None
-            if reading is None:
-                break
-            self._backoff.delivered()
-            if not self._mailbox.put(reading):
+    def _read_all(self, source: Source, first: Reading | None) -> bool:
+        reading = first or self._read(source)
+        while reading is not None and not self._stopping.is_set():
+            if not self._mailbox.put(self._looked_at(reading)):
                 return False
-        if self._stopping.is_set():
-            return False
-        if self._retried:
-            msg = f"{self._camera.source.label}: the stream ended"
-            raise SourceLostError(msg, reason="ended")
-        self._enter("ended")
+            reading = self._read(source)
+        if not self._stopping.is_set():
+            self._enter("ended")
         return False
+
+    def _looked_at(self, reading: Reading) -> Reading:
+        """Mark a reading that can't be judged, and show in the camera's state how it is."""
+        if self._retried:
+            self._watch_stamps(reading)
+        what = self.size.wrong(reading.picture)
+        if what is None:
+            self._backoff.delivered()
+            self._troubles.well()
+            if self.state.state == "unusable":
+                self._enter("ok")
+            return reading
+        msg = f"{self._camera.source.label}: {what}"
+        if self._camera.on_size_change is SizeChange.REOPEN:
+            raise SourceLostError(msg, reason="shape")
+        self._troubles.tell("camera's pictures can't be judged", "shape", msg)
+        if self.state.state != "unusable":
+            self._enter("unusable", "shape")
+        return replace(reading, misshapen=True)
+
+    def _watch_stamps(self, reading: Reading) -> None:
+        jump_s = self._stamps.jump_s(reading)
+        if jump_s is None:
+            return
+        if not self.time_jumps:
+            _log.warning(
+                "camera's own time jumped; told once, counted always",
+                camera=self._camera.name,
+                by_s=round(jump_s, 3),
+            )
+        self.time_jumps += 1
 
     def _lost(self, error: SourceError) -> bool:
         """Note a failure; wait if the camera is to be tried again, and return whether it is."""
@@ -214,14 +293,8 @@ class Capture(Thread):
             self.tried.set()
             return False
         delay_s = self._backoff.failed()
+        self._troubles.tell("camera is down, trying again", error.reason, str(error))
         if (self.state.state, self.state.reason) != ("down", error.reason):
-            _log.warning(
-                "camera is down, trying again",
-                camera=self._camera.name,
-                reason=error.reason,
-                why=str(error),
-                delay_s=round(delay_s, 1),
-            )
             self._enter("down", error.reason)
         self.tried.set()
         self._stopping.wait(delay_s)
@@ -229,3 +302,40 @@ class Capture(Thread):
 
     def _enter(self, state: str, reason: str | None = None) -> None:
         self.state = CameraState(state, reason, wall_ns())
+
+
+class _Troubles:
+    """Tells in the log what is wrong with a camera: each reason once, until it was well again.
+
+    A camera that comes and goes, or sends some good pictures in between, would flood the log.
+    """
+
+    def __init__(self, camera: str) -> None:
+        self._camera = camera
+        self._told: set[str] = set()
+        self._well_since_ns: int | None = None
+
+    def tell(self, what: str, reason: str, why: str) -> None:
+        """Log a trouble unless it has been told."""
+        self._well_since_ns = None
+        if reason in self._told:
+            return
+        self._told.add(reason)
+        _log.warning(what, camera=self._camera, reason=reason, why=why)
+
+    def well(self) -> None:
+        """Note a good frame; log that all is well again once frames have come for a while."""
+        if not self._told:
+            return
+        now_ns = monotonic_ns()
+        if self._well_since_ns is None:
+            self._well_since_ns = now_ns
+        elif now_ns - self._well_since_ns >= _SUSTAINED_NS:
+            self._told.clear()
+            self._well_since_ns = None
+            _log.info("camera is back", camera=self._camera)
+
+
+def _open_timeout_s(camera: Camera) -> float:
+    source = camera.source
+    return source.open_timeout_s if isinstance(source, RtspSource) else _OPEN_S

@@ -86,7 +86,8 @@ def _is_stuck(camera: Mapping[str, Any], running_s: float | None) -> bool:
     """Whether frames come and verdicts don't."""
     if running_s is None:
         return False
-    delivering = camera["state"] == "ok" and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
+    open_ = camera["state"] in {"ok", "unusable"}
+    delivering = open_ and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
     # Nothing was judged while the camera was away, or before the line was ready.
     since_s = camera.get("since_age_s", 0.0)
     unjudged_s = min(camera.get("last_verdict_age_s", since_s), since_s, running_s)

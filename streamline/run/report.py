@@ -32,8 +32,14 @@ class CameraReport:
     """Exact quantiles p50, p95, p99 of capture to verdict over the latest 65,536 frames; NaN
     without frames."""
 
+    state: str
+    """The camera's state at the end, one of `catalogue.CAMERA_STATES`."""
+
+    reason: str | None
+    """Why it was down or unusable at the end."""
+
     state_s: Mapping[str, float]
-    """Seconds spent ok and down since the line was ready."""
+    """Seconds spent ok, unusable and down since the line was ready."""
 
     evidence: int
     """Frames stored."""
@@ -72,6 +78,8 @@ class Report:
                 "in_flight": camera.in_flight,
                 "fps": round(camera.fps, 3),
                 "latency_ms": {q: _number(x) for q, x in camera.latency_ms.items()},
+                "state": camera.state,
+                "reason": camera.reason,
                 "state_s": {state: round(x, 3) for state, x in camera.state_s.items()},
                 "evidence": camera.evidence,
             }
@@ -125,7 +133,9 @@ def _camera(samples: list[Sample]) -> CameraReport:
         in_flight=int(_total(samples, "streamline_frames_in_flight")),
         fps=_rate(samples, sum(judged.values())),
         latency_ms={"p50": p50, "p95": p95, "p99": p99},
-        state_s={state: spent.get(state, 0.0) for state in ("ok", "down")},
+        state=_current(samples, "streamline_camera_state", "state") or "starting",
+        reason=_current(samples, "streamline_camera_down_reason", "reason"),
+        state_s={state: spent.get(state, 0.0) for state in ("ok", "unusable", "down")},
         evidence=int(_total(samples, "streamline_evidence_stored_total")),
     )
 
@@ -145,6 +155,11 @@ def _total(samples: list[Sample], name: str) -> float:
 
 def _by(samples: list[Sample], name: str, label: str) -> dict[str, float]:
     return {s.labels[label]: float(s.values[0]) for s in samples if s.name == name}
+
+
+def _current(samples: list[Sample], name: str, label: str) -> str | None:
+    """Return the label whose gauge is 1."""
+    return next((value for value, held in _by(samples, name, label).items() if held), None)
 
 
 def _number(value: float) -> float | None:

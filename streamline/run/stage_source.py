@@ -65,9 +65,12 @@ class _CameraAccount:
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
-        self.reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
+        self.size = ledger.table("source_size", 2, camera=camera)
+        self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
+        self._time_jumps = ledger.counter("streamline_camera_time_jumps_total", camera=camera)
         self.stored = ledger.counter("streamline_evidence_stored_total", camera=camera)
         self.skipped = ledger.counter("streamline_evidence_skipped_total", camera=camera)
+        self._followed = (0, 0)
         self._since = ledger.gauge("streamline_camera_state_since_timestamp_seconds", camera=camera)
         self._state = _each(ledger, "streamline_camera_state", camera, "state", CAMERA_STATES)
         self._reason = _each(
@@ -79,6 +82,15 @@ class _CameraAccount:
             )
             for state in CAMERA_STATES
         }
+
+    def follow(self, capture: Capture) -> None:
+        """Take over what the capturing thread has counted, and the size that it expects."""
+        reconnects, jumps = capture.reconnects, capture.time_jumps
+        self._reconnects.add(reconnects - self._followed[0])
+        self._time_jumps.add(jumps - self._followed[1])
+        self._followed = (reconnects, jumps)
+        if capture.size.expected is not None:
+            self.size.put(0, [float(side) for side in capture.size.expected])
 
     def show(self, state: CameraState, elapsed_s: float) -> None:
         """Publish the camera's state; *elapsed_s* more seconds were spent in it."""
@@ -106,8 +118,7 @@ class SourceStage(Stage):
 
         self._asks = False
         self._seq = 0
-        self._shape: tuple[int, int] | None = None
-        self._ticked_ns = self._reconnects = 0
+        self._ticked_ns = 0
         self._outlet: Outlet[Frame]
         self._drops: JsonLines | None = None
         self._evidence: EvidenceWriter | None = None
@@ -149,6 +160,8 @@ class SourceStage(Stage):
         self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
         counts.latest[0] = float(self._incarnation)
         counts.incarnation.set(float(self._incarnation))
+        if self._camera.size is None and counts.size[0]:
+            self._capture.size.expected = (int(counts.size[0]), int(counts.size[1]))
 
     def _undecided(self) -> list[Frame]:
         """Predecessor's frames of which nobody on this host knows the fate.
@@ -275,11 +288,8 @@ class SourceStage(Stage):
         return FrameId(self._camera.name, self._incarnation, seq)
 
     def _fault(self, reading: Reading) -> Fault | None:
-        shape = (reading.picture.height, reading.picture.width)
         self._counts.corrupt.add(reading.undecodable)
-        if self._shape is None:
-            self._shape = shape
-        if shape != self._shape:
+        if reading.misshapen:
             return Fault.SHAPE
         if reading.corrupt:
             self._counts.corrupt.add()
@@ -343,9 +353,7 @@ class SourceStage(Stage):
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
         self._ticked_ns = now_ns
         self._counts.show(self._capture.state, elapsed_s)
-        reconnects = self._capture.reconnects
-        self._counts.reconnects.add(reconnects - self._reconnects)
-        self._reconnects = reconnects
+        self._counts.follow(self._capture)
         if self._outlet.welcomed and self._capture.tried.is_set():
             self.ready.set()
         if self._outlet.welcomed:

@@ -13,10 +13,21 @@ from streamline.source.backoff import Backoff
 from streamline.source.base import Reading, Source
 from streamline.source.images import ImagesReader, image_paths, read_image
 from streamline.source.rtsp import RtspReader
+from streamline.source.size import ExpectedSize
+from streamline.source.stamps import StampWatch
 from streamline.source.usb import UsbReader
 from streamline.source.video import VideoReader
 
-__all__ = ["Backoff", "Reading", "Source", "image_paths", "open_source", "read_image"]
+__all__ = [
+    "Backoff",
+    "ExpectedSize",
+    "Reading",
+    "Source",
+    "StampWatch",
+    "image_paths",
+    "open_source",
+    "read_image",
+]
 
 
 def open_source(config: AnySource) -> Source:

@@ -32,6 +32,9 @@ class Reading:
     undecodable: int = 0
     """Packets since the last reading that no picture could be made of."""
 
+    misshapen: bool = False
+    """The picture has another size than is expected of the camera: it can't be judged."""
+
 
 class Source(Protocol):
     """One opened camera or file; it has already delivered a first frame.

@@ -1,5 +1,6 @@
 """Network cameras over RTSP."""
 
+import errno
 import socket
 import threading
 from typing import Final, Literal, NamedTuple
@@ -29,8 +30,11 @@ _REFUSED: Final = _Reason(
 )
 _AUTH: Final = _Reason("auth", "it refuses the user name or password")
 _MISSING: Final = _Reason("missing", "it has no stream of that path")
+_UNREACHABLE: Final = _Reason(
+    "unreachable", "there is no way to its address; check the network and that the camera is on"
+)
 _TIMEOUT: Final = _Reason("timeout", "it did not answer in time")
-_STALL: Final = _Reason("timeout", "it is connected but sends no frame")
+_STALL: Final = _Reason("stalled", "it is connected but sends no frame")
 _ENDED: Final = _Reason("ended", "it closed the stream")
 _FORMAT: Final = _Reason("format", "it gives no valid answer, or no video that FFmpeg can decode")
 
@@ -171,6 +175,8 @@ def _connect(
 
 def _reason(exc: BaseException, timeout: _Reason) -> _Reason:
     """Translate an error of FFmpeg, with *timeout* for silence."""
+    if isinstance(exc, OSError) and exc.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
+        return _UNREACHABLE
     for kind, reason in _BY_ERROR:
         if isinstance(exc, kind):
             return timeout if reason is _TIMEOUT else reason

@@ -74,7 +74,7 @@ class UsbReader:
         if self._first is None:
             self.close()
             msg = f"{self._path} opened but gave no frame; is another program using it?"
-            raise SourceError(msg, reason="timeout")
+            raise SourceError(msg, reason="stalled")
 
     def read(self) -> Reading | None:
         """See `streamline.source.Source.read`."""
@@ -87,7 +87,7 @@ class UsbReader:
             is_there = self._path.exists()
             what = "stopped sending frames" if is_there else "was unplugged"
             msg = f"{self._path} {what}; check the cable"
-            raise SourceLostError(msg, reason="timeout" if is_there else "missing")
+            raise SourceLostError(msg, reason="stalled" if is_there else "missing")
         return reading
 
     def interrupt(self) -> None:

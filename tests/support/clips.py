@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["encode", "encode_images", "repeat", "write_frames"]
+__all__ = ["annex_b", "damage", "encode", "encode_images", "repeat", "write_frames"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -69,7 +69,34 @@ def repeat(video: Path, path: Path, *, seconds: float) -> Path:
         copy = target.add_stream_from_template(stream)
         for turn in range(int(seconds / float(span * (stream.time_base or 1))) + 1):
             for packet in packets:
-                target.mux(_shifted(packet, copy, round(turn * span)))
+                target.mux(_copy_of(packet, bytes(packet), copy, offset=round(turn * span)))
+    return path
+
+
+def damage(video: Path, path: Path, *, every: int) -> Path:
+    """Copy a video, with bytes flipped in the middle of one of so many predicted frames."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in source.demux(stream) if p.dts is not None):
+            data = bytearray(bytes(packet))
+            if number % every == every - 1 and not packet.is_keyframe:
+                middle = slice(len(data) // 2, len(data) // 2 + 8)
+                data[middle] = bytes(byte ^ 0xFF for byte in data[middle])
+            target.mux(_copy_of(packet, bytes(data), copy, offset=0))
+    return path
+
+
+def annex_b(videos: Iterable[Path], path: Path) -> Path:
+    """Join H.264 videos, also of different sizes, to one byte stream as cameras send it."""
+    with path.open("wb") as file:
+        for video in videos:
+            with av.open(str(video)) as source:
+                stream = source.streams.video[0]
+                filters = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+                for packet in source.demux(stream):
+                    for plain in filters.filter(None if packet.dts is None else packet):
+                        file.write(bytes(plain))
     return path
 
 
@@ -77,15 +104,17 @@ def _yuv(pixels: Bytes) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
 
 
-def _shifted(packet: "av.Packet[av.VideoStream]", stream: av.VideoStream, offset: int) -> av.Packet:  # type: ignore[type-arg]
-    """Copy a packet to a later time of another stream."""
-    later = av.Packet(bytes(packet))
-    later.time_base = packet.time_base
-    later.pts = None if packet.pts is None else packet.pts + offset
-    later.dts = None if packet.dts is None else packet.dts + offset
-    later.is_keyframe = packet.is_keyframe
-    later.stream = stream
-    return later
+def _copy_of(
+    packet: "av.Packet[av.VideoStream]", data: bytes, stream: av.VideoStream, *, offset: int
+) -> av.Packet:  # type: ignore[type-arg]
+    """Make a packet of other data and a later time, for another stream."""
+    copy = av.Packet(data)
+    copy.time_base = packet.time_base
+    copy.pts = None if packet.pts is None else packet.pts + offset
+    copy.dts = None if packet.dts is None else packet.dts + offset
+    copy.is_keyframe = packet.is_keyframe
+    copy.stream = stream
+    return copy
 
 
 def _held(images: Iterable[Path], hold: int, size: tuple[int, int]) -> Iterator[Bytes]:

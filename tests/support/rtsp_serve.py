@@ -1,4 +1,4 @@
-"""Serve one H.264 MP4 file over RTSP; run by the system's Python, which has GStreamer.
+"""Serve one H.264 MP4 (or .h264) file over RTSP; run by the system's Python, which has GStreamer.
 
 Usage: rtsp_serve.py FILE PORT METHOD [USER PASSWORD], METHOD one of none, basic, digest.
 
@@ -11,9 +11,10 @@ import sys
 # `config-interval` repeats the parameter sets, so that a client may join at any key frame. Set on
 # the payloader it would end a frame too early where the encoder made several slices of it.
 _PIPELINE = (
-    '( filesrc location="{path}" ! qtdemux ! queue ! h264parse config-interval=-1 '
+    '( filesrc location="{path}" {demux} ! h264parse config-interval=-1 '
     "! rtph264pay name=pay0 pt=96 )"
 )
+_DEMUX = {True: "! video/x-h264,framerate=25/1", False: "! qtdemux ! queue"}
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(_PIPELINE.format(path=path))
+    factory.set_launch(_PIPELINE.format(path=path, demux=_DEMUX[path.endswith(".h264")]))
     if method != "none":
         auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", "viewer")

@@ -212,6 +212,26 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="k-above-n",
         ),
         pytest.param(
+            "    queue: {depth: 8}",
+            "    size: [1280, 720]\n    roi: [640, 0, 641, 720]",
+            "8: cameras.right.roi: does not lie in the picture of 1280x720 px",
+            id="roi-out-of-the-picture",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    size: [1280, 720]\n    on_size_change: accept",
+            '8: cameras.right.on_size_change: "accept" contradicts size, '
+            "which says what is accepted (keep one of them)",
+            id="a-size-and-any-size",
+        ),
+        pytest.param(
+            "rtsp://inspector:${PASS}@10.0.0.7/stream1",
+            "usb:0\n  file: {source: a.mp4, on_size_change: reopen}",
+            '5: cameras.file.on_size_change: "reopen" is for cameras: '
+            "a file stays as it is (use unknown or accept)",
+            id="a-file-opened-again",
+        ),
+        pytest.param(
             "${PASS}",
             "${PASSWORT}",
             "4: cameras.left: names the environment variable PASSWORT, which is not set "

@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 
 from streamline.clock import monotonic_ns
@@ -20,7 +21,7 @@ from streamline.source import Reading
 from tests.support.clips import encode
 from tests.support.until import until
 
-Started = Callable[[str], tuple[Capture, Mailbox]]
+Started = Callable[..., tuple[Capture, Mailbox]]
 
 
 def reading(number: int) -> Reading:
@@ -135,9 +136,10 @@ def start(tmp_path: Path, control: Control) -> Iterator[Started]:
     captures: list[tuple[Capture, Mailbox]] = []
     numbers = count()
 
-    def started(source: str) -> tuple[Capture, Mailbox]:
+    def started(source: str, more: str = "") -> tuple[Capture, Mailbox]:
         file = tmp_path / f"line{next(numbers)}.yaml"
-        file.write_text(f"version: 1\nmodel: m\ncameras: {{left: {{source: {source}}}}}\n")
+        keys = f"source: {source}{more}"
+        file.write_text(f"version: 1\nmodel: m\ncameras: {{left: {{{keys}}}}}\n")
         camera: Camera = load(file).cameras["left"]
         mailbox = Mailbox()
         capture = Capture(camera, control, mailbox)
@@ -265,3 +267,65 @@ def test_a_camera_that_refuses_is_down_with_the_reason_and_tried_again(start: St
     assert not capture.finished.is_set()
     assert mailbox.empty
     assert capture.refusal is None
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Twelve images, every third one wider than the others."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for number in range(12):
+        width = 64 if number % 3 == 2 else 48
+        Image.fromarray(np.zeros((32, width, 3), np.uint8)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "misshapen"),
+    [
+        pytest.param("", [False, False, True], id="the-first-ones-size-is-expected"),
+        pytest.param(", size: [64, 32]", [True, True, False], id="the-given-size-is-expected"),
+        pytest.param(", on_size_change: accept", [False, False, False], id="any-is-accepted"),
+        pytest.param(
+            ", on_size_change: accept, roi: [40, 0, 16, 16]",
+            [True, True, False],
+            id="none-is-accepted-that-the-roi-sticks-out-of",
+        ),
+    ],
+)
+def test_a_picture_of_an_unexpected_size_is_marked_and_told_once(
+    start: Started, control: Control, mixed: Path, settings: str, misshapen: list[bool]
+) -> None:
+    control.enter(Phase.RUNNING)
+    with structlog.testing.capture_logs() as logs:
+        capture, mailbox = start(f"{{type: images, path: {mixed}}}", settings)
+        readings = taken_until_end(capture, mailbox)
+    assert [r.misshapen for r in readings] == misshapen * 4
+    told = [entry["reason"] for entry in logs if entry["log_level"] == "warning"]
+    assert told == ["shape"] * any(misshapen)
+
+
+def test_the_state_says_that_pictures_cannot_be_judged_as_long_as_they_cannot(
+    start: Started, control: Control, mixed: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    capture, mailbox = start(f"{{type: images, path: {mixed}, hold: 100}}", ", size: [64, 32]")
+    until(lambda: not mailbox.empty)
+    assert (capture.state.state, capture.state.reason) == ("unusable", "shape")
+    until(lambda: capture.state.state == "ok", step=mailbox.take)
+    assert capture.state.reason is None
+    until(lambda: capture.state.state == "unusable", step=mailbox.take)
+
+
+def test_what_was_expected_before_a_restart_still_is(
+    start: Started, control: Control, mixed: Path
+) -> None:
+    capture, mailbox = start(f"{{type: images, path: {mixed}}}")
+    assert capture.tried.wait(30)
+    capture.size.expected = (64, 32)
+    control.enter(Phase.RUNNING)
+    readings = taken_until_end(capture, mailbox)
+    assert [r.misshapen for r in readings] == [True, True, False] * 4

@@ -28,10 +28,16 @@ def line(
         source.counter(
             "streamline_frames_dropped_total", camera=camera, stage=stage, reason=reason
         ).add(n)
-    for state, seconds in (("starting", 1), ("ok", 7.25), ("down", 0.5), ("ended", 2)):
+    spent = {"starting": 1, "ok": 7.25, "unusable": 0.25, "down": 0.5, "ended": 2}
+    for state, seconds in spent.items():
+        now = source.gauge("streamline_camera_state", camera=camera, state=state)
+        now.set(float(state == "down"))
         source.counter("streamline_camera_state_seconds_total", camera=camera, state=state).add(
             seconds
         )
+    for reason in ("dns", "auth"):
+        why = source.gauge("streamline_camera_down_reason", camera=camera, reason=reason)
+        why.set(float(reason == "auth"))
     for verdict, n in (("pass", 10), ("fail", 3), ("unknown", 1)):
         alert.counter("streamline_frames_judged_total", camera=camera, verdict=verdict).add(n)
     alert.gauge("first_verdict_monotonic_seconds", camera=camera).set(100.0)
@@ -52,7 +58,9 @@ def test_a_cameras_figures_are_read_off_the_ledgers() -> None:
         in_flight=1,
         fps=13 / (102.6 - 100.0),
         latency_ms={"p50": 10.0, "p95": 10.0, "p99": 10.0},
-        state_s={"ok": 7.25, "down": 0.5},
+        state="down",
+        reason="auth",
+        state_s={"ok": 7.25, "unusable": 0.25, "down": 0.5},
         evidence=2,
     )
     assert (report.alerts, report.duration_s) == (2, 12.5)
