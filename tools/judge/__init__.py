@@ -1,0 +1,1 @@
+"""Hold a running line against its goals, on the present machine; see ``tools/README.md``."""

@@ -1,0 +1,57 @@
+"""Judge one property of a running line; exit code 1 if a goal is missed.
+
+.venv/bin/python -m tools.judge restarts
+.venv/bin/python -m tools.judge load --cameras 4 --rate 25 --seconds 60 --clip CLIP.mp4
+.venv/bin/python -m tools.judge memory --frames 180000
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tools.judge.goals import Goals
+from tools.judge.line import own_runtime
+from tools.judge.load import judge_load
+from tools.judge.memory import judge_memory
+from tools.judge.restarts import judge_restarts
+
+_JUDGES: Final[Mapping[str, Callable[[argparse.Namespace, Path], Goals]]] = {
+    "load": judge_load,
+    "memory": judge_memory,
+    "restarts": judge_restarts,
+}
+
+
+def main() -> int:
+    """Run one judgement and print it; return the exit code."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="streamline-judge-") as folder:
+        own_runtime(Path(folder))
+        goals = _JUDGES[options.what](options, Path(folder))
+    print(goals.table())
+    return 0 if goals.met else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="what", required=True)
+    load = commands.add_parser("load", help="paced cameras: nothing lost, latency bounded")
+    load.add_argument("--limit-ms", type=float, default=80.0, help="bound of the 99th percentile")
+    load.add_argument("--seconds", type=float, default=60.0)
+    restarts = commands.add_parser("restarts", help="dead and stopped workers: time to recover")
+    for one in (load, restarts):
+        one.add_argument("--cameras", type=int, default=4)
+        one.add_argument("--rate", type=float, default=25.0, help="frames a second and camera")
+    memory = commands.add_parser("memory", help="frames pushed through: memory stays flat")
+    memory.add_argument("--frames", type=int, default=180_000)
+    memory.add_argument("--limit-mb", type=float, default=4.0, help="bound of the growth")
+    for one in (load, restarts, memory):
+        one.add_argument("--clip", type=Path, help="a video file; the rendered line if left out")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

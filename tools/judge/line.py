@@ -1,0 +1,85 @@
+"""The line to be judged: its model, its pipeline file, and its counters while it runs."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamline.config import load
+from streamline.run.runtime import Runtime
+from streamline.run.views import Views
+from streamline.source.synthetic import rendered_clip
+from tests.support.line import streamline
+
+__all__ = ["Counters", "clip_or_rendered", "fitted", "names", "own_runtime", "write_pipeline"]
+
+
+def clip_or_rendered(clip: Path | None) -> Path:
+    """Return the clip that was asked for, or the rendered inspection line."""
+    return rendered_clip("inspect", 0) if clip is None else clip.resolve()
+
+
+def fitted(clip: Path, folder: Path) -> Path:
+    """Fit the default model to the clip's first seconds."""
+    model = folder / "model"
+    done = streamline("fit", clip, "--seconds", "5", "--out", model)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return model
+
+
+def names(count: int) -> list[str]:
+    """Names of that many cameras."""
+    return [f"c{number}" for number in range(count)]
+
+
+def own_runtime(folder: Path) -> None:
+    """Let lines keep their sockets and counters below *folder*, where `Counters` finds them."""
+    os.environ.pop("RUNTIME_DIRECTORY", None)
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+
+
+def write_pipeline(folder: Path, cameras: Sequence[str], clip: Path, pace: float | str) -> Path:
+    """Write the file of a line whose cameras play a clip for ever, with a model of it."""
+    source = {"type": "video", "path": str(clip), "pace": pace, "loop": True}
+    content = {
+        "version": 1,
+        "model": str(fitted(clip, folder)),
+        "cameras": {name: {"source": source} for name in cameras},
+        "alert": {"sinks": []},
+        "record": {"verdicts": "verdicts.jsonl", "drops": "drops.jsonl"},
+        "metrics": {"port": 0},
+    }
+    path = folder / "line.yaml"
+    path.write_text(json.dumps(content))
+    return path
+
+
+class Counters:
+    """A running line's counters as its processes write them, without asking any of them."""
+
+    def __init__(self, pipeline: Path) -> None:
+        self._views = Views(Runtime.of(load(pipeline)))
+
+    def total(self, series: str, **labels: str) -> float:
+        """Sum of the series whose labels are these, among others."""
+        wanted = set(labels.items())
+        return sum(
+            value
+            for view in self._views.all()
+            for found, value in view.values(series).items()
+            if wanted <= set(found)
+        )
+
+    def judged(self, camera: str) -> float:
+        """Frames of a camera with a verdict."""
+        return self.total("streamline_frames_judged_total", camera=camera)
+
+    def kept_up(self, camera: str) -> float:
+        """Frames that a camera gave when they were due."""
+        late = self.total("streamline_frames_dropped_total", camera=camera, reason="overrun")
+        return self.total("streamline_frames_captured_total", camera=camera) - late
+
+    def close(self) -> None:
+        """Unmap them."""
+        self._views.close()
