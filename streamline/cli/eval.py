@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from streamline.evaluate import Category, Evaluation
+    from collections.abc import Sequence
+
+    from streamline.evaluate import Evaluation, PlannedRun
+    from streamline.learn import FitSettings
 
 __all__ = ["Layout", "evaluate"]
 
@@ -15,11 +18,14 @@ __all__ = ["Layout", "evaluate"]
 class Layout(StrEnum):
     """How a data set lies on disk."""
 
-    MTD = "mtd"
     MVTEC = "mvtec"
+    MTD = "mtd"
+    BTAD = "btad"
+    VISA = "visa"
+    FOLDER = "folder"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each is an option of the command
     root: Annotated[
         Path,
         typer.Argument(metavar="ROOT", help="The data set's folder, or one category of it."),
@@ -27,66 +33,96 @@ def evaluate(
     *,
     layout: Annotated[
         Layout,
-        typer.Option(help="mtd: magnetic tile defects; mvtec: MVTec AD and all laid out like it."),
+        typer.Option(
+            help="mvtec: MVTec AD and all laid out like it; mtd: magnetic tile defects; btad; "
+            "visa; folder: your own, good/ and a folder for each kind of defect."
+        ),
     ],
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, help="mtd only: which fifth of the good tiles is tested.")
-    ] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S",
+            help="Which fifths of the good images are tested, one after the other: 0-4, or 0,2,5; "
+            "0 if not given. For data that come without a split.",
+        ),
+    ] = None,
     category: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this category.")
     ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Network that the features come from.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="Of its weights: int8 or fp16.")
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(metavar="L,L…", help="Its layers, for the score and the map alike."),
+    ] = None,
+    retain: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Share of the variance that the model keeps, to 1."),
+    ] = None,
 ) -> None:
     """Fit to each category's normal images, score its test images, print how well that went."""
-    from streamline.cli.progress import Bars
+    from streamline.cli.evaluation_table import evaluation_tables
     from streamline.cli.writing import writable, write_text
-    from streamline.evaluate import Evaluation, evaluate_category
-    from streamline.learn import FitSettings
 
     if json is not None:
         writable(json)
-    categories = _found(root, layout, seed, category)
-    evaluated = {}
-    for one in categories:
-        with Bars(one.name) as bars:
-            evaluated[one.name] = evaluate_category(one, FitSettings(), progress=bars)
-        for warning in evaluated[one.name].warnings:
-            typer.echo(f"warning: {warning}", err=True)
-    result = Evaluation(
-        layout=layout.value, seed=seed if layout is Layout.MTD else None, categories=evaluated
-    )
+    settings = _settings(backbone=backbone, precision=precision, layers=layers, retain=retain)
+    result = _evaluated(_planned(root, layout, seeds, category), layout, settings)
     if json is not None:
         write_text(json, result.to_json())
-    typer.echo(_table(result))
+    typer.echo("\n\n".join(evaluation_tables(result)))
 
 
-def _found(root: Path, layout: Layout, seed: int, category: str | None) -> "list[Category]":
-    from streamline.errors import InputError
-    from streamline.evaluate import mtd_category, mvtec_categories
+def _settings(
+    *, backbone: str | None, precision: str | None, layers: str | None, retain: float | None
+) -> "FitSettings":
+    """Change what was asked for, and leave all else as `fit` has it."""
+    from streamline.learn import FitSettings
 
-    if layout is Layout.MVTEC:
-        return mvtec_categories(root, only=category)
-    if category not in {None, "mtd"}:
-        msg = f"layout mtd has one category, 'mtd', not {category!r}; leave --category out"
-        raise InputError(msg)
-    return [mtd_category(root, seed=seed)]
-
-
-def _table(result: "Evaluation") -> str:
-    from dataclasses import asdict
-
-    from streamline.cli.table import render
-
-    head = ("category", "image AUROC", "pixel AUROC", "PRO", "fit s", "fps")
-    rows = [(name, *_cells(asdict(one.figures))) for name, one in result.categories.items()]
-    if len(rows) > 1:
-        rows.append(("mean", *_cells(result.mean())))
-    return render([head, *rows])
+    given: dict[str, Any] = {"backbone": backbone, "precision": precision, "retain": retain}
+    if layers is not None:
+        names = tuple(name.strip() for name in layers.split(","))
+        given |= {"score_layers": names, "map_layers": names}
+    settings = FitSettings(**{name: value for name, value in given.items() if value is not None})
+    settings.require_valid()
+    return settings
 
 
-def _cells(figures: dict[str, float | None]) -> list[str]:
-    digits = {"image_auroc": 4, "pixel_auroc": 4, "pro": 4, "fit_s": 1, "fps": 0}
-    values = ((figures[name], places) for name, places in digits.items())
-    return ["-" if value is None else f"{value:.{places}f}" for value, places in values]
+def _planned(
+    root: Path, layout: Layout, seeds: str | None, category: str | None
+) -> "list[PlannedRun]":
+    from streamline.evaluate import parse_seeds, plan_runs
+
+    wanted = [0] if seeds is None else parse_seeds(seeds)
+    runs = plan_runs(root, layout.value, seeds=wanted, only=category)
+    if seeds is not None and all(run.seed is None for run in runs):
+        _warn(f"the data come with a split of their own, so --seeds {seeds} changes nothing")
+    return runs
+
+
+def _evaluated(
+    runs: "Sequence[PlannedRun]", layout: Layout, settings: "FitSettings"
+) -> "Evaluation":
+    from streamline.cli.progress import Bars
+    from streamline.evaluate import Evaluated, Evaluation, evaluate_category
+
+    categories: dict[str, dict[int | None, Evaluated]] = {}
+    for run in runs:
+        with Bars(run.title) as bars:
+            one = evaluate_category(run.category, settings, progress=bars)
+        of_category = categories.setdefault(run.category.name, {})
+        for warning in () if of_category else one.warnings:
+            _warn(warning)
+        of_category[run.seed] = one
+    return Evaluation(layout=layout.value, categories=categories)
+
+
+def _warn(warning: str) -> None:
+    typer.echo(f"warning: {warning}", err=True)

@@ -1,7 +1,7 @@
 """Figures as tables for people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from streamline.run.report import CameraReport, Report
 
@@ -55,12 +55,12 @@ def _accounting(report: Report) -> str:
     )
 
 
-def render(rows: Sequence[Sequence[str]]) -> str:
-    """Align columns: the first to the left, figures to the right; a rule under the head."""
+def render(rows: Sequence[Sequence[str]], *, words: Collection[int] = (0,)) -> str:
+    """Align columns: words, by their index, to the left, figures to the right; rule the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.ljust(width) if i in words else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -3,64 +3,57 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamline.errors import InputError, SourceError
+from streamline.evaluate.figures import Figures
 from streamline.evaluate.layouts import Category, Sample
-from streamline.evaluate.metrics import auroc, per_region_overlap
+from streamline.evaluate.maps import read_masks, smoothed_maps
+from streamline.evaluate.metrics import PRO_LIMIT, Curve, Ranking
 from streamline.infer import map_frames, score_frames
 from streamline.learn import FitSettings, Progress, fit_frames
-from streamline.model import Model
+from streamline.model import Model, save_model
 from streamline.preprocess import prepare
 from streamline.source import read_image
 
-__all__ = ["SMOOTHING_PX", "Evaluated", "Figures", "evaluate_category", "layers_of"]
+__all__ = ["Curves", "Evaluated", "evaluate_category", "layers_of"]
 
 Frame = npt.NDArray[np.uint8]
-
-SMOOTHING_PX: Final = 4.0
-"""Standard deviation of the Gaussian that maps are smoothed with at the size of the model's
-input, px. On MVTec bottle 2 to 6 px move PRO by 0.002; 4 is the field's habit."""
 
 _TIMED_FRAMES: Final = 256
 """At least so many are scored for the throughput: test sets are often too small to time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """One category's figures."""
+class Curves(NamedTuple):
+    """What the figures are areas under; thinned, enough to draw them."""
 
-    image_auroc: float
-    pixel_auroc: float | None
-    """None where defects are not marked."""
+    image: Curve
+    pixel: Curve | None
+    """None where defects are not marked, as is `pro`."""
 
-    pro: float | None
-    """Per-region overlap to 30 % false positives; None where defects are not marked."""
-
-    fit_s: float
-    """From the first image read to the calibrated model, s."""
-
-    fps: float
-    """Images in memory scored per second, in the batches of a line that is never short of work."""
+    pro: Curve | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluated:
     """A category's figures, and what they were got with."""
 
+    category: Category
     figures: Figures
     model: Model
-    train: int
-    """Images fitted to."""
+    scores: npt.NDArray[np.float32]
+    """Shape ``(n,)``: of the test images, in the order of `Category.test`."""
 
-    test: int
-    """Images scored."""
+    maps: npt.NDArray[np.float16]
+    """Shape ``(n, mh, mw)``: theirs too, as the model gives them."""
 
+    curves: Curves
     warnings: tuple[str, ...]
     """Sentences on what the figures lack."""
 
@@ -70,7 +63,7 @@ def evaluate_category(
 ) -> Evaluated:
     """Fit, score and compare with the truth.
 
-    Memory: 0.2 MB a test image; 3 MB where defects are marked, since every pixel is sorted.
+    Memory: 0.2 MB a test image; 4 MB where defects are marked, since every pixel is sorted.
 
     Raises
     ------
@@ -80,21 +73,29 @@ def evaluate_category(
     paths = category.train
     frames = _Prepared([Sample(image=path, anomalous=False, mask=None) for path in paths])
     fitted = fit_frames(frames, settings, source=str(paths[0].parent), progress=progress)
+    model = fitted.model
     test = _with_progress(_Prepared(category.test), progress)
-    scores, fps = _score(fitted.model, test, settings)
+    scores, fps = _score(model, test, settings)
+    maps = np.concatenate(list(map_frames(model, test, compute=settings.compute)))
     anomalous = np.array([sample.anomalous for sample in category.test])
-    pixel, pro = _pixel_figures(category, fitted.model, test, settings)
+    image = Ranking(scores, anomalous).roc()
+    pixel, pro = _pixel_curves(category, maps, (model.height, model.width))
     return Evaluated(
+        category=category,
         figures=Figures(
-            image_auroc=auroc(scores, anomalous),
-            pixel_auroc=pixel,
-            pro=pro,
+            image_auroc=image.area(),
+            pixel_auroc=None if pixel is None else pixel.area(),
+            pro=None if pro is None else pro.area(limit=PRO_LIMIT),
             fit_s=fitted.report.seconds,
             fps=fps,
+            model_bytes=_stored_bytes(model),
+            n=len(paths),
+            k=sum(layers_of(model)["score_layers"].values()),
         ),
-        model=fitted.model,
-        train=len(category.train),
-        test=len(category.test),
+        model=model,
+        scores=scores,
+        maps=maps,
+        curves=Curves(image.thinned(), pixel and pixel.thinned(), pro and pro.thinned()),
         warnings=() if category.masked else (_unmarked(category),),
     )
 
@@ -138,45 +139,21 @@ def _score(
     return scores[: len(frames)], count / (perf_counter() - started)
 
 
-def _pixel_figures(
-    category: Category, model: Model, frames: Sequence[Frame], settings: FitSettings
-) -> tuple[float | None, float | None]:
+def _pixel_curves(
+    category: Category, maps: npt.NDArray[np.float16], size: tuple[int, int]
+) -> tuple[Curve | None, Curve | None]:
     if not category.masked:
         return None, None
-    size = (model.height, model.width)
-    maps = np.empty((len(frames), *size), np.float32)
-    done = 0
-    for batch in map_frames(model, frames, compute=settings.compute):
-        for small in batch:
-            maps[done] = _smoothed(small, size)
-            done += 1
-    masks = np.stack([_mask(sample, size) for sample in category.test])
-    return auroc(maps, masks), per_region_overlap(maps, masks)
+    masks = read_masks(category, size)
+    ranking = Ranking(smoothed_maps(maps, size), masks)
+    return ranking.roc(), ranking.pro(masks)
 
 
-def _smoothed(small: npt.NDArray[np.float16], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    height, width = size
-    large = cv2.resize(small.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.GaussianBlur(large, (0, 0), SMOOTHING_PX), np.float32)
-
-
-def _mask(sample: Sample, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Read where the defect is, at the size of the maps; all false for a normal image."""
-    height, width = size
-    if sample.mask is None:
-        return np.zeros(size, np.bool_)
-    try:
-        mask, image = read_image(sample.mask), read_image(sample.image)
-    except SourceError as exc:
-        raise InputError(str(exc)) from exc
-    if (mask.height, mask.width) != (image.height, image.width):
-        msg = (
-            f"{sample.mask} is {mask.height} x {mask.width} px, but its image is "
-            f"{image.height} x {image.width}; give the mask that belongs to it"
-        )
-        raise InputError(msg)
-    grey = mask.planes[0] if mask.planes[0].ndim == 2 else mask.planes[0].max(axis=2)
-    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_NEAREST) > 127
+def _stored_bytes(model: Model) -> int:
+    with TemporaryDirectory(prefix="streamline-eval-") as folder:
+        place = Path(folder, "model")
+        save_model(model, place)
+        return sum(path.stat().st_size for path in place.iterdir())
 
 
 def _unmarked(category: Category) -> str:

@@ -47,6 +47,9 @@ def copied(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path / "disc"
 
 
+FIGURES = ("image_auroc", "pixel_auroc", "pro", "fit_s", "fps", "model_bytes", "n", "k")
+
+
 def evaluated(*arguments: str | Path, out: Path) -> tuple[dict[str, Any], str]:
     """Run the command; return its JSON document and what it said on standard error."""
     done = streamline("eval", *arguments, "--json", out, timeout_s=1500)
@@ -63,10 +66,11 @@ def refused(*arguments: str | Path) -> str:
 
 def test_figures_of_drawn_parts_are_complete_and_good(drawn: Path, tmp_path: Path) -> None:
     document, _ = evaluated(drawn.parent, "--layout", "mvtec", out=tmp_path / "figures.json")
-    assert set(document) == {"categories", "mean", "setup"}
-    figures = document["categories"]["disc"]
-    assert list(figures) == ["image_auroc", "pixel_auroc", "pro", "fit_s", "fps"]
+    assert set(document) == {"categories", "mean", "paper", "setup"}
+    disc = document["categories"]["disc"]
+    figures = {name: disc.pop(name) for name in FIGURES}
     assert document["mean"] == figures
+    assert disc == {"spread": dict.fromkeys(FIGURES), "seeds": {}, "paper": {}}
     assert figures["image_auroc"] == 1.0
     assert figures["pixel_auroc"] > 0.95
     assert figures["pro"] > 0.8
@@ -74,20 +78,53 @@ def test_figures_of_drawn_parts_are_complete_and_good(drawn: Path, tmp_path: Pat
     assert figures["fps"] > 0
     setup = document["setup"]
     assert (setup["layout"], setup["seed"], setup["size_px"]) == ("mvtec", None, [256, 256])
-    assert setup["models"]["disc"]["train"] == 40
-    assert setup["models"]["disc"]["test"] == 16
+    (model,) = setup["models"].values()
+    assert (model["train"], model["test"]) == (40, 16)
+    assert (figures["n"], figures["k"]) == (40, sum(model["score_layers"].values()))
+    # each direction is stored in half precision
+    assert figures["model_bytes"] > 2 * 112 * 16 * 16 * model["score_layers"]["block4"]
+
+
+def test_each_seed_has_its_figures_and_they_their_mean_and_spread(
+    drawn: Path, tmp_path: Path
+) -> None:
+    """One's own pictures, and a layer other than the default's."""
+    root = tmp_path / "lid"
+    root.mkdir()
+    (root / "good").symlink_to(drawn / "train" / "good")
+    (root / "scratch").symlink_to(drawn / "test" / "scratch")
+    (root / "ground_truth").symlink_to(drawn / "ground_truth")
+    document, _ = evaluated(
+        root, "--layout", "folder", "--seeds", "0,2", "--layers", "block3", "--retain", "0.8",
+        out=tmp_path / "figures.json",
+    )  # fmt: skip
+    lid = document["categories"]["lid"]
+    assert set(lid["seeds"]) == {"0", "2"}
+    for name in FIGURES:
+        values = [lid["seeds"][seed][name] for seed in ("0", "2")]
+        assert lid[name] == pytest.approx(np.mean(values))
+        assert lid["spread"][name] == pytest.approx(np.std(values, ddof=1))
+    assert (lid["n"], lid["image_auroc"]) == (32, 1.0)
+    assert lid["pixel_auroc"] > 0.9
+    setup = document["setup"]
+    assert (setup["seed"], setup["seeds"], setup["retain"]) == (0, [0, 2], 0.8)
+    (model,) = setup["models"].values()
+    assert set(model["score_layers"]) == set(model["map_layers"]) == {"block3"}
 
 
 def test_without_ground_truth_pixel_figures_are_null_with_a_warning(
     copied: Path, tmp_path: Path
 ) -> None:
     (copied / "ground_truth").rename(tmp_path / "away")
-    document, said = evaluated(copied, "--layout", "mvtec", out=tmp_path / "figures.json")
+    document, said = evaluated(
+        copied, "--layout", "mvtec", "--seeds", "0-4", out=tmp_path / "figures.json"
+    )
     figures = document["categories"]["disc"]
     assert figures["image_auroc"] == 1.0
     assert (figures["pixel_auroc"], figures["pro"]) == (None, None)
     assert (document["mean"]["pixel_auroc"], document["mean"]["pro"]) == (None, None)
     assert "warning: disc: no ground truth, so pixel AUROC and PRO can't be measured" in said
+    assert "a split of their own, so --seeds 0-4 changes nothing" in said
 
 
 def test_one_mask_missing_is_refused(copied: Path) -> None:
@@ -115,7 +152,13 @@ def test_a_mask_of_another_size_is_refused(copied: Path) -> None:
     [
         pytest.param(("--layout", "mvtec", "--category", "cap"), "no category 'cap'", id="absent"),
         pytest.param(("--layout", "mtd"), "MT_Free", id="other-layout"),
-        pytest.param(("--layout", "mtd", "--category", "disc"), "has one category", id="of-mtd"),
+        pytest.param(("--layout", "mtd", "--category", "disc"), "there are: mtd", id="of-mtd"),
+        pytest.param(("--layout", "mvtec", "--seeds", "4-0"), "from low to high", id="seeds"),
+        pytest.param(("--layout", "mvtec", "--retain", "1.5"), "must be in (0, 1]", id="retain"),
+        pytest.param(("--layout", "mvtec", "--layers", "block9"), "no layer 'block9'", id="layers"),
+        pytest.param(
+            ("--layout", "mvtec", "--backbone", "net"), "no backbone 'net'", id="backbone"
+        ),
         pytest.param(("--layout", "coco"), "coco", id="unknown-layout"),
         pytest.param((), "--layout", id="no-layout"),
     ],

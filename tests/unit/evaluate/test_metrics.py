@@ -1,16 +1,19 @@
-"""AUROC against scikit-learn, PRO against brute force and against figures worked out by hand."""
+"""AUROC against scikit-learn, PRO against MVTec's own code, brute force and figures by hand."""
 
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from adeval.au_pro import calculate_au_pro
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from streamline.evaluate import auroc, per_region_overlap
+from streamline.evaluate.metrics import Ranking
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -118,6 +121,32 @@ def test_pro_is_that_of_brute_force(seed: int, levels: int, limit: float) -> Non
     maps = frozen(generator.integers(0, levels, masks.shape) / levels + 0.3 * masks)
     expected = slow_pro(maps, masks, limit)
     assert per_region_overlap(maps, frozen(masks), limit=limit) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.3])
+def test_pro_is_that_of_mvtecs_own_evaluation(limit: float) -> None:
+    """As packaged by adeval; its curve has no point between two normal pixels' scores."""
+    generator = np.random.default_rng(7)
+    blobs = cv2.GaussianBlur(generator.normal(size=(64, 96, 6)), (0, 0), 3).transpose(2, 0, 1)
+    masks = blobs > np.quantile(blobs, 0.95)
+    masks[0] = False
+    noise = cv2.GaussianBlur(generator.normal(size=(64, 96, 6)), (0, 0), 2).transpose(2, 0, 1)
+    maps = frozen(blobs / blobs.std() + noise / noise.std())
+    pixels = int((~masks).sum())
+    expected, _ = calculate_au_pro(
+        list(masks.astype(np.int64)), list(maps), integration_limit=limit, num_thresholds=pixels
+    )
+    assert per_region_overlap(maps, frozen(masks), limit=limit) == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_thinned_curve_keeps_its_ends_and_its_area() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.random(50_000) < 0.2
+    curve = Ranking(generator.normal(size=50_000) + labels, labels).roc()
+    thin = curve.thinned(300)
+    assert 250 < len(thin.found) <= 300
+    assert (thin.found[0], thin.found[-1], thin.false_rate[-1]) == (0, 1, 1)
+    assert thin.area() == pytest.approx(curve.area(), abs=1e-4)
 
 
 def one_row(*values: float) -> Floats:
