@@ -67,7 +67,7 @@ class Evaluation:
 
     def _setting(self) -> Setting:
         model = self._some().model
-        score, maps = len(model.score_layers), len(model.map_layers)
+        score, maps = len(model.detector.score_layers), len(model.detector.map_layers)
         return Setting(
             method="fre",
             layout=self.layout,
@@ -86,7 +86,7 @@ class Evaluation:
             "backbone": model.backbone._asdict(),
             "preprocessing": PREPROCESSING,
             "size_px": [model.height, model.width],
-            "retain": model.retain,
+            "retain": model.detector.retain,
             "map_smoothing_px": SMOOTHING_PX,
             "models": {name: _models(runs) for name, runs in self.categories.items()},
         }

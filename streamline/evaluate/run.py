@@ -164,9 +164,8 @@ def _unmarked(category: Category) -> str:
 
 def layers_of(model: Model) -> Mapping[str, Mapping[str, int]]:
     """Tell which layers a model scores and maps with, and how many directions each has."""
+    uses = {"score_layers": model.detector.score_layers, "map_layers": model.detector.map_layers}
     return {
-        "score_layers": {
-            name: one.subspace.rank for name, one in model.detector.score_layers.items()
-        },
-        "map_layers": {name: one.subspace.rank for name, one in model.detector.map_layers.items()},
+        use: {name: layer.subspace.rank for name, layer in layers.items()}
+        for use, layers in uses.items()
     }
