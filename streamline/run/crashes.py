@@ -5,7 +5,6 @@ is fenced first: stages that have seen the fence judge and drop none of them any
 what has neither a verdict nor a reason why it was dropped has died.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -16,8 +15,9 @@ from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import Ledger, inherit
+from streamline.messages import Dropped, FrameId
 from streamline.metrics.catalogue import CAMERA_STATES
-from streamline.run.fates import decided
+from streamline.run.fates import decided, drop_line, unlogged
 from streamline.run.fences import FenceCells, have_seen
 from streamline.run.journal import commits_in
 from streamline.run.placement import WorkerPlan
@@ -29,6 +29,8 @@ _log = structlog.get_logger("streamline.run")
 
 _PATIENCE_NS: Final = 10_000_000_000
 """How long stages may take to see a fence; one may have to be restarted itself."""
+
+_CRASHED: Final = Dropped(stage="source", reason="crashed")
 
 
 class Crashes:
@@ -115,9 +117,7 @@ class Crashes:
         path = self._views.path(worker)
         inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
         _log.warning("frames died with their source", camera=camera, frames=lost)
-        self._record(
-            camera, incarnation, sorted(self._without_outcome(camera, worker, incarnation))
-        )
+        self._record(camera, incarnation, self._held(camera, worker, incarnation))
 
     def _show_down(self, worker: str, camera: str) -> None:
         """Publish for a dead source that its camera is down, until a successor knows better."""
@@ -152,25 +152,27 @@ class Crashes:
         judged = 0.0 if judge is None else commits_in(judge, camera)
         return max(0, round(captured - dropped - judged))
 
-    def _without_outcome(self, camera: str, worker: str, incarnation: int) -> set[int]:
-        """Numbers of the frames that the dead source held and whose fate was not decided."""
-        views = self._views.by_worker()
-        source = views[worker]
+    def _held(self, camera: str, worker: str, incarnation: int) -> set[FrameId]:
+        """Frames that the dead source had not done with."""
+        source = self._views.by_worker()[worker]
         held = source.table("source_held", camera=camera)
         base = source.table("source_base", camera=camera)[0]
         captured = source.value("streamline_frames_captured_total", camera=camera) - base
         # A number that was written down and not counted was never captured.
-        seqs = {int(cell) - 1 for cell in held if 0 < cell <= captured}
-        return seqs - decided(views, camera, incarnation)
+        return {FrameId(camera, incarnation, int(c) - 1) for c in held if 0 < c <= captured}
 
-    def _record(self, camera: str, incarnation: int, ids: Sequence[int]) -> None:
-        if self._drops is None or not ids:
+    def _record(self, camera: str, incarnation: int, held: set[FrameId]) -> None:
+        """Write into the drop log what died, and what was dropped and not written any more."""
+        if self._drops is None:
             return
-        drop = {"camera": camera, "incarnation": incarnation, "stage": "source"}
-        lines = [json.dumps({**drop, "seq": seq, "reason": "crashed"}) for seq in ids]
+        views = self._views.by_worker()
+        known = decided(views, camera, incarnation)
+        why = {frame: _CRASHED for frame in held if frame.seq not in known}
+        why |= unlogged(views, held, self._drops)
+        lines = [drop_line(frame, why[frame]) for frame in sorted(why)]
         try:
             log = JsonLines(self._drops)
-            log.write(("\n".join(lines) + "\n").encode())
+            log.write(b"".join(lines))
             log.close()
         except (InputError, OSError) as exc:
             _log.error("drop log can't be written", why=str(exc))

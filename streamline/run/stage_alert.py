@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
@@ -27,6 +25,7 @@ from streamline.messages import (
 from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BUCKETS
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
+from streamline.run.fates import logged_lately
 from streamline.run.fences import Fences
 from streamline.run.journal import Journal, since_change
 from streamline.run.journal import Judged as Entry
@@ -47,20 +46,6 @@ _RING: Final = 1 << 16
 
 _LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
 """The answer for a frame whose source died, and which is counted there."""
-
-_TAIL: Final = 1 << 18
-"""Bytes of the verdict log to look for lines in: far more than are written at once."""
-
-
-class _Logged(msgspec.Struct):
-    """As much of a line in the verdict log as tells which frame it is of."""
-
-    camera: str
-    incarnation: int
-    seq: int
-
-
-_read_logged = msgspec.json.Decoder(_Logged).decode
 
 _PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
 
@@ -231,7 +216,8 @@ class AlertStage(Stage):
 
     def _recover(self) -> None:
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
-        logged = self._logged_lately()
+        log = self.site.pipeline.record.verdicts
+        logged = set() if log is None else logged_lately(log)
         for name, journal in self._journals.items():
             entries = journal.recover()
             if not entries:
@@ -264,21 +250,6 @@ class AlertStage(Stage):
             self._lines.append(self._line(scored, judgement, None))
         if judgement.event is not None:
             self._tell(judgement.event)
-
-    def _logged_lately(self) -> set[FrameId]:
-        """Frames in the last part of the verdict log."""
-        path = self.site.pipeline.record.verdicts
-        if path is None:
-            return set()
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL))
-            lines = file.read().split(b"\n")
-        found = set()
-        for line in lines:
-            with suppress(msgspec.MsgspecError):  # The first line is only a part of one.
-                one = _read_logged(line)
-                found.add(FrameId(one.camera, one.incarnation, one.seq))
-        return found
 
     def _count(self, scored: Scored, judgement: Judgement) -> float | None:
         """Count a verdict; return the latency if it can be claimed."""

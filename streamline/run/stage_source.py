@@ -5,7 +5,6 @@ frame that must become evidence is still here in full size when the verdict come
 of recent frames has to be written at camera rate in case one of them is wanted.
 """
 
-import json
 from collections import deque
 from typing import Final
 
@@ -22,6 +21,7 @@ from streamline.messages import (
     Fault,
     Frame,
     FrameId,
+    Judged,
     Origin,
     Picture,
     Pin,
@@ -31,7 +31,7 @@ from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.account import StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
-from streamline.run.fates import decided
+from streamline.run.fates import decided, drop_line, unlogged
 from streamline.run.placement import plan
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.views import Views
@@ -175,13 +175,22 @@ class SourceStage(Stage):
         incarnation = int(counts.latest[0])
         captured = counts.captured.value - counts.base[0]
         seqs = {int(cell) - 1 for cell in counts.held.get(0, HELD) if 0 < cell <= captured}
+        held = {FrameId(self._camera.name, incarnation, seq) for seq in seqs}
         views = Views(runtime)
-        seqs -= decided(views.by_worker(), self._camera.name, incarnation)
+        known = decided(views.by_worker(), self._camera.name, incarnation)
+        self._complete_log(views, held)
         views.close()
         picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
-        frames = [FrameId(self._camera.name, incarnation, seq) for seq in sorted(seqs)]
+        frames = sorted(frame for frame in held if frame.seq not in known)
         origins = [Origin(frame, monotonic_ns(), wall_ns(), clock_id()) for frame in frames]
         return [Frame(origin=one, picture=picture, fault=Fault.LOST) for one in origins]
+
+    def _complete_log(self, views: Views, held: set[FrameId]) -> None:
+        """Log drops that a predecessor had counted, or not heard of, and not come to log."""
+        log = self.site.pipeline.record.drops
+        if log is not None:
+            for frame, drop in sorted(unlogged(views.by_worker(), held, log).items()):
+                self._record_drop(frame, drop)
 
     def _open(self) -> None:
         queue, record = self._camera.queue, self.site.pipeline.record
@@ -307,17 +316,18 @@ class SourceStage(Stage):
         if frame.fault is Fault.LOST:
             self._resolve(frame_id, answer)
             return
-        if answer is None:
+        outcome = None if answer is None else decode_outcome(answer)
+        if outcome is None:
             self._drop(frame_id, "queue_full")
+        elif isinstance(outcome, Dropped):
+            self._record_drop(frame_id, outcome)
+        # Only now: should this process die, the drop log is completed from what it still held.
         self._counts.held[frame_id.seq % HELD] = 0.0
         self._counts.in_flight.add(-1)
-        if answer is None:
+        if outcome is None:
             return
         self._account.left[frame_id.camera].add()
-        outcome = decode_outcome(answer)
-        if isinstance(outcome, Dropped):
-            self._record_drop(frame_id, outcome)
-        elif outcome.pin is not None:
+        if isinstance(outcome, Judged) and outcome.pin is not None:
             self._keep(frame, outcome.pin)
 
     def _resolve(self, frame_id: FrameId, answer: bytes | None) -> None:
@@ -338,9 +348,8 @@ class SourceStage(Stage):
     def _record_drop(self, frame_id: FrameId, drop: Dropped) -> None:
         if self._drops is None:
             return
-        line = {**frame_id._asdict(), "stage": drop.stage, "reason": drop.reason}
         try:
-            self._drops.write(json.dumps(line).encode() + b"\n")
+            self._drops.write(drop_line(frame_id, drop))
         except OSError as exc:
             _log.error("drop log can't be written, goes on without", why=exc.strerror)
             self._drops.close()

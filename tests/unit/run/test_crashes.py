@@ -111,15 +111,14 @@ class Line:
         view.close()
         return count
 
-    def named(self) -> list[int]:
-        """Numbers in the drop log."""
+    def named(self, reason: str = "source:crashed") -> list[int]:
+        """Numbers in the drop log with that reason."""
         path = self.pipeline.record.drops
         assert path is not None
         lines = path.read_text().splitlines() if path.exists() else []
         drops = [json.loads(line) for line in lines]
-        assert all(drop["reason"] == "crashed" for drop in drops)
         assert all(drop["incarnation"] == INCARNATION for drop in drops)
-        return [drop["seq"] for drop in drops]
+        return [d["seq"] for d in drops if f"{d['stage']}:{d['reason']}" == reason]
 
 
 @pytest.fixture
@@ -153,7 +152,23 @@ def test_lost_is_what_was_captured_and_neither_judged_nor_dropped(line: Line) ->
     die(line)
     assert line.crashed() == 5
     assert line.named() == [5, 7, 9, 10, 11]
+    assert line.named("source:queue_full") == [6]
+    assert line.named("preprocess:queue_full") == [8]
     assert not line.crashes.is_open(line.camera_plan)
+
+
+def test_a_drop_that_the_source_had_logged_itself_is_not_logged_again(line: Line) -> None:
+    path = line.pipeline.record.drops
+    assert path is not None
+    frames = line.capture(4)
+    for frame in frames[:3]:
+        line.source.dropped["left", "overrun"].add(frame)
+    line.hear(frames[0])  # Done with before its death, long since logged.
+    logged = {**frames[1]._asdict(), "stage": "source", "reason": "overrun"}
+    path.write_text(json.dumps(logged) + "\n")
+    die(line)
+    assert line.named("source:overrun") == [1, 2]
+    assert line.named() == [3]
 
 
 def test_a_frame_that_was_written_down_and_not_counted_was_never_captured(line: Line) -> None:
