@@ -41,6 +41,12 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write DIR/index.html: figures, curves, best and worst maps."
+        ),
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
@@ -68,16 +74,23 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     ] = None,
 ) -> None:
     """Fit to each category's normal images, score its test images, print how well that went."""
-    from streamline.cli.evaluation_table import evaluation_tables
+    from streamline.cli.table import render
     from streamline.cli.writing import writable, write_text
+    from streamline.evaluate.page import evaluation_page
+    from streamline.evaluate.tables import evaluation_tables
 
-    if json is not None:
-        writable(json)
+    index = None if page is None else page / "index.html"
+    for file in (json, index):
+        if file is not None:
+            writable(file)
     settings = _settings(backbone=backbone, precision=precision, layers=layers, retain=retain)
     result = _evaluated(_planned(root, layout, seeds, category), layout, settings)
     if json is not None:
         write_text(json, result.to_json())
-    typer.echo("\n\n".join(evaluation_tables(result)))
+    if index is not None:
+        write_text(index, evaluation_page(result))
+    tables = evaluation_tables(result)
+    typer.echo("\n\n".join(render([one.head, *one.rows], words=one.words) for one in tables))
 
 
 def _settings(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from streamline.colour import to_rgb
 from streamline.messages import Picture
 
-__all__ = ["overlay"]
+__all__ = ["heat_over", "overlay"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -51,12 +51,26 @@ def overlay(
     if heat is not None:
         x, y, w, h = roi or (0, 0, picture.width, picture.height)
         region = rgb[y : y + h, x : x + w]
-        region[:] = _heated(region, heat.astype(np.float32))
+        region[:] = heat_over(region, heat.astype(np.float32))
     _write(rgb, f"score {score:.4g}  threshold {threshold:.4g}")
     return rgb
 
 
-def _heated(rgb: Bytes, heat: npt.NDArray[np.float32]) -> Bytes:
+def heat_over(rgb: Bytes, heat: npt.NDArray[np.float32], /) -> Bytes:
+    """Blend an anomaly map's colours into a picture; without text.
+
+    Parameters
+    ----------
+    rgb : array of shape (height, width, 3)
+        Not modified.
+    heat : array of shape (mh, mw)
+        As for `overlay`.
+
+    Returns
+    -------
+    array of shape (height, width, 3)
+        `rgb` itself where the map shows nothing.
+    """
     floor, peak = float(np.median(heat)), float(heat.max())
     if not (np.isfinite(heat).all() and peak > floor):
         return rgb

@@ -1,6 +1,9 @@
 """The command that measures quality, on drawn parts and on real data sets."""
 
+import base64
 import json
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +67,43 @@ def refused(*arguments: str | Path) -> str:
     return line
 
 
+class Page(HTMLParser):
+    """What a page is made of: that every element is closed, what it draws and refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: Counter[str] = Counter()
+        self.references: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] += 1
+        self.references += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def picture_of(uri: str) -> npt.NDArray[np.uint8]:
+    head, _, data = uri.partition(",")
+    assert head == "data:image/jpeg;base64"
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(decoded, np.uint8)
+
+
 def test_figures_of_drawn_parts_are_complete_and_good(drawn: Path, tmp_path: Path) -> None:
-    document, _ = evaluated(drawn.parent, "--layout", "mvtec", out=tmp_path / "figures.json")
+    document, _ = evaluated(
+        drawn.parent, "--layout", "mvtec", "--page", tmp_path / "page",
+        out=tmp_path / "figures.json",
+    )  # fmt: skip
+    page = Page((tmp_path / "page" / "index.html").read_text())
+    assert page.open == []
+    # histogram, ROC and PRO; four images of each kind, each with its map; all inside the file
+    assert (page.count["svg"], page.count["img"]) == (3, 24)
+    assert {picture_of(uri).shape for uri in page.references} == {(260, 260, 3)}
     assert set(document) == {"categories", "mean", "paper", "setup"}
     disc = document["categories"]["disc"]
     figures = {name: disc.pop(name) for name in FIGURES}
