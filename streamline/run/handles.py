@@ -5,15 +5,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from threading import Thread
 from typing import Final, Protocol
 
 from streamline.config import Pipeline
 from streamline.errors import InputError, StreamlineError
+from streamline.run.nursery import nursery
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.worker import Worker, work
@@ -53,7 +56,7 @@ class _InProcess:
         self._process: ForkServerProcess = context.Process(
             target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
         )
-        with _sheltered():
+        with _sheltered(runtime.folder.parent):
             self._process.start()
         # Its id alone could be another process's by the time it is used.
         self._descriptor = _descriptor_of(self._process.pid)
@@ -85,19 +88,21 @@ def _descriptor_of(pid: int | None) -> int | None:
 
 
 @contextmanager
-def _sheltered() -> Iterator[None]:
+def _sheltered(base: Path) -> Iterator[None]:
     """Start a process that neither signals nor the present folder can lead astray.
 
     The process that workers are forked from inherits what is set here.  Signals for the whole
     group, from a terminal or a service manager, stay blocked in it: only the supervisor acts on
     them.  It imports nothing from the present folder, where anything may be called like one of
-    our libraries.  And it does not run the program's main script once more: a worker needs
+    our libraries.  Its socket lies in a folder of ours in *base*.  And it
+    does not run the program's main script once more: a worker needs
     nothing of it, and the command line that it loads costs time and memory.
     """
     main = sys.modules["__main__"]
     path = main.__dict__.pop("__file__", None)
     before = os.environ.get(_SAFE_PATH)
     os.environ[_SAFE_PATH] = "1"
+    temporary, tempfile.tempdir = tempfile.tempdir, str(nursery(base))
     # Started by itself first: when it starts, it unblocks the very signals that are blocked here.
     resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
@@ -105,6 +110,7 @@ def _sheltered() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        tempfile.tempdir = temporary
         if before is None:
             del os.environ[_SAFE_PATH]
         else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any, Self
 
@@ -384,3 +385,43 @@ def on_device(view: LedgerView, frame: tuple[int, int], deaths: int) -> bool:
         if row[0] == 1 and (int(row[1]), int(row[2])) == frame:
             return int(row[3]) == deaths + 1
     return False
+
+
+def test_nothing_is_left_of_a_line_once_another_has_followed_it_whoever_was_killed(
+    tmp_path: Path, demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = write_line(tmp_path, demo_model)
+    # Of short names, as on a host: sockets have no room for a test's.
+    with TemporaryDirectory(prefix="sl") as first, TemporaryDirectory(prefix="sl") as second:
+        runtime, temporary = Path(first), Path(second)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", first)
+        monkeypatch.setenv("TMPDIR", second)
+        with RunningLine(pipeline, tmp_path / "killed") as line:
+            line.await_ready()
+            assert set(mapped_in_memory(kill_all(line))) <= set(runtime.glob("*/*"))
+        left = [path for path in runtime.rglob("*") if not path.is_dir()]
+        assert {path.suffix for path in left} >= {".ledger", ".sock"}
+        assert any(path.name.startswith("listener-") for path in left)
+        with RunningLine(pipeline, tmp_path / "following") as line:
+            line.await_ready()
+            eventually(lambda: all(judged(line, c) > 5 for c in CAMERAS), "both are judged")
+            line.stop()
+            assert line.wait() == 0, line.log
+        assert all(path.is_file() and not path.stat().st_size for path in runtime.iterdir())
+        assert list(temporary.iterdir()) == []
+
+
+def kill_all(line: RunningLine) -> list[Path]:
+    """End every process of a line at once; return the files that they had mapped."""
+    supervisor = psutil.Process(line.pid)
+    processes = [supervisor, *supervisor.children(recursive=True)]
+    mapped = {Path(one.path) for p in processes for one in p.memory_maps(grouped=True)}
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, timeout=60)
+    return sorted(mapped)
+
+
+def mapped_in_memory(mapped: list[Path]) -> list[Path]:
+    """Those that a killed process leaves in memory."""
+    return [one for one in mapped if one.suffix == ".ledger" or "shm" in one.parts]

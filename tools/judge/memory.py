@@ -55,10 +55,10 @@ def judge_memory(options: argparse.Namespace, folder: Path) -> Goals:
 
 
 def _held(line: RunningLine) -> dict[str, int]:
-    """Bytes that belong to each process alone or are its share of what several have."""
+    """Resident bytes of each process; unlike shares of what is common, nobody else's affair."""
     supervisor = psutil.Process(line.pid)
     workers = [one for one in supervisor.children(recursive=True) if one.name().startswith("sl:")]
-    return {one.name(): one.memory_full_info().pss for one in (supervisor, *workers)}
+    return {one.name(): one.memory_info().rss for one in (supervisor, *workers)}
 
 
 def _growth(frames: np.ndarray, sizes: np.ndarray) -> float:
