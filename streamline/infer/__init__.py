@@ -10,12 +10,15 @@ from streamline.infer.backend import (
     Features,
     Mapper,
     Maps,
+    Network,
     Requests,
     Scorer,
     Scores,
+    map_network,
     open_extractor,
     open_mapper,
     open_scorer,
+    score_network,
 )
 from streamline.infer.offline import extract_features, map_frames, score_frames
 
@@ -25,13 +28,16 @@ __all__ = [
     "Features",
     "Mapper",
     "Maps",
+    "Network",
     "Requests",
     "Scorer",
     "Scores",
     "extract_features",
     "map_frames",
+    "map_network",
     "open_extractor",
     "open_mapper",
     "open_scorer",
     "score_frames",
+    "score_network",
 ]

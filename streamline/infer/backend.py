@@ -7,7 +7,7 @@ library.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Literal, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from streamline import backbone
 from streamline.backbone import Backbone
 from streamline.errors import ConfigError, ModelError
-from streamline.model import Model
+from streamline.model import BackboneId, Model
 
 __all__ = [
     "Compute",
@@ -23,13 +23,16 @@ __all__ = [
     "Features",
     "Mapper",
     "Maps",
+    "Network",
     "OnDone",
     "Requests",
     "Scorer",
     "Scores",
+    "map_network",
     "open_extractor",
     "open_mapper",
     "open_scorer",
+    "score_network",
 ]
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -80,6 +83,9 @@ class Requests(Protocol[Result_co]):
 
     A slot goes round `input` (fill the first n) → `start` → `on_done` → `result` → `input`.
     Different slots may be used from different threads; one slot by one thread at a time.
+
+    Several models on one network have a head each; the frames of a batch lie in the order of
+    the heads that judge them.
     """
 
     @property
@@ -106,17 +112,25 @@ class Requests(Protocol[Result_co]):
         """Return the slot's buffer, shape ``(max_batch, height, width, 3)``, RGB, to write to."""
         ...
 
-    def start(self, slot: int, n: int, /) -> None:
-        """Run the first `n` frames of the buffer, which must not change until `on_done`."""
+    def start(self, slot: int, /, *counts: int) -> None:
+        """Run the first frames of the buffer, which must not change until `on_done`.
+
+        Parameters
+        ----------
+        *counts : int
+            How many of them are for each head, in their order; heads left out get none.
+        """
         ...
 
-    def result(self, slot: int, /) -> Result_co:
-        """Return what the last batch of the slot gave, in fresh arrays.
+    def result(self, slot: int, /, *, head: int = 0) -> Result_co:
+        """Return what a head gave for its frames of the slot's last batch, in fresh arrays.
+
+        Only for a head that had frames.
 
         Raises
         ------
         InferenceError
-            If the device failed on it.
+            If the device failed on it; other heads' results may be there all the same.
         """
         ...
 
@@ -126,24 +140,37 @@ class Requests(Protocol[Result_co]):
 
 
 Scorer = Requests[Scores]
-"""A model's score compiled for a device."""
+"""Scores of one model, or of several on one network, compiled for a device."""
 
 Mapper = Requests[Maps]
-"""A model's map compiled for a device."""
+"""Maps of one model, or of several on one network, compiled for a device."""
 
 Extractor = Requests[Features]
 """A backbone compiled for a device."""
+
+
+class Network(NamedTuple):
+    """What models must have in common to be opened together.
+
+    The layers too: an int8 backbone that is asked for others is fused otherwise and rounds
+    otherwise, which moves a score by up to a percent, and thresholds are calibrated on the
+    model's own layers.
+    """
+
+    backbone: BackboneId
+    layers: tuple[str, ...]
+    """Sorted."""
 
 
 class _Backend(Protocol):
     """The functions that a backend's module has."""
 
     def open_scorer(
-        self, model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
+        self, models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
     ) -> Scorer: ...
 
     def open_mapper(
-        self, model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
+        self, models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
     ) -> Mapper: ...
 
     def open_extractor(
@@ -154,38 +181,58 @@ class _Backend(Protocol):
 _MODULES = {"openvino": "streamline.infer.openvino_backend"}
 
 
-def open_scorer(model: Model, compute: Compute, *, on_done: OnDone) -> Scorer:
-    """Compile a model's score for a device.
+def score_network(model: Model) -> Network:
+    """Return what the model's score hangs on."""
+    return Network(model.backbone, tuple(sorted(model.detector.score_layers)))
+
+
+def map_network(model: Model) -> Network:
+    """Return what the model's map hangs on."""
+    return Network(model.backbone, tuple(sorted(model.detector.map_layers)))
+
+
+def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -> Scorer:
+    """Compile the scores of models for a device.
+
+    A single model's network and score are one graph.  Several models share one graph of the
+    network, and each adds a small one with its head: memory grows by a head for each.
 
     Parameters
     ----------
+    models : sequence of Model
+        Of one `score_network`; their order is that of the heads.
     on_done : callable
         Told each slot whose batch is finished.
 
     Raises
     ------
     ModelError
-        If the model was fitted on another build of its backbone.
+        If a model was fitted on another build of its backbone.
     ConfigError
         If the backend or the device is not there.
     """
-    net = _backbone_of(model)
-    return _load(compute.backend).open_scorer(model, net, compute, on_done=on_done)
+    net = _backbone_of([score_network(model) for model in models])
+    return _load(compute.backend).open_scorer(models, net, compute, on_done=on_done)
 
 
-def open_mapper(model: Model, compute: Compute, *, on_done: OnDone) -> Mapper:
-    """Compile a model's map for a device.
+def open_mapper(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -> Mapper:
+    """Compile the maps of models for a device.
 
-    A graph of its own: a line needs maps of few frames only, and an int8 backbone that is
-    asked for more layers is fused otherwise, which moves a score by up to half a percent.
+    On a network of their own: a line needs maps of few frames only, and the scores must not
+    change with the map's layers; see `Network`.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        Of one `map_network`; their order is that of the heads.
 
     Raises
     ------
     ModelError, ConfigError
         As `open_scorer`.
     """
-    net = _backbone_of(model)
-    return _load(compute.backend).open_mapper(model, net, compute, on_done=on_done)
+    net = _backbone_of([map_network(model) for model in models])
+    return _load(compute.backend).open_mapper(models, net, compute, on_done=on_done)
 
 
 def open_extractor(
@@ -205,9 +252,13 @@ def open_extractor(
     return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
 
 
-def _backbone_of(model: Model) -> Backbone:
-    net = backbone.get(model.backbone.name, model.backbone.precision)
-    if net.sha256 != model.backbone.sha256:
+def _backbone_of(networks: Sequence[Network]) -> Backbone:
+    if len(set(networks)) != 1:
+        msg = f"models opened together must hang on one network, not on {set(networks)}"
+        raise ValueError(msg)
+    wanted = networks[0].backbone
+    net = backbone.get(wanted.name, wanted.precision)
+    if net.sha256 != wanted.sha256:
         msg = (
             f"the model was fitted on another build of {net.name} {net.precision} than this "
             "version of Streamline ships; fit the model again"

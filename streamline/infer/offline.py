@@ -49,7 +49,7 @@ def score_frames(model: Model, frames: Iterable[Frame], /, *, compute: Compute) 
     ValueError
         If a frame has another shape than the model's input.
     """
-    return _in_order(lambda on_done: open_scorer(model, compute, on_done=on_done), frames)
+    return _in_order(lambda on_done: open_scorer([model], compute, on_done=on_done), frames)
 
 
 def map_frames(model: Model, frames: Iterable[Frame], /, *, compute: Compute) -> Iterator[Maps]:
@@ -60,7 +60,7 @@ def map_frames(model: Model, frames: Iterable[Frame], /, *, compute: Compute) ->
     array of shape (n, mh, mw)
         ``mh`` and ``mw`` are `Model.map_shape`.
     """
-    return _in_order(lambda on_done: open_mapper(model, compute, on_done=on_done), frames)
+    return _in_order(lambda on_done: open_mapper([model], compute, on_done=on_done), frames)
 
 
 def extract_features(

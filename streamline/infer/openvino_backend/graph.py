@@ -1,11 +1,11 @@
 """Backbone and FRE heads as one OpenVINO graph: uint8 frames in, scores or maps out.
 
 Built from the backbone's stored graph and the model's tensors through the opset, so nothing
-but OpenVINO is needed. Every head hangs on the backbone's outputs: heads of several models
-can share one by calling `score_head` for each.
+but OpenVINO is needed. One model's head hangs on the backbone itself, in one graph; heads of
+several models are graphs of their own, fed with the features of one graph of the backbone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +13,19 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
+from streamline.backbone import Backbone
 from streamline.fre.reference import TINY
 from streamline.model import FittedLayer, FreDetector
 
 __all__ = [
     "MAP",
     "SCORE",
+    "Head",
     "Taps",
     "feature_graph",
-    "map_graph",
+    "head_graph",
+    "joined_graph",
     "map_head",
-    "score_graph",
     "score_head",
     "taps_of",
 ]
@@ -31,7 +33,10 @@ __all__ = [
 SCORE = "score"
 MAP = "map"
 Taps = Mapping[str, ov.Output]
-"""The backbone's outputs by layer, f32, shape ``(n, c, h, w)``."""
+"""The backbone's outputs by layer, f32, shape ``(n, c, h, w)``, or flattened."""
+
+Head = Callable[[Taps, FreDetector], ov.Node]
+"""Hangs what a detector makes of the features on them: `score_head` or `map_head`."""
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -44,16 +49,25 @@ def feature_graph(core: ov.Core, xml: Path, layers: Sequence[str]) -> ov.Model:
     return ov.Model(results, net.get_parameters(), f"{net.get_friendly_name()}-features")
 
 
-def score_graph(core: ov.Core, xml: Path, detector: FreDetector) -> ov.Model:
-    """Join the backbone, cut after the last score layer, and the detector's score."""
+def joined_graph(core: ov.Core, xml: Path, head: Head, detector: FreDetector) -> ov.Model:
+    """Join the backbone, cut after the last layer that the head uses, and the head."""
     net = core.read_model(xml)
-    return ov.Model([score_head(taps_of(net), detector)], net.get_parameters(), SCORE)
+    return ov.Model([head(taps_of(net), detector)], net.get_parameters())
 
 
-def map_graph(core: ov.Core, xml: Path, detector: FreDetector) -> ov.Model:
-    """Join the backbone, cut after the last map layer, and the detector's map."""
-    net = core.read_model(xml)
-    return ov.Model([map_head(taps_of(net), detector)], net.get_parameters(), MAP)
+def head_graph(net: Backbone, layers: Sequence[str], head: Head, detector: FreDetector) -> ov.Model:
+    """Hang a head on features as a `feature_graph` gives them: one input for each layer."""
+    inputs = {name: _features_of(net, name) for name in layers}
+    taps = {name: parameter.output(0) for name, parameter in inputs.items()}
+    return ov.Model([head(taps, detector)], list(inputs.values()))
+
+
+def _features_of(net: Backbone, name: str) -> ov.op.Parameter:
+    layer = net.layers[name]
+    values = layer.channels * layer.height * layer.width
+    parameter = ops.parameter([-1, values], np.float32, name)
+    parameter.output(0).get_tensor().set_names({name})
+    return parameter
 
 
 def taps_of(net: ov.Model) -> Taps:

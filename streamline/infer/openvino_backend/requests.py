@@ -7,20 +7,24 @@ from threading import Thread
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 
 from streamline.backbone import Backbone
-from streamline.errors import InferenceError
-from streamline.infer.backend import Compute, Features, Maps, OnDone, Scores
-from streamline.infer.openvino_backend.cache import trusted_folder
-from streamline.infer.openvino_backend.device import compile_graph
-from streamline.infer.openvino_backend.graph import (
-    MAP,
-    SCORE,
-    feature_graph,
-    map_graph,
-    score_graph,
+from streamline.infer.backend import (
+    Compute,
+    Features,
+    Maps,
+    OnDone,
+    Scores,
+    map_network,
+    score_network,
 )
+from streamline.infer.openvino_backend.compiled import (
+    Compiled,
+    compile_features,
+    compile_models,
+)
+from streamline.infer.openvino_backend.graph import MAP, SCORE, map_head, score_head
+from streamline.infer.openvino_backend.slots import Slot
 from streamline.model import Model
 
 __all__ = [
@@ -34,24 +38,20 @@ __all__ = [
 
 
 def open_scorer(
-    model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
+    models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoScorer":
     """See `streamline.infer.open_scorer`."""
-    core = ov.Core()
-    graph = score_graph(core, net.xml, model.detector)
-    with trusted_folder(SCORE, net.sha256, model.digest) as kept:
-        compiled = compile_graph(core, graph, compute, kept=kept)
+    layers = score_network(models[0]).layers
+    compiled = compile_models(models, score_head, net, layers, compute)
     return OpenVinoScorer(compiled, compute, on_done=on_done)
 
 
 def open_mapper(
-    model: Model, net: Backbone, compute: Compute, *, on_done: OnDone
+    models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoMapper":
     """See `streamline.infer.open_mapper`."""
-    core = ov.Core()
-    graph = map_graph(core, net.xml, model.detector)
-    with trusted_folder(MAP, net.sha256, model.digest) as kept:
-        compiled = compile_graph(core, graph, compute, kept=kept)
+    layers = map_network(models[0]).layers
+    compiled = compile_models(models, map_head, net, layers, compute)
     return OpenVinoMapper(compiled, compute, on_done=on_done)
 
 
@@ -59,32 +59,15 @@ def open_extractor(
     net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoExtractor":
     """See `streamline.infer.open_extractor`."""
-    core = ov.Core()
-    graph = feature_graph(core, net.xml, layers)
-    with trusted_folder(net.sha256, *layers) as kept:
-        compiled = compile_graph(core, graph, compute, kept=kept)
+    compiled = Compiled(compile_features(net, layers, compute))
     return OpenVinoExtractor(compiled, compute, on_done=on_done, layers=tuple(layers))
 
 
 class _Sign(Enum):
-    """What a waiting thread is told."""
+    """What the thread that waits for a slot is told."""
 
     STARTED = "started"
     CLOSE = "close"
-
-
-class _Slot:
-    """Buffer, request and fate of one batch at a time."""
-
-    def __init__(self, request: ov.InferRequest, shape: tuple[int, int, int, int]) -> None:
-        self.request = request
-        self.pixels = np.zeros(shape, np.uint8)
-        # One view per batch size, made once: a start allocates nothing.
-        self.views = [
-            ov.Tensor(self.pixels[:n], shared_memory=True) for n in range(1, len(self.pixels) + 1)
-        ]
-        self.started: SimpleQueue[RuntimeError | _Sign] = SimpleQueue()
-        self.failure: RuntimeError | None = None
 
 
 class _OpenVinoRequests:
@@ -94,14 +77,13 @@ class _OpenVinoRequests:
     hears of would be frames without a verdict; a thread that waits hears of both.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, compute: Compute, *, on_done: OnDone) -> None:
-        shape = compiled.input(0).get_partial_shape()
+    def __init__(self, compiled: Compiled, compute: Compute, *, on_done: OnDone) -> None:
+        shape = compiled.network.input(0).get_partial_shape()
         self._height, self._width = int(shape[1].max_length), int(shape[2].max_length)
-        wanted = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+        wanted = int(compiled.network.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         buffer = (compute.max_batch, self._height, self._width, 3)
-        self._slots = [
-            _Slot(compiled.create_infer_request(), buffer) for _ in range(compute.slots or wanted)
-        ]
+        self._slots = [Slot(compiled, buffer) for _ in range(compute.slots or wanted)]
+        self._signs: list[SimpleQueue[_Sign]] = [SimpleQueue() for _ in self._slots]
         self._on_done = on_done
         self._waiters = [
             Thread(target=self._wait, args=(index,), name=f"infer-slot-{index}", daemon=True)
@@ -134,58 +116,41 @@ class _OpenVinoRequests:
         """Return the slot's buffer to write frames to."""
         return self._slots[slot].pixels
 
-    def start(self, slot: int, n: int, /) -> None:
-        """Run the first `n` frames of the slot's buffer."""
-        chosen = self._slots[slot]
-        try:
-            chosen.request.set_input_tensor(chosen.views[n - 1])
-            chosen.request.start_async()
-        except RuntimeError as exc:
-            chosen.started.put(exc)
-        else:
-            chosen.started.put(_Sign.STARTED)
+    def start(self, slot: int, /, *counts: int) -> None:
+        """Run the first frames of the slot's buffer, so many for each head."""
+        self._slots[slot].start(counts)
+        self._signs[slot].put(_Sign.STARTED)
 
     def close(self) -> None:
         """Wait for what is under way and end the waiting threads."""
-        for slot in self._slots:
-            slot.started.put(_Sign.CLOSE)
+        for signs in self._signs:
+            signs.put(_Sign.CLOSE)
         for waiter in self._waiters:
             waiter.join()
 
     def _wait(self, index: int) -> None:
-        slot = self._slots[index]
-        while (started := slot.started.get()) is not _Sign.CLOSE:
-            slot.failure = started if isinstance(started, RuntimeError) else None
-            try:
-                slot.request.wait()
-            except RuntimeError as exc:
-                slot.failure = exc
+        while self._signs[index].get() is not _Sign.CLOSE:
+            self._slots[index].finish()
             self._on_done(index)
 
-    def _output(self, slot: int, name: str) -> npt.NDArray[np.generic]:
-        """Copy an output of the slot's last batch, or raise what went wrong with it."""
-        chosen = self._slots[slot]
-        if chosen.failure is not None:
-            reason = str(chosen.failure).strip().splitlines()[-1].strip()
-            msg = f"OpenVINO failed on a batch of frames: {reason}"
-            raise InferenceError(msg) from chosen.failure
-        return np.array(chosen.request.get_tensor(name).data)
+    def _output(self, slot: int, head: int, name: str) -> npt.NDArray[np.generic]:
+        return self._slots[slot].output(head, name)
 
 
 class OpenVinoScorer(_OpenVinoRequests):
-    """A model's score compiled for an OpenVINO device."""
+    """Scores of models compiled for an OpenVINO device."""
 
-    def result(self, slot: int, /) -> Scores:
-        """Return the scores of the slot's last batch."""
-        return self._output(slot, SCORE).astype(np.float32, copy=False)
+    def result(self, slot: int, /, *, head: int = 0) -> Scores:
+        """Return the scores of a head's frames in the slot's last batch."""
+        return self._output(slot, head, SCORE).astype(np.float32, copy=False)
 
 
 class OpenVinoMapper(_OpenVinoRequests):
-    """A model's map compiled for an OpenVINO device."""
+    """Maps of models compiled for an OpenVINO device."""
 
-    def result(self, slot: int, /) -> Maps:
-        """Return the maps of the slot's last batch."""
-        return self._output(slot, MAP).astype(np.float16, copy=False)
+    def result(self, slot: int, /, *, head: int = 0) -> Maps:
+        """Return the maps of a head's frames in the slot's last batch."""
+        return self._output(slot, head, MAP).astype(np.float16, copy=False)
 
 
 class OpenVinoExtractor(_OpenVinoRequests):
@@ -193,7 +158,7 @@ class OpenVinoExtractor(_OpenVinoRequests):
 
     def __init__(
         self,
-        compiled: ov.CompiledModel,
+        compiled: Compiled,
         compute: Compute,
         *,
         on_done: OnDone,
@@ -202,9 +167,9 @@ class OpenVinoExtractor(_OpenVinoRequests):
         super().__init__(compiled, compute, on_done=on_done)
         self._layers = layers
 
-    def result(self, slot: int, /) -> Features:
+    def result(self, slot: int, /, *, head: int = 0) -> Features:
         """Return the features of the slot's last batch by layer."""
         return {
-            layer: self._output(slot, layer).astype(np.float32, copy=False)
+            layer: self._output(slot, head, layer).astype(np.float32, copy=False)
             for layer in self._layers
         }

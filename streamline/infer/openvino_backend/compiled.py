@@ -1,0 +1,75 @@
+"""What batches run through: one graph for a model alone, one and a head each for several."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import openvino as ov
+
+from streamline.backbone import Backbone
+from streamline.infer.backend import Compute
+from streamline.infer.openvino_backend.cache import trusted_folder
+from streamline.infer.openvino_backend.device import compile_graph
+from streamline.infer.openvino_backend.graph import (
+    Head,
+    feature_graph,
+    head_graph,
+    joined_graph,
+)
+from streamline.model import Model
+
+__all__ = ["Compiled", "compile_features", "compile_models"]
+
+
+class Compiled(NamedTuple):
+    """Graphs for a device."""
+
+    network: ov.CompiledModel
+    """From frames to features, or to the result of the only head."""
+
+    heads: tuple[ov.CompiledModel, ...] = ()
+    """From features to the result of each head; none where the network includes it."""
+
+
+def compile_models(
+    models: Sequence[Model],
+    head: Head,
+    net: Backbone,
+    layers: Sequence[str],
+    compute: Compute,
+) -> Compiled:
+    """Compile the heads of models that hang on the same layers of a backbone.
+
+    A model alone is joined with the backbone to one graph, which is fastest.  Of several, each
+    adds a graph of its head's size; the score is the same but for the last bits of float32.
+
+    Parameters
+    ----------
+    head : callable
+        Their scores, or their maps.
+
+    Raises
+    ------
+    ConfigError
+        See `compile_graph`.
+    """
+    core = ov.Core()
+    use = head.__name__
+    if len(models) == 1:
+        (model,) = models
+        graph = joined_graph(core, net.xml, head, model.detector)
+        with trusted_folder(use, net.sha256, model.digest) as kept:
+            return Compiled(compile_graph(core, graph, compute, kept=kept))
+    heads = []
+    for model in models:
+        graph = head_graph(net, layers, head, model.detector)
+        with trusted_folder(use, "alone", model.digest) as kept:
+            heads.append(compile_graph(core, graph, compute, kept=kept))
+    return Compiled(compile_features(net, layers, compute), tuple(heads))
+
+
+def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> ov.CompiledModel:
+    """Compile the backbone, to give the features of these layers."""
+    core = ov.Core()
+    graph = feature_graph(core, net.xml, layers)
+    with trusted_folder(net.sha256, *layers) as kept:
+        return compile_graph(core, graph, compute, kept=kept)
