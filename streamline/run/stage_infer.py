@@ -2,26 +2,24 @@
 
 import math
 import os
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
-from threading import Lock
+from contextlib import ExitStack
 from typing import Final
 
 import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
-from streamline.errors import StreamlineError
-from streamline.infer import Compute, Mapper, Scorer, open_mapper, open_scorer
+from streamline.infer import Compute, map_network, score_network
 from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
 from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
 from streamline.run.account import StageAccount
 from streamline.run.control import Phase
+from streamline.run.lanes import Entry, HeatMaps, Lane, grouped
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
-from streamline.transport.link import Delivery, Inlet, Outlet
+from streamline.transport.link import Inlet, Outlet
 from streamline.transport.wire import (
     decode_outcome,
     decode_prepared,
@@ -43,135 +41,6 @@ _HANG_NS: Final = 10_000_000_000
 _PLAIN: Final = frozenset(encode_outcome(Judged(verdict=verdict)) for verdict in Verdict)
 """Outcomes without a pin, which are passed on unread."""
 
-Entry = tuple[Delivery, Prepared]
-
-
-class _Batch:
-    """Frames that went to the device together, in the order they came."""
-
-    __slots__ = ("done", "entries", "slot", "started_ns")
-
-    def __init__(self, entries: list[Entry], slot: int | None) -> None:
-        self.entries = entries
-        self.slot = slot
-        """None if no frame of it has pixels."""
-
-        self.started_ns = monotonic_ns()
-        self.done = slot is None
-
-
-class _Lane:
-    """One model on its device: frames gather, run in a free slot, and leave in order."""
-
-    def __init__(self, model: Model, compute: Compute, wake: int) -> None:
-        self._wake = wake
-        self._lock = Lock()
-        self._completed: set[int] = set()
-        self.scorer: Scorer = open_scorer(model, compute, on_done=self._on_done)
-        self.free = list(range(self.scorer.slots))
-        self.gathered: list[Entry] = []
-        self.since_ns = 0
-        self.running: deque[_Batch] = deque()
-
-    def gather(self, entry: Entry) -> None:
-        """Add a frame to the next batch."""
-        if not self.gathered:
-            self.since_ns = monotonic_ns()
-        self.gathered.append(entry)
-
-    def start(self) -> int:
-        """Run what has gathered; return how many frames that are."""
-        entries, self.gathered = self.gathered, []
-        pixels = [p.pixels for _, p in entries if p.pixels is not None]
-        slot = self.free.pop() if pixels else None
-        # In this list before it is started: it may complete at once.
-        self.running.append(_Batch(entries, slot))
-        if slot is not None:
-            rows = self.scorer.input(slot)
-            for i, image in enumerate(pixels):
-                rows[i] = image
-            self.scorer.start(slot, len(pixels))
-        return len(entries)
-
-    def finished(self) -> _Batch | None:
-        """Return the oldest batch if it has completed; a younger one waits for it."""
-        with self._lock:
-            completed, self._completed = self._completed, set()
-        for batch in self.running:
-            if batch.slot in completed:
-                batch.done = True
-        return self.running[0] if self.running and self.running[0].done else None
-
-    def scores(self, batch: _Batch) -> list[float]:
-        """Take the finished batch's scores and free its slot; NaN for a frame without pixels."""
-        self.running.popleft()
-        if batch.slot is None:
-            return [math.nan] * len(batch.entries)
-        try:
-            values = iter(self.scorer.result(batch.slot).tolist())
-        except StreamlineError as exc:
-            _log.error("inference failed", frames=len(batch.entries), why=str(exc))
-            values = iter([math.nan] * len(batch.entries))
-        finally:
-            self.free.append(batch.slot)
-        return [next(values) if p.pixels is not None else math.nan for _, p in batch.entries]
-
-    def _on_done(self, slot: int) -> None:
-        with self._lock:
-            self._completed.add(slot)
-        os.eventfd_write(self._wake, 1)
-
-
-class _Mapper:
-    """Computes the heat maps of pinned frames, one at a time, beside the scoring."""
-
-    def __init__(self, model: Model, compute: Compute, wake: int, suspects: Suspects) -> None:
-        self._wake = wake
-        self._suspects = suspects
-        single = replace(compute, max_batch=1, slots=1)
-        self._mapper: Mapper = open_mapper(model, single, on_done=self._on_done)
-        self._waiting: deque[tuple[Entry, Judged]] = deque()
-        self._running = self._done = False
-
-    def add(self, entry: Entry, outcome: Judged) -> None:
-        """Queue a frame whose outcome needs a map."""
-        self._waiting.append((entry, outcome))
-        self._next()
-
-    def finished(self) -> tuple[Delivery, Judged] | None:
-        """Return a frame whose map has been computed, or could not be."""
-        if not self._done:
-            return None
-        (delivery, prepared), outcome = self._waiting.popleft()
-        self._suspects.finish([prepared.origin.id])
-        self._running = self._done = False
-        heat = None
-        try:
-            heat = self._mapper.result(0)[0]
-        except StreamlineError as exc:
-            _log.error("heat map failed", why=str(exc))
-        self._next()
-        pin = None if outcome.pin is None else replace(outcome.pin, map=heat)
-        return delivery, replace(outcome, pin=pin)
-
-    def close(self) -> None:
-        """Release the device."""
-        self._mapper.close()
-
-    def _next(self) -> None:
-        if self._running or not self._waiting:
-            return
-        prepared = self._waiting[0][0][1]
-        if prepared.pixels is not None:
-            self._mapper.input(0)[0] = prepared.pixels
-        self._suspects.start([prepared.origin.id])
-        self._running = True
-        self._mapper.start(0, 1)
-
-    def _on_done(self, _slot: int) -> None:
-        self._done = True
-        os.eventfd_write(self._wake, 1)
-
 
 class InferStage(Stage):
     """Scores the frames of all cameras.
@@ -180,18 +49,22 @@ class InferStage(Stage):
     ----------
     site : Site
     models : mapping of camera name to Model
-        Cameras that share a model object share its batches.
+        Cameras whose models share a network share its batches; each model adds a head.
     """
 
     def __init__(self, site: Site, models: Mapping[str, Model]) -> None:
         super().__init__(site, "infer")
         self._models = models
+        """Until they are opened."""
+
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
         self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._lanes: dict[str, _Lane] = {}
-        self._mappers: dict[str, _Mapper] = {}
+        self._wake: int
+        self._lanes: list[Lane] = []
+        self._lane_of: dict[str, Lane] = {}
+        self._maps: list[HeatMaps] = []
+        self._maps_of: dict[str, HeatMaps] = {}
         cameras = site.pipeline.cameras
         self._lossless = any(cameras[name].queue.policy is QueuePolicy.BLOCK for name in models)
         wait_ms = site.pipeline.infer.batch.wait_ms
@@ -204,8 +77,8 @@ class InferStage(Stage):
 
     def work(self) -> None:
         """Run until the line finishes."""
-        try:
-            self._open()
+        with ExitStack() as stack:
+            self._open(stack)
             self._suspects.recover()
             poller = self.poller(self._inlet.socket, self._outlet.socket, self._wake)
             while self.phase < Phase.FINISHING:
@@ -217,10 +90,27 @@ class InferStage(Stage):
                 self._gather()
                 self._start()
                 self._inlet.flush()
-        finally:
-            self._close()
 
-    def _open(self) -> None:
+    def _open(self, stack: ExitStack) -> None:
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        stack.callback(os.close, self._wake)
+        self._open_models(stack)
+        context, address = self.site.context, self.site.address
+        self._inlet = Inlet(context, address("prepared"), window=self._window())
+        stack.callback(self._inlet.close)
+        slots = sum(lane.slots for lane in self._lanes)
+        self._outlet = Outlet(
+            context,
+            address("scores"),
+            name="infer",
+            depth=self._max * (slots + 1),
+            evict=False,
+        )
+        stack.callback(self._outlet.close)
+
+    def _open_models(self, stack: ExitStack) -> None:
+        # What the graphs hold of the models is all that is needed from here on.
+        models, self._models = self._models, {}
         pipeline = self.site.pipeline
         wanted = pipeline.infer
         compute = Compute(
@@ -229,23 +119,19 @@ class InferStage(Stage):
             precision=wanted.precision,
             max_batch=self._max,
         )
-        for name, model in self._models.items():
-            if model.digest not in self._lanes:
-                self._lanes[model.digest] = _Lane(model, compute, self._wake)
-                if pipeline.record.evidence is not None:
-                    self._mappers[model.digest] = _Mapper(
-                        model, compute, self._wake, self._suspects
-                    )
+        for group in grouped(models, score_network).values():
+            lane = Lane(group, compute, self._wake)
+            stack.callback(lane.close)
+            self._lanes.append(lane)
+            self._lane_of.update(dict.fromkeys(group, lane))
+        if pipeline.record.evidence is not None:
+            for group in grouped(models, map_network).values():
+                maps = HeatMaps(group, compute, self._wake, self._suspects)
+                stack.callback(maps.close)
+                self._maps.append(maps)
+                self._maps_of.update(dict.fromkeys(group, maps))
+        for name, model in models.items():
             _log.debug("model loaded", camera=name, model=model.digest[:12])
-        slots = sum(lane.scorer.slots for lane in self._lanes.values())
-        self._inlet = Inlet(self.site.context, self.site.address("prepared"), window=self._window())
-        self._outlet = Outlet(
-            self.site.context,
-            self.site.address("scores"),
-            name="infer",
-            depth=self._max * (slots + 1),
-            evict=False,
-        )
 
     def _window(self) -> int:
         """Frames that a camera may have sent ahead.
@@ -256,19 +142,9 @@ class InferStage(Stage):
         """
         return 2 * self._max if self._lossless else 1
 
-    def _close(self) -> None:
-        for lane in self._lanes.values():
-            lane.scorer.close()
-        for mapper in self._mappers.values():
-            mapper.close()
-        if hasattr(self, "_outlet"):
-            self._inlet.close()
-            self._outlet.close()
-        os.close(self._wake)
-
     def _beat_if_working(self) -> None:
         """Beat, unless the device has sat on a batch for far too long."""
-        oldest = [lane.running[0].started_ns for lane in self._lanes.values() if lane.running]
+        oldest = [lane.running[0].started_ns for lane in self._lanes if lane.running]
         if not oldest or monotonic_ns() - min(oldest) < _HANG_NS:
             self.beat()
 
@@ -280,14 +156,14 @@ class InferStage(Stage):
 
     def _emit(self) -> None:
         """Hand on the scores of batches that have completed, and maps to their frames."""
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             while (batch := lane.finished()) is not None:
                 self._account.work.observe((monotonic_ns() - batch.started_ns) / 1e9)
                 self._suspects.finish(prepared.origin.id for _, prepared in batch.entries)
                 for entry, score in zip(batch.entries, lane.scores(batch), strict=True):
                     self._outlet.offer(encode_scored(_scored(entry[1], score)), entry)
-        for mapper in self._mappers.values():
-            while (mapped := mapper.finished()) is not None:
+        for maps in self._maps:
+            while (mapped := maps.finished()) is not None:
                 delivery, outcome = mapped
                 self._inlet.answer(delivery, encode_outcome(outcome))
 
@@ -297,13 +173,13 @@ class InferStage(Stage):
                 continue  # This link never evicts.
             camera = prepared.origin.id.camera
             self._account.left[camera].add()
-            mapper = self._mappers.get(self._models[camera].digest)
-            if outcome in _PLAIN or mapper is None or prepared.pixels is None:
+            maps = self._maps_of.get(camera)
+            if outcome in _PLAIN or maps is None or prepared.pixels is None:
                 self._inlet.answer(delivery, outcome)
                 continue
             decoded = decode_outcome(outcome)
             if isinstance(decoded, Judged):
-                mapper.add((delivery, prepared), decoded)
+                maps.add((delivery, prepared), decoded)
             else:
                 self._inlet.answer(delivery, outcome)
         if self._outlet.welcomed:
@@ -316,7 +192,7 @@ class InferStage(Stage):
         if not self._lossless and not self._could_start():
             return  # What waits at the cameras can still be replaced by something fresher.
         limit = 1 if self._suspects.careful else self._max
-        room = limit - max(len(lane.gathered) for lane in self._lanes.values())
+        room = limit - max(len(lane.gathered) for lane in self._lanes)
         # What completes must find room on the way out, or the device would be waited for.
         room = min(room, self._outlet_room())
         while room > 0:
@@ -327,9 +203,9 @@ class InferStage(Stage):
                 prepared = self._sound(decode_prepared(delivery.parts))
                 camera = prepared.origin.id.camera
                 self._account.entered[camera].add()
-                self._lanes[self._models[camera].digest].gather((delivery, prepared))
+                self._lane_of[camera].gather((delivery, prepared))
             room -= len(taken)
-        self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes.values()))
+        self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes))
 
     def _sound(self, prepared: Prepared) -> Prepared:
         """Set a frame aside that this stage has died with too often."""
@@ -339,19 +215,19 @@ class InferStage(Stage):
         return Prepared(origin=prepared.origin, pixels=None, fault=Fault.POISON)
 
     def _could_start(self) -> bool:
-        free = any(lane.free for lane in self._lanes.values())
+        free = any(lane.free for lane in self._lanes)
         return free and monotonic_ns() >= self._not_before_ns
 
     def _outlet_room(self) -> int:
         held = sum(
             len(lane.gathered) + sum(len(batch.entries) for batch in lane.running)
-            for lane in self._lanes.values()
+            for lane in self._lanes
         )
         return self._outlet.space - held
 
     def _start(self) -> None:
         now_ns = monotonic_ns()
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             if not (lane.gathered and lane.free and self._due(lane, now_ns)):
                 continue
             for delivery, _ in lane.gathered:
@@ -365,19 +241,19 @@ class InferStage(Stage):
                     started * 1e9 / limit
                 )
 
-    def _due(self, lane: _Lane, now_ns: int) -> bool:
+    def _due(self, lane: Lane, now_ns: int) -> bool:
         """Whether the gathered frames should run now rather than wait for more."""
         if now_ns < self._not_before_ns:
             return False
         if self._suspects.careful:
-            return not any(other.running for other in self._lanes.values())
+            return not any(other.running for other in self._lanes)
         if len(lane.gathered) >= self._max or now_ns - lane.since_ns >= self._wait_ns:
             return True
         return self._adaptive and not lane.running
 
     def _sleep_ms(self) -> int:
         """How long nothing but a message or a completion can matter."""
-        waiting = [lane.since_ns for lane in self._lanes.values() if lane.gathered and lane.free]
+        waiting = [lane.since_ns for lane in self._lanes if lane.gathered and lane.free]
         if not waiting:
             return TICK_MS
         due_ns = max(min(waiting) + self._wait_ns, self._not_before_ns)

@@ -29,7 +29,7 @@ def test_slots_finish_on_their_own_and_keep_their_results_apart(
 ) -> None:
     done: SimpleQueue[int] = SimpleQueue()
     expected = np.concatenate(list(score_frames(model, frames, compute=Compute())))
-    scorer = open_scorer(model, Compute(slots=3, max_batch=4), on_done=done.put)
+    scorer = open_scorer([model], Compute(slots=3, max_batch=4), on_done=done.put)
     assert (scorer.slots, scorer.max_batch, scorer.height, scorer.width) == (3, 4, 256, 256)
     batches = {0: [0, 1, 2, 3], 1: [4], 2: [5, 6, 7]}
     for slot, chosen in batches.items():
@@ -42,7 +42,7 @@ def test_slots_finish_on_their_own_and_keep_their_results_apart(
 
 def test_results_are_the_caller_s_to_keep(model: Model, frames: Bytes) -> None:
     done: SimpleQueue[int] = SimpleQueue()
-    scorer = open_scorer(model, Compute(slots=1, max_batch=1), on_done=done.put)
+    scorer = open_scorer([model], Compute(slots=1, max_batch=1), on_done=done.put)
     kept = []
     for frame in frames[:2]:
         scorer.input(0)[0] = frame
@@ -55,7 +55,7 @@ def test_results_are_the_caller_s_to_keep(model: Model, frames: Bytes) -> None:
 
 
 def test_there_is_one_more_slot_than_the_device_works_on(model: Model) -> None:
-    scorer = open_scorer(model, Compute(streams=1), on_done=ignore)
+    scorer = open_scorer([model], Compute(streams=1), on_done=ignore)
     assert scorer.slots == 2
     scorer.close()
 
@@ -65,7 +65,7 @@ def test_closing_waits_for_what_is_under_way_and_ends_the_threads(
 ) -> None:
     before = active_count()
     done: SimpleQueue[int] = SimpleQueue()
-    scorer = open_scorer(model, Compute(slots=2), on_done=done.put)
+    scorer = open_scorer([model], Compute(slots=2), on_done=done.put)
     scorer.input(1)[:] = frames[:8]
     scorer.start(1, 8)
     scorer.close()
@@ -77,7 +77,7 @@ def test_a_batch_the_device_fails_on_is_reported_and_the_slot_serves_again(
     model: Model, frames: Bytes
 ) -> None:
     done: SimpleQueue[int] = SimpleQueue()
-    scorer = open_scorer(model, Compute(slots=1, max_batch=1), on_done=done.put)
+    scorer = open_scorer([model], Compute(slots=1, max_batch=1), on_done=done.put)
     assert isinstance(scorer, OpenVinoScorer)
     slot = scorer._slots[0]
     sound = slot.views[0]
@@ -96,9 +96,9 @@ def test_a_batch_the_device_fails_on_is_reported_and_the_slot_serves_again(
 
 def test_a_device_that_is_not_there_is_one_sentence_with_those_that_are(model: Model) -> None:
     with pytest.raises(ConfigError, match=r"no device 'NPU' .* it has CPU; set infer.device"):
-        open_scorer(model, Compute(device="NPU"), on_done=ignore)
+        open_scorer([model], Compute(device="NPU"), on_done=ignore)
     with pytest.raises(ConfigError, match=r"no device 'GPU.3'"):
-        open_mapper(model, Compute(device="AUTO:GPU.3,CPU"), on_done=ignore)
+        open_mapper([model], Compute(device="AUTO:GPU.3,CPU"), on_done=ignore)
 
 
 def test_a_device_that_chooses_for_itself_is_let_choose(model: Model, frames: Bytes) -> None:
@@ -110,15 +110,15 @@ def test_a_device_that_chooses_for_itself_is_let_choose(model: Model, frames: By
 def test_bf16_is_refused_where_the_processor_has_none(model: Model) -> None:
     wanted = Compute(precision="bf16")
     if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        open_scorer(model, wanted, on_done=ignore).close()
+        open_scorer([model], wanted, on_done=ignore).close()
         return
     with pytest.raises(ConfigError, match=r"this CPU has no bf16 arithmetic"):
-        open_scorer(model, wanted, on_done=ignore)
+        open_scorer([model], wanted, on_done=ignore)
 
 
 def test_a_backend_nobody_wrote_is_refused(model: Model) -> None:
     with pytest.raises(ConfigError, match=r"no inference backend 'abacus'; there are: openvino"):
-        open_scorer(model, Compute(backend="abacus"), on_done=ignore)
+        open_scorer([model], Compute(backend="abacus"), on_done=ignore)
 
 
 def test_a_layer_the_backbone_lacks_is_refused() -> None:
@@ -129,7 +129,7 @@ def test_a_layer_the_backbone_lacks_is_refused() -> None:
 def test_a_model_of_another_build_of_the_backbone_is_refused(model: Model) -> None:
     other = replace(model, backbone=BackboneId(*model.backbone[:2], "0" * 64))
     with pytest.raises(ModelError, match=r"another build of efficientnet_lite0 int8"):
-        open_scorer(other, Compute(), on_done=ignore)
+        open_scorer([other], Compute(), on_done=ignore)
 
 
 def run_python(code: str) -> str:
