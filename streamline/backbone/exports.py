@@ -1,0 +1,191 @@
+"""Networks of torchvision and timm, exported once to OpenVINO IR and kept for the next time.
+
+Only an export loads torch: a network that was exported before is found by what it was made
+from, and read like the shipped one.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from streamline.backbone.catalogue import Network
+from streamline.backbone.folder import MANIFEST, Backbone, Layer, read_folder, require_size
+from streamline.backbone.weights import digest_of, packaged_weights, require_weights
+from streamline.errors import InputError, ModelError
+
+__all__ = ["PRECISIONS", "ExportRequest", "find_export", "kept_exports", "load_zoo"]
+
+PRECISIONS: Final = ("fp16", "f32")
+"""Of the weights that an export can store."""
+
+_EXPORT_VERSION: Final = 1
+"""Changes with what the same versions of the libraries make of the same weights."""
+
+_MOST_BYTES: Final = 4 << 30
+"""What all exports together may take, B; the least recently used go first."""
+
+_CURE: Final = "delete its folder, it will be made again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Which part of which network is wanted, and how."""
+
+    network: Network
+    layers: tuple[str, ...]
+    """By their short names, or nodes of the graph."""
+
+    precision: str
+    size: int
+    """Height and width of the input, px."""
+
+    weights: Path
+    """A file or folder of trained weights."""
+
+
+class Zoo(Protocol):
+    """What `streamline.zoo` does; see there."""
+
+    def export_network(self, request: ExportRequest, folder: Path, /) -> None: ...
+
+    def fetch_weights(self, network: Network, /) -> Path: ...
+
+    def fetched_weights(self, network: Network, /) -> Path | None: ...
+
+    def layer_table(self, network: Network, size: int, /) -> Mapping[str, Layer]: ...
+
+
+def load_zoo() -> Zoo:
+    """Import what needs torch, now.
+
+    Raises
+    ------
+    ModelError
+        If it is not installed.
+    """
+    try:
+        return cast("Zoo", import_module("streamline.zoo"))
+    except ModuleNotFoundError as exc:
+        missing = str(exc.name).partition(".")[0]
+        if missing not in {"torch", "torchvision", "timm"}:
+            raise
+        msg = (
+            "networks and layers other than the shipped ones are made with torch, torchvision and "
+            f"timm, and {missing} is not installed; run: pip install 'streamline[torch]'"
+        )
+        raise ModelError(msg) from exc
+
+
+def find_export(
+    network: Network, layers: Sequence[str], *, precision: str, size: int, weights: Path | None
+) -> Backbone:
+    """Return an exported network, made now if it isn't there yet.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Its outputs; the network is cut after the last of them.
+    weights : Path, optional
+        None: those of an installed package, or else of the library's hub.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer or precision, torch is missing, or the weights do not fit.
+    InputError
+        If the weights are not there.
+    """
+    if precision not in PRECISIONS:
+        msg = f"backbone {network.name} comes in {' and '.join(PRECISIONS)}, not in {precision!r}"
+        raise ModelError(msg)
+    require_size(size)
+    if weights is not None:
+        require_weights(weights)
+    found = weights or packaged_weights(network) or load_zoo().fetch_weights(network)
+    request = ExportRequest(
+        network=network, layers=tuple(layers), precision=precision, size=size, weights=found
+    )
+    folder = kept_exports() / f"{network.name}-{_digest(request)}"
+    return _kept(folder, precision) or _made(request, folder)
+
+
+def kept_exports() -> Path:
+    """Folder of all exports of this user."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "streamline" / "backbones"
+
+
+def _digest(request: ExportRequest) -> str:
+    """Name all that an export is made from, versions of the tools included."""
+    tools = ("torch", request.network.library, "openvino")
+    made_from = (
+        str(_EXPORT_VERSION),
+        request.network.name,
+        repr(request.layers),
+        request.precision,
+        str(request.size),
+        digest_of(request.weights),
+        *map(_version, tools),
+    )
+    return hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:24]
+
+
+def _version(tool: str) -> str:
+    try:
+        return metadata.version(tool)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _kept(folder: Path, precision: str) -> Backbone | None:
+    """Read an export if it is whole; what is not is removed."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        net = read_folder(folder, precision, cure=_CURE)
+    except ModelError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    os.utime(folder)
+    return net
+
+
+def _made(request: ExportRequest, folder: Path) -> Backbone:
+    zoo = load_zoo()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=folder.parent))
+        try:
+            zoo.export_network(request, scratch)
+            _install(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        _drop_oldest(folder)
+    except OSError as exc:
+        msg = f"{folder.parent}: the network can't be stored there ({exc.strerror or exc})"
+        raise InputError(msg) from exc
+    return read_folder(folder, request.precision, cure=_CURE)
+
+
+def _install(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)
+    except OSError:
+        # Another process made the same one meanwhile.
+        if not (folder / MANIFEST).is_file():
+            raise
+
+
+def _drop_oldest(newest: Path) -> None:
+    folders = sorted(newest.parent.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+    total = 0
+    for folder in folders:
+        total += sum(path.stat().st_size for path in folder.iterdir())
+        if total > _MOST_BYTES and folder != newest:
+            shutil.rmtree(folder, ignore_errors=True)

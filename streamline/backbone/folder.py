@@ -1,0 +1,157 @@
+"""A network on disk: OpenVINO IR beside a manifest that says what it is, with every hash."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from streamline.errors import ModelError
+
+__all__ = ["MANIFEST", "SIZE_STEP", "Backbone", "Layer", "at_size", "precisions_in", "read_folder", "require_size"]
+
+MANIFEST: Final = "manifest.json"
+
+SIZE_STEP: Final = 32
+"""Input sizes are multiples of this, px: the largest stride, so that every layer divides evenly
+and padding is the same numbers at every size."""
+
+_SMALLEST, _LARGEST = 32, 1024
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """Where features can be taken."""
+
+    channels: int
+    height: int
+    width: int
+    stride: int
+    """Pixels of the input per feature, px."""
+
+
+class _Input(msgspec.Struct, frozen=True):
+    height: int
+    width: int
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    name: str
+    input: _Input
+    layers: dict[str, Layer]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """One network in one precision: uint8 RGB frames ``(n, height, width, 3)`` in, features out."""
+
+    name: str
+    precision: str
+    """Of the stored weights and, for int8, of the arithmetic."""
+
+    xml: Path
+    """OpenVINO IR; its weights and its manifest lie beside it. It may be stored for another
+    input size, and is then reshaped when it is read."""
+
+    layers: Mapping[str, Layer]
+    """Outputs by name, each float32 ``(n, channels, height, width)``, shallow to deep."""
+
+    sha256: str
+    """Names this very network: of the hashes of graph and weights."""
+
+    height: int
+    width: int
+    """Input size, px."""
+
+
+def precisions_in(folder: Path, /) -> list[str]:
+    """Tell in which precisions a network lies in its folder."""
+    return sorted(Path(file).stem for file in _manifest_of(folder).sha256 if file.endswith(".xml"))
+
+
+def read_folder(folder: Path, precision: str, /, *, cure: str) -> Backbone:
+    """Read a network whose files are intact.
+
+    Parameters
+    ----------
+    cure : str
+        What to do about a damaged file, for the end of the sentence.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, or not the one that the manifest was written for.
+    """
+    manifest = _manifest_of(folder)
+    files = [f"{precision}.xml", f"{precision}.bin"]
+    for file in files:
+        _require_intact(folder / file, manifest.sha256.get(file, ""), cure)
+    both = "".join(manifest.sha256[file] for file in files)
+    return Backbone(
+        name=manifest.name,
+        precision=precision,
+        xml=folder / files[0],
+        layers=manifest.layers,
+        sha256=hashlib.sha256(both.encode()).hexdigest(),
+        height=manifest.input.height,
+        width=manifest.input.width,
+    )
+
+
+def _manifest_of(folder: Path) -> _Manifest:
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
+    except (OSError, msgspec.DecodeError) as exc:
+        msg = f"{folder} holds no network: its {MANIFEST} can't be read"
+        raise ModelError(msg) from exc
+
+
+def _require_intact(path: Path, sha256: str, cure: str) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        msg = f"{path}: can't be read ({exc.strerror}); {cure}"
+        raise ModelError(msg) from exc
+    if found != sha256:
+        msg = f"{path}: not the file that was made for it (SHA-256 differs); {cure}"
+        raise ModelError(msg)
+
+
+def at_size(net: Backbone, size: int, /) -> Backbone:
+    """Return the same network for square frames of another size, px.
+
+    Raises
+    ------
+    ModelError
+        If the size is no multiple of 32 in [32, 1024].
+    """
+    require_size(size)
+    layers = {
+        name: Layer(
+            channels=layer.channels,
+            height=size // layer.stride,
+            width=size // layer.stride,
+            stride=layer.stride,
+        )
+        for name, layer in net.layers.items()
+    }
+    return replace(net, layers=layers, height=size, width=size)
+
+
+def require_size(size: int, /) -> None:
+    """Check an input size, px.
+
+    Raises
+    ------
+    ModelError
+        If it is no multiple of 32 in [32, 1024].
+    """
+    if size % SIZE_STEP or not _SMALLEST <= size <= _LARGEST:
+        msg = (
+            f"the input size must be a multiple of {SIZE_STEP} from {_SMALLEST} to {_LARGEST} px, "
+            f"not {size}"
+        )
+        raise ModelError(msg)

@@ -1,0 +1,63 @@
+"""From what a user names to a network that can be run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamline.backbone import shipped
+from streamline.backbone.catalogue import describe
+from streamline.backbone.exports import find_export
+from streamline.backbone.folder import Backbone
+from streamline.errors import ModelError
+
+__all__ = ["default_layers", "find"]
+
+
+def default_layers(name: str, /) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the layers that make the score, and those that make the map, if none are named.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or none of its layers is known here.
+    """
+    network = describe(name)
+    if not network.score_layers:
+        msg = f"name the layers of {name} that are to be used (--layers)"
+        raise ModelError(msg)
+    return network.score_layers, network.map_layers
+
+
+def find(
+    name: str,
+    layers: Sequence[str],
+    /,
+    *,
+    precision: str | None = None,
+    size: int = 256,
+    weights: Path | None = None,
+) -> Backbone:
+    """Return a network with the named layers: the shipped one where it suffices.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Those in question; a shipped network may have more.
+    precision : str, optional
+        Of the stored weights; None: int8 where that is shipped, else fp16.
+    size : int
+        Height and width of the input, px.
+    weights : Path, optional
+        A file or folder of trained weights to use instead of the published ones.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, layer, precision or size, torch is needed and missing, or
+        the weights do not fit.
+    InputError
+        If the weights are not there.
+    """
+    network = describe(name)
+    if weights is None and shipped.serves(name, layers, precision):
+        return shipped.get(name, precision or "int8", size)
+    return find_export(network, layers, precision=precision or "fp16", size=size, weights=weights)

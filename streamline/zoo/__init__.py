@@ -1,0 +1,16 @@
+"""Networks of torchvision and timm: built, filled with weights, cut, exported to OpenVINO IR.
+
+The only package that imports torchvision and timm. Nothing else imports it by name: it is loaded
+by `streamline.backbone` when a network has to be exported or described, and needs the extra
+``torch``.
+"""
+
+from streamline.privacy import silence_openvino
+
+silence_openvino()
+
+from streamline.zoo.export import export_network  # noqa: E402
+from streamline.zoo.hub import fetch_weights, fetched_weights  # noqa: E402
+from streamline.zoo.network import layer_table  # noqa: E402
+
+__all__ = ["export_network", "fetch_weights", "fetched_weights", "layer_table"]
