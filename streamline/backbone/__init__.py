@@ -6,7 +6,7 @@ hashes. Nothing here loads torch unless a network has to be exported.
 
 from streamline.backbone.catalogue import CATALOGUE, Network, describe
 from streamline.backbone.exports import ExportRequest, load_zoo
-from streamline.backbone.folder import Backbone, Layer, at_size, read_folder
+from streamline.backbone.folder import Backbone, Layer, at_size, read_folder, require_size
 from streamline.backbone.lookup import default_layers, find
 from streamline.backbone.shipped import get, is_shipped
 from streamline.backbone.weights import packaged_weights
@@ -26,4 +26,5 @@ __all__ = [
     "load_zoo",
     "packaged_weights",
     "read_folder",
+    "require_size",
 ]

@@ -94,7 +94,9 @@ _VGG16: Final = Network(
     library="torchvision",
     model="vgg16",
     # What a stage gives before it is pooled.
-    layers={f"stage{stage}": f"features.{node}" for stage, node in enumerate((3, 8, 15, 22, 29), 1)},
+    layers={
+        f"stage{stage}": f"features.{node}" for stage, node in enumerate((3, 8, 15, 22, 29), 1)
+    },
     score_layers=("stage4",),
     map_layers=("stage3", "stage4", "stage5"),
     normalisation=IMAGENET,

@@ -10,7 +10,16 @@ import msgspec
 
 from streamline.errors import ModelError
 
-__all__ = ["MANIFEST", "SIZE_STEP", "Backbone", "Layer", "at_size", "precisions_in", "read_folder", "require_size"]
+__all__ = [
+    "MANIFEST",
+    "SIZE_STEP",
+    "Backbone",
+    "Layer",
+    "at_size",
+    "precisions_in",
+    "read_folder",
+    "require_size",
+]
 
 MANIFEST: Final = "manifest.json"
 
@@ -59,7 +68,7 @@ class Backbone:
     """Outputs by name, each float32 ``(n, channels, height, width)``, shallow to deep."""
 
     sha256: str
-    """Names this very network: of the hashes of graph and weights."""
+    """Names this very network at this size: of the hashes of graph and weights."""
 
     height: int
     width: int
@@ -138,7 +147,9 @@ def at_size(net: Backbone, size: int, /) -> Backbone:
         )
         for name, layer in net.layers.items()
     }
-    return replace(net, layers=layers, height=size, width=size)
+    # A model for another size must not pass for one of this.
+    named = hashlib.sha256(f"{net.sha256} {size} x {size}".encode()).hexdigest()
+    return replace(net, layers=layers, sha256=named, height=size, width=size)
 
 
 def require_size(size: int, /) -> None:

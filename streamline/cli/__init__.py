@@ -16,6 +16,7 @@ from streamline.cli.check import check
 from streamline.cli.demo import demo
 from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
+from streamline.cli.model import model
 from streamline.cli.run import run, stage
 from streamline.cli.score import score
 from streamline.errors import ConfigError, InputError, StreamlineError
@@ -40,6 +41,7 @@ _app.command("run")(run)
 _app.command("stage")(stage)
 _app.command("check")(check)
 _app.command("eval")(evaluate)
+_app.add_typer(model, name="model")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature

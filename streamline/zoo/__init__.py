@@ -6,8 +6,10 @@ by `streamline.backbone` when a network has to be exported or described, and nee
 """
 
 from streamline.privacy import silence_openvino
+from streamline.zoo.libraries import import_torchvision
 
 silence_openvino()
+import_torchvision()
 
 from streamline.zoo.export import export_network  # noqa: E402
 from streamline.zoo.hub import fetch_weights, fetched_weights  # noqa: E402

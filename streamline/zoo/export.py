@@ -96,12 +96,19 @@ def _one_or_three(values: Sequence[float]) -> float | list[float]:
 
 
 def save(model: ov.Model, xml: Path, /, *, name: str, half: bool) -> None:
-    """Write a graph without the tools' notes on how and where it was made."""
+    """Write a graph without the tools' notes on how and where it was made.
+
+    Nodes are named by kind and place, not by how many this process had made before: the same
+    network exported again is the same to the byte, and models fitted on either share it.
+    """
     ov.save_model(model, xml, compress_to_fp16=half)
     tree = ET.parse(xml)  # noqa: S314 - written by the line above
     for parent in tree.iter():
         for note in parent.findall("rt_info"):
             parent.remove(note)
+    for node in tree.iter("layer"):
+        if node.get("type") not in {"Parameter", "Result"}:
+            node.set("name", f"{node.get('type')}_{node.get('id')}")
     tree.getroot().set("name", name)
     tree.write(xml, encoding="utf-8", xml_declaration=True)
 

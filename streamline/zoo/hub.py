@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import timm
 import torch
+import torchvision
 
 from streamline.backbone import Network
 from streamline.errors import ModelError
-from streamline.zoo.libraries import torchvision
 
 __all__ = ["fetch_weights", "fetched_weights"]
 
@@ -75,7 +75,7 @@ def _place_in_timm(network: Network, kept: Path) -> _Place:
         # timm's own client tries five times over half a minute before it says that it can't.
         url = f"https://huggingface.co/{said.hf_hub_id}/resolve/main/model.safetensors"
         return _Place(url, kept / f"{PurePosixPath(said.hf_hub_id).name}.safetensors")
-    if said is not None and said.url:
+    if said is not None and isinstance(said.url, str) and said.url:
         return _Place(said.url, kept / PurePosixPath(urlsplit(said.url).path).name)
     msg = f"timm publishes no weights of {network.model}; give them with --weights FILE"
     raise ModelError(msg)

@@ -2,18 +2,15 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
-import torch
-from torch import nn
-from torch.fx import GraphModule
-
-# Before timm, which imports torchvision too.
-from streamline.zoo.libraries import torchvision
-
-# isort: split
 import timm
+import torch
+import torchvision
 from timm.layers.conv2d_same import Conv2dSame
 from timm.models import create_feature_extractor, get_graph_node_names
+from torch import nn
+from torch.fx import GraphModule, Node
 
 from streamline.backbone import Layer, Network
 from streamline.backbone.catalogue import Normalisation, did_you_mean
@@ -55,8 +52,9 @@ def build_network(network: Network, /) -> nn.Module:
     names = _names_in(network.library)
     arch = network.model.partition(".")[0]
     if arch not in names:
-        msg = f"{network.library} has no network {network.model!r}"
-        raise ModelError(f"{msg}{did_you_mean(arch, dict.fromkeys(names))}")
+        meant = did_you_mean(arch, dict.fromkeys(names))
+        msg = f"{network.library} has no network {network.model!r}{meant}"
+        raise ModelError(msg)
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if network.library == "timm":
@@ -64,7 +62,7 @@ def build_network(network: Network, /) -> nn.Module:
         else:
             net = torchvision.models.get_model(network.model, weights=None)
     _forbid_in_place(net.modules())
-    return net.eval()  # type: ignore[no-any-return]
+    return net.eval()
 
 
 def _names_in(library: str) -> list[str]:
@@ -80,16 +78,20 @@ def _forbid_in_place(modules: Iterable[nn.Module]) -> None:
     """Keep what follows a layer from writing over its features."""
     for module in modules:
         if getattr(module, "inplace", False):
-            module.inplace = False  # type: ignore[assignment]
+            module.__dict__["inplace"] = False
 
 
 def normalisation_of(network: Network, net: nn.Module, /) -> Normalisation:
     """Tell how pixels from 0 to 255 are normalised for a network."""
     if network.normalisation is not None:
         return network.normalisation
-    said = net.pretrained_cfg
-    mean, deviation = (tuple(255.0 * part for part in said[key]) for key in ("mean", "std"))
-    return Normalisation(mean, deviation)  # type: ignore[arg-type]
+    said = cast("Mapping[str, tuple[float, float, float]]", net.pretrained_cfg)
+    return Normalisation(_grey_levels(said["mean"]), _grey_levels(said["std"]))
+
+
+def _grey_levels(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return 255 * red, 255 * green, 255 * blue
 
 
 def cut_network(net: nn.Module, network: Network, layers: Sequence[str], /) -> Part:
@@ -121,8 +123,8 @@ def cut_network(net: nn.Module, network: Network, layers: Sequence[str], /) -> P
 
 
 def _require_nodes(network: Network, names: Sequence[str], nodes: Sequence[str]) -> None:
-    """A module's name stands for its last node, so every prefix of a node is a layer."""
-    known = {name: None for name in network.layers}
+    # A module's name stands for its last node, so every prefix of a node is a layer.
+    known: dict[str, None] = dict.fromkeys(network.layers)
     for name in names:
         parts = name.split(".")
         known.update({".".join(parts[:length]): None for length in range(1, len(parts) + 1)})
@@ -153,13 +155,22 @@ def fold_batch_norm(net: nn.Module, /) -> None:
     graph = create_feature_extractor(net, [last])
     for node in graph.graph.nodes:
         before = node.args[0] if node.args else None
-        if node.op != "call_module" or getattr(before, "op", "") != "call_module":
+        if not (_is_module(node) and isinstance(before, Node) and _is_module(before)):
             continue
-        norm, convolution = net.get_submodule(node.target), net.get_submodule(before.target)
+        norm, convolution = (
+            net.get_submodule(str(node.target)),
+            net.get_submodule(str(before.target)),
+        )
         if type(norm) is nn.BatchNorm2d and isinstance(convolution, nn.Conv2d):
             if convolution.bias is None:
-                convolution.bias = nn.Parameter(torch.empty(convolution.out_channels, device="meta"))
-            net.set_submodule(node.target, nn.Identity())
+                convolution.bias = nn.Parameter(
+                    torch.empty(convolution.out_channels, device="meta")
+                )
+            net.set_submodule(str(node.target), nn.Identity())
+
+
+def _is_module(node: Node) -> bool:
+    return node.op == "call_module"
 
 
 def pin_padding(module: nn.Module, /) -> None:

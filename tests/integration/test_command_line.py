@@ -54,7 +54,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert all(name in done.stdout for name in ("demo", "fit", "score", "eval", "run", "check"))
 
 
-@pytest.mark.parametrize("command", ["demo", "fit", "score", "eval", "run", "stage", "check"])
+@pytest.mark.parametrize(
+    "command", ["demo", "fit", "score", "eval", "run", "stage", "check", "model"]
+)
 def test_every_command_has_help(command: str) -> None:
     done = streamline(command, "--help")
     assert done.returncode == 0

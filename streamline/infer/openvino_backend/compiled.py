@@ -56,7 +56,7 @@ def compile_models(
     use = head.__name__
     if len(models) == 1:
         (model,) = models
-        graph = joined_graph(core, net.xml, head, model.detector)
+        graph = joined_graph(core, net, head, model.detector)
         with trusted_folder(use, net.sha256, model.digest) as kept:
             return Compiled(compile_graph(core, graph, compute, kept=kept))
     heads = []
@@ -70,6 +70,6 @@ def compile_models(
 def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> ov.CompiledModel:
     """Compile the backbone, to give the features of these layers."""
     core = ov.Core()
-    graph = feature_graph(core, net.xml, layers)
+    graph = feature_graph(core, net, layers)
     with trusted_folder(net.sha256, *layers) as kept:
         return compile_graph(core, graph, compute, kept=kept)

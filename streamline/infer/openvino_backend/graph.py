@@ -6,7 +6,6 @@ several models are graphs of their own, fed with the features of one graph of th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ __all__ = [
     "head_graph",
     "joined_graph",
     "map_head",
+    "read_network",
     "score_head",
     "taps_of",
 ]
@@ -41,18 +41,18 @@ Head = Callable[[Taps, FreDetector], ov.Node]
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
-def feature_graph(core: ov.Core, xml: Path, layers: Sequence[str]) -> ov.Model:
+def feature_graph(core: ov.Core, net: Backbone, layers: Sequence[str]) -> ov.Model:
     """Cut the backbone to the named layers, each output flattened to ``(n, c * h * w)``."""
-    net = core.read_model(xml)
-    taps = taps_of(net)
+    graph = read_network(core, net)
+    taps = taps_of(graph)
     results = [_named(_flat(taps[layer]), layer) for layer in layers]
-    return ov.Model(results, net.get_parameters(), f"{net.get_friendly_name()}-features")
+    return ov.Model(results, graph.get_parameters(), f"{graph.get_friendly_name()}-features")
 
 
-def joined_graph(core: ov.Core, xml: Path, head: Head, detector: FreDetector) -> ov.Model:
+def joined_graph(core: ov.Core, net: Backbone, head: Head, detector: FreDetector) -> ov.Model:
     """Join the backbone, cut after the last layer that the head uses, and the head."""
-    net = core.read_model(xml)
-    return ov.Model([head(taps_of(net), detector)], net.get_parameters())
+    graph = read_network(core, net)
+    return ov.Model([head(taps_of(graph), detector)], graph.get_parameters())
 
 
 def head_graph(net: Backbone, layers: Sequence[str], head: Head, detector: FreDetector) -> ov.Model:
@@ -70,11 +70,20 @@ def _features_of(net: Backbone, name: str) -> ov.op.Parameter:
     return parameter
 
 
-def taps_of(net: ov.Model) -> Taps:
+def read_network(core: ov.Core, net: Backbone) -> ov.Model:
+    """Read a backbone's stored graph, reshaped if it is stored for another input size."""
+    graph = core.read_model(net.xml)
+    wanted = ov.PartialShape([-1, net.height, net.width, 3])
+    if graph.inputs[0].partial_shape != wanted:
+        graph.reshape(wanted)
+    return graph
+
+
+def taps_of(graph: ov.Model) -> Taps:
     """Find the layers in the outputs of a backbone, where they are named."""
     return {
         name: output.get_node().input_value(0)
-        for output in net.outputs
+        for output in graph.outputs
         for name in output.get_names()
     }
 

