@@ -1,18 +1,27 @@
 """The command that measures quality on a labelled data set."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from streamline.evaluate import Evaluation, PlannedRun
+    from streamline.evaluate import PlannedRun
+    from streamline.evaluate.tables import Table
     from streamline.learn import FitSettings
 
 __all__ = ["Layout", "evaluate"]
+
+
+class AblationName(StrEnum):
+    """What the papers vary."""
+
+    RETAINED = "retained"
+    LAYERS = "layers"
 
 
 class Layout(StrEnum):
@@ -47,6 +56,13 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             metavar="DIR", help="Write DIR/index.html: figures, curves, best and worst maps."
         ),
     ] = None,
+    ablation: Annotated[
+        AblationName | None,
+        typer.Option(
+            help="Vary one thing as the papers do, instead: retained (FRE figure 2), layers (FRE "
+            "table 8)."
+        ),
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
@@ -76,21 +92,32 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     """Fit to each category's normal images, score its test images, print how well that went."""
     from streamline.cli.table import render
     from streamline.cli.writing import writable, write_text
-    from streamline.evaluate.page import evaluation_page
-    from streamline.evaluate.tables import evaluation_tables
 
     index = None if page is None else page / "index.html"
     for file in (json, index):
         if file is not None:
             writable(file)
     settings = _settings(backbone=backbone, precision=precision, layers=layers, retain=retain)
-    result = _evaluated(_planned(root, layout, seeds, category), layout, settings)
+    runs = _planned(root, layout, seeds, category)
+    found = (
+        _evaluated(runs, layout, settings)
+        if ablation is None
+        else _ablated(runs, ablation, settings)
+    )
     if json is not None:
-        write_text(json, result.to_json())
+        write_text(json, found.json())
     if index is not None:
-        write_text(index, evaluation_page(result))
-    tables = evaluation_tables(result)
-    typer.echo("\n\n".join(render([one.head, *one.rows], words=one.words) for one in tables))
+        write_text(index, found.page())
+    tables = [render([one.head, *one.rows], words=one.words) for one in found.tables]
+    typer.echo("\n\n".join(tables))
+
+
+class _Found(NamedTuple):
+    """What a run of the command ends with."""
+
+    tables: "Sequence[Table]"
+    json: "Callable[[], str]"
+    page: "Callable[[], str]"
 
 
 def _settings(
@@ -120,11 +147,11 @@ def _planned(
     return runs
 
 
-def _evaluated(
-    runs: "Sequence[PlannedRun]", layout: Layout, settings: "FitSettings"
-) -> "Evaluation":
+def _evaluated(runs: "Sequence[PlannedRun]", layout: Layout, settings: "FitSettings") -> _Found:
     from streamline.cli.progress import Bars
     from streamline.evaluate import Evaluated, Evaluation, evaluate_category
+    from streamline.evaluate.page import evaluation_page
+    from streamline.evaluate.tables import evaluation_tables
 
     categories: dict[str, dict[int | None, Evaluated]] = {}
     for run in runs:
@@ -134,7 +161,19 @@ def _evaluated(
         for warning in () if of_category else one.warnings:
             _warn(warning)
         of_category[run.seed] = one
-    return Evaluation(layout=layout.value, categories=categories)
+    result = Evaluation(layout=layout.value, categories=categories)
+    return _Found(evaluation_tables(result), result.to_json, partial(evaluation_page, result))
+
+
+def _ablated(
+    runs: "Sequence[PlannedRun]", ablation: AblationName, settings: "FitSettings"
+) -> _Found:
+    from streamline.cli.progress import Bars
+    from streamline.evaluate.ablation import ABLATIONS
+
+    with Bars(ablation.value) as bars:
+        result = ABLATIONS[ablation.value](runs, settings, bars)
+    return _Found(result.tables, result.to_json, result.to_page)
 
 
 def _warn(warning: str) -> None:

@@ -40,6 +40,25 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def few(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a quarter of the images."""
+    root = tmp_path_factory.mktemp("few") / "disc"
+    for path in drawn.rglob("*.png"):
+        if int(path.name[:3]) % 4 == 0:
+            link = root / path.relative_to(drawn)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def figures_of_few(few: Path) -> dict[str, float]:
+    document, _ = evaluated(few, "--layout", "mvtec", out=few.parent / "model.json")
+    figures: dict[str, float] = document["mean"]
+    return figures
+
+
 @pytest.fixture
 def copied(drawn: Path, tmp_path: Path) -> Path:
     """The same, to be damaged: folders of links."""
@@ -148,6 +167,35 @@ def test_each_seed_has_its_figures_and_they_their_mean_and_spread(
     assert (setup["seed"], setup["seeds"], setup["retain"]) == (0, [0, 2], 0.8)
     (model,) = setup["models"].values()
     assert set(model["score_layers"]) == set(model["map_layers"]) == {"block3"}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("name", "charts", "row"),
+    [
+        pytest.param("retained", 3, {"retain": 0.9}, id="retained"),
+        pytest.param("layers", 1, {}, id="layers"),
+    ],
+)
+def test_an_ablation_of_features_agrees_with_what_the_model_gives(
+    few: Path,
+    figures_of_few: dict[str, float],
+    tmp_path: Path,
+    name: str,
+    charts: int,
+    row: dict[str, float],
+) -> None:
+    """Its features come from one graph for all layers, which rounds a little otherwise."""
+    document, _ = evaluated(
+        few, "--layout", "mvtec", "--ablation", name, "--page", tmp_path / "page",
+        out=tmp_path / "figures.json",
+    )  # fmt: skip
+    wanted = {"category": "disc", "layers": "block4+block5, map block2+block3", **row}
+    (found,) = [one for one in document["rows"] if wanted.items() <= one.items()]
+    for figure in ("image_auroc", "pixel_auroc", "pro", "k"):
+        assert found[figure] == pytest.approx(figures_of_few[figure], rel=5e-3), figure
+    page = Page((tmp_path / "page" / "index.html").read_text())
+    assert (page.open, page.count["svg"]) == ([], charts)
 
 
 def test_without_ground_truth_pixel_figures_are_null_with_a_warning(

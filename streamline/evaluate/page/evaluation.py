@@ -30,9 +30,9 @@ def evaluation_page(result: Evaluation, /) -> str:
 
 def _category(title: str, one: Evaluated) -> Section:
     curves = one.curves
-    charts = [_histogram(one), _roc(curves.image, curves.pixel)]
-    if curves.pro is not None:
-        charts.append(_pro(curves.pro))
+    charts = [_histogram(one), _roc(curves.image_roc, curves.pixel_roc)]
+    if curves.overlap is not None:
+        charts.append(_pro(curves.overlap))
     normal = sum(not sample.anomalous for sample in one.category.test)
     text = (
         f"Fitted to {len(one.category.train)} normal images; tested on {normal} normal and "

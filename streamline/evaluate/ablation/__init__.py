@@ -1,0 +1,20 @@
+"""The papers' ablations, each as tables and charts: one thing varied, all else left alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from streamline.evaluate.ablation.layers import ablate_layers
+from streamline.evaluate.ablation.result import Ablation
+from streamline.evaluate.ablation.retained import ablate_retained
+from streamline.evaluate.plan import PlannedRun
+from streamline.learn import FitSettings, Progress
+
+__all__ = ["ABLATIONS", "Ablation"]
+
+_Ablate = Callable[[Sequence[PlannedRun], FitSettings, Progress], Ablation]
+
+ABLATIONS: Final[Mapping[str, _Ablate]] = MappingProxyType(
+    {"retained": ablate_retained, "layers": ablate_layers}
+)
+"""By name; called with the runs, with what they are fitted, and with who watches."""
