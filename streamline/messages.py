@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Picture",
     "Pin",
+    "PinKind",
     "PixelFormat",
     "Prepared",
     "Scored",
@@ -176,12 +177,37 @@ class Scored:
     fault: Fault | None = None
 
 
+class PinKind(StrEnum):
+    """What a frame is kept as; later ones are worth more where there is no room for all."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    """A sample of what is normal."""
+
+    UNKNOWN = "unknown"
+    """Its verdict is unknown."""
+
+    FAIL = "fail"
+    """It failed and began no alert."""
+
+    BEGIN = "begin"
+    """It began an alert."""
+
+    @property
+    def worth(self) -> int:
+        """Rank among the kinds."""
+        return _KINDS.index(self)
+
+
+_KINDS = tuple(PinKind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pin:
     """A frame that must be kept as evidence, and what is to be drawn on it."""
 
+    kind: PinKind
     alert_id: str
-    """Names the alert and the folder of its evidence."""
+    """Names the frame: where it began an alert, the alert too."""
 
     score: float
     threshold: float
@@ -194,7 +220,8 @@ class Pin:
     """
 
     record: str
-    """The alert's event as one JSON object, to be stored beside the pictures."""
+    """What is known of it as one JSON object, to be stored beside the pictures: the alert's event
+    if it began one, else the frame's verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -62,7 +62,7 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The begin or the end of an alert, as sinks get it."""
 
     type: str
-    """``begin`` or ``end``; ``kept`` in the record of a frame stored for another reason."""
+    """``begin`` or ``end``."""
 
     id: str
     """Equal for the begin and the end, stable for de-duplication."""

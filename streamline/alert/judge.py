@@ -110,9 +110,9 @@ class Judge:
         if standing is not None:
             self._alerts[camera] = _Alert(standing.begin, standing.worst)
 
-    def record(self, scored: Scored) -> AlertEvent:
-        """Describe a frame that is kept without beginning an alert now."""
-        return self._event("kept", scored, _Alert(scored.origin, scored.score))
+    def begin_event(self, scored: Scored) -> AlertEvent:
+        """Return the event of a frame that began an alert, as it was then."""
+        return self._event(Change.BEGIN.value, scored, _Alert(scored.origin, scored.score))
 
     def _verdict(self, scored: Scored) -> Verdict:
         if scored.fault is not None or math.isnan(scored.score):

@@ -34,8 +34,10 @@ __all__ = [
     "Batch",
     "Camera",
     "Debounce",
+    "Evidence",
     "Infer",
     "JsonlSink",
+    "KeptPerMinute",
     "Learn",
     "Links",
     "LogSink",
@@ -324,6 +326,51 @@ class Infer(Section):
     """Judge no more than this many frames per second, 1/s; null: as many as come."""
 
 
+class KeptPerMinute(Section):
+    """How many frames of each kind a camera keeps a minute in the long run; 0: none."""
+
+    begins: Annotated[float, Field(ge=0, le=6000)] = 120
+    """Frames that begin an alert."""
+
+    fails: Annotated[float, Field(ge=0, le=6000)] = 12
+    """Other frames that fail."""
+
+    unknowns: Annotated[float, Field(ge=0, le=6000)] = 6
+    """Frames that can't be judged."""
+
+    passes: Annotated[float, Field(ge=0, le=6000)] = 0
+    """Frames that pass: a sample of what is normal."""
+
+
+class Evidence(Section):
+    """Full pictures and heat maps of frames, for people to look at."""
+
+    path: FilePath
+    """The folder; each camera has one of its own in it."""
+
+    max_gb: float = Field(default=10.0, gt=0, le=1_000_000, json_schema_extra={"x-unit": "GB"})
+    """What all cameras may take together, each an equal share, 10⁹ bytes; where a share is used
+    up, the oldest goes: first passes, then unknowns, then fails, begins of alerts last."""
+
+    min_free_gb: float = Field(default=1.0, ge=0, le=1_000_000, json_schema_extra={"x-unit": "GB"})
+    """What must stay free on the disk, 10⁹ bytes; while it is not, nothing more is taken."""
+
+    per_minute: KeptPerMinute = KeptPerMinute()
+    """How many frames of each kind are kept."""
+
+
+def _evidence_shorthand(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+EvidenceEntry = Annotated[
+    Evidence,
+    BeforeValidator(_evidence_shorthand, json_schema_input_type=str | Evidence),
+    Field(json_schema_extra={"x-allowed": "a folder, or a mapping with path and more"}),
+]
+"""Evidence as the file may write it: its keys, or only its folder."""
+
+
 class Record(Section):
     """What is kept on disk; nothing unless it is named."""
 
@@ -333,8 +380,8 @@ class Record(Section):
     drops: FilePath | None = None
     """File for every dropped frame, one JSON object a line; null: none."""
 
-    evidence: FilePath | None = None
-    """Folder for the full picture and heat map of each alert's begin; null: none."""
+    evidence: EvidenceEntry | None = None
+    """Full pictures and heat maps of alerts and more, or only the folder for them; null: none."""
 
 
 class Links(Section):

@@ -1,15 +1,9 @@
-"""Keeps the frames that alerts rest on, without ever holding up the line."""
+"""Keeps pinned frames, without ever holding up the line."""
 
-import contextlib
 import hashlib
 import json
-import os
-import queue
-import re
-import shutil
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -17,19 +11,19 @@ import av
 import cv2
 import structlog
 
+from streamline.clock import monotonic_ns
 from streamline.colour import to_rgb
 from streamline.evidence.encode import encode_ffv1, encode_png
 from streamline.evidence.overlay import overlay
-from streamline.evidence.rate import TokenBucket
-from streamline.messages import Frame, Picture, Pin, PixelFormat
+from streamline.evidence.store import NoRoomError, Store, is_safe_name
+from streamline.messages import Frame, Picture, Pin, PinKind, PixelFormat
 
 __all__ = ["EvidenceWriter"]
 
 Roi = tuple[int, int, int, int]
 
-_PARTIAL: Final = ".partial"
-# A pin comes from another process, perhaps another host: its id must not leave the folder.
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,127}")
+_TOLD_AGAIN_NS: Final = 600_000_000_000
+"""How long the same trouble is not logged again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,48 +35,45 @@ class _Job(NamedTuple):
 
 
 class EvidenceWriter:
-    """Stores pinned frames, one folder an alert, from a thread of its own.
+    """Stores one camera's pinned frames from a thread of its own.
 
-    ``FOLDER/CAMERA/ALERT_ID/`` holds ``frame.png`` (to look at; of RGB and grey frames also the
-    exact pixels), ``frame.mkv`` (the exact planes of a YUV frame), ``overlay.png`` and
-    ``alert.json`` (the alert's record, the frame's origin, and each file's SHA-256). It appears
-    complete or not at all. What can't be stored is skipped and told to *on_skipped*: the disk
-    may fail, the line goes on.
+    Each item holds ``frame.png`` (to look at; of RGB and grey frames also the exact pixels),
+    ``frame.mkv`` (the exact planes of a YUV frame), ``overlay.png`` and ``alert.json`` (what it
+    is, the frame's origin, and each file's SHA-256). What can't be stored is skipped and told to
+    *on_skipped*: the disk may fail, the line goes on.
 
     Parameters
     ----------
-    folder : Path
-        Made when it is first needed.
+    store : Store
+        Where it goes; used by the thread alone.
     on_skipped : callable
-        Called with the camera and the reason for each frame that is not stored: ``rate``,
-        ``queue`` (full), ``name`` (the alert's id can't be a folder's name), ``error`` (the
-        disk's, say) or ``closed``. Calls come from several threads, but one at a time.
+        Called with the reason for each frame that is not stored: ``queue`` (the disk is too
+        slow; the least valuable frame that waits has to go), ``name`` (its id can't be a
+        folder's name), ``quota`` (all that is stored is worth more), ``disk`` (it fails or is
+        full), ``error`` (the frame can't be encoded) or ``closed``. Calls come from several
+        threads, but one at a time.
     on_stored : callable
-        Called with the camera for each frame that is stored, from the writing thread.
-    limit : TokenBucket, optional
-        How many frames may be stored; by default 4 at once and 2 a second in the long run.
+        Called with the kind of each frame that is stored, from the writing thread.
     depth : int
         How many frames may wait for the disk.
     """
 
     def __init__(
         self,
-        folder: Path,
+        store: Store,
         *,
-        on_skipped: Callable[[str, str], None],
-        on_stored: Callable[[str], None],
-        limit: TokenBucket | None = None,
+        on_skipped: Callable[[str], None],
+        on_stored: Callable[[PinKind], None],
         depth: int = 8,
     ) -> None:
-        self._folder = folder
+        self._store = store
         self._on_skipped = on_skipped
         self._on_stored = on_stored
-        self._limit = limit or TokenBucket(2.0, burst=4)
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(depth)
-        self._lock = threading.Lock()
-        self._is_failing = False
+        self._depth = depth
+        self._jobs: list[_Job] = []
+        self._changed = threading.Condition()
         self._is_closed = False
-        self._tidied: set[Path] = set()
+        self._told_ns: dict[str, int] = {}
         self._thread = threading.Thread(target=self._work, name="evidence", daemon=True)
 
     def start(self) -> None:
@@ -106,30 +97,32 @@ class EvidenceWriter:
         bool
             False if it is skipped; *on_skipped* has been called.
         """
-        camera = frame.origin.id.camera
-        if not (_SAFE_NAME.fullmatch(pin.alert_id) and _SAFE_NAME.fullmatch(camera)):
-            return self._skip(camera, "name")
-        if self._is_closed:
-            return self._skip(camera, "closed")
-        if not self._limit.take():
-            return self._skip(camera, "rate")
-        try:
-            self._jobs.put_nowait(_Job(frame, pin, roi))
-        except queue.Full:
-            return self._skip(camera, "queue")
+        with self._changed:
+            if not is_safe_name(pin.alert_id):
+                return self._skip("name")
+            if self._is_closed:
+                return self._skip("closed")
+            if len(self._jobs) >= self._depth and not self._gave_way(pin.kind):
+                return self._skip("queue")
+            self._jobs.append(_Job(frame, pin, roi))
+            self._changed.notify_all()
         return True
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Store what waits, for at most *timeout_s*; skip the rest."""
-        self._is_closed = True
-        with contextlib.suppress(queue.Full):
-            self._jobs.put(None, timeout=timeout_s / 2)
-        self._thread.join(timeout_s / 2)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                if job := self._jobs.get_nowait():
-                    self._skip(job.frame.origin.id.camera, "closed")
-        self._jobs.put(None)  # the one above may have been taken out again, or never got in
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        with self._changed:
+            for _ in self._jobs:
+                self._skip("closed")
+            self._jobs.clear()
+
+    @property
+    def used_bytes(self) -> int:
+        """What the camera's evidence takes on the disk."""
+        return self._store.used_bytes
 
     def __enter__(self) -> Self:
         self.start()
@@ -143,64 +136,77 @@ class EvidenceWriter:
     ) -> None:
         self.close()
 
-    def _skip(self, camera: str, reason: str) -> bool:
-        with self._lock:
-            self._on_skipped(camera, reason)
+    def _gave_way(self, kind: PinKind) -> bool:
+        """Skip the oldest of the least valuable frames that wait, if something better comes."""
+        least = min(self._jobs, key=lambda job: job.pin.kind.worth)
+        if least.pin.kind.worth >= kind.worth:
+            return False
+        self._jobs.remove(least)
+        self._skip("queue")
+        return True
+
+    def _skip(self, reason: str) -> bool:
+        self._on_skipped(reason)
         return False
 
+    def _next(self) -> _Job | None:
+        """Wait for the most valuable frame, of these the oldest; None at the end."""
+        with self._changed:
+            while not self._jobs and not self._is_closed:
+                self._changed.wait()
+            if not self._jobs:
+                return None
+            job = max(self._jobs, key=lambda job: job.pin.kind.worth)
+            self._jobs.remove(job)
+            return job
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                self._store(job)
-            except (OSError, ValueError, cv2.error, av.FFmpegError) as exc:
-                self._skip(job.frame.origin.id.camera, "error")
-                self._note_failure(exc)
-            else:
-                self._on_stored(job.frame.origin.id.camera)
-                self._is_failing = False
-
-    def _note_failure(self, exc: Exception) -> None:
-        if not self._is_failing:  # once an outage, not once a frame
-            _log.error("evidence could not be stored", folder=str(self._folder), error=str(exc))
-        self._is_failing = True
-
-    def _store(self, job: _Job) -> None:
-        camera = self._folder / job.frame.origin.id.camera
-        final = camera / job.pin.alert_id
-        if final.exists():
-            return  # the same alert, told again after a crash
-        self._tidy(camera)
-        partial = camera / f".{job.pin.alert_id}{_PARTIAL}"
-        partial.mkdir(parents=True)
         try:
-            _write_files(partial, job)
-            partial.rename(final)
-            _sync(camera)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+            self._store.open()
+        except OSError as exc:
+            self._tell("disk", exc)
+        while (job := self._next()) is not None:
+            try:
+                self._keep(job)
+            except NoRoomError as exc:
+                self._fail(exc.reason, exc)
+            except OSError as exc:
+                self._fail("disk", exc)
+            except (ValueError, cv2.error, av.FFmpegError) as exc:
+                self._fail("error", exc)
+            else:
+                self._on_stored(job.pin.kind)
 
-    def _tidy(self, camera: Path) -> None:
-        """Remove what a process that died while storing has left; a camera has one writer."""
-        if camera not in self._tidied:
-            for leftover in camera.glob(f".*{_PARTIAL}"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            self._tidied.add(camera)
+    def _keep(self, job: _Job) -> None:
+        # The same frame may be told again after a crash.
+        if not self._store.holds(job.pin.alert_id, job.pin.kind):
+            self._store.put(job.pin.alert_id, job.pin.kind, _files(job))
+
+    def _fail(self, reason: str, exc: Exception) -> None:
+        with self._changed:
+            self._skip(reason)
+        self._tell(reason, exc)
+
+    def _tell(self, reason: str, exc: Exception) -> None:
+        """Log a trouble: once in a while, not once a frame."""
+        now_ns = monotonic_ns()
+        told_ns = self._told_ns.get(reason)
+        if told_ns is not None and now_ns - told_ns < _TOLD_AGAIN_NS:
+            return
+        self._told_ns[reason] = now_ns
+        folder = str(self._store.folder)
+        _log.error("evidence could not be stored", folder=folder, reason=reason, error=str(exc))
 
 
-def _write_files(folder: Path, job: _Job) -> None:
+def _files(job: _Job) -> dict[str, bytes]:
+    """Encode an item's files."""
     picture, pin = job.frame.picture, job.pin
     files = _frame_files(picture)
     files["overlay.png"] = encode_png(
         overlay(picture, pin.map, score=pin.score, threshold=pin.threshold, roi=job.roi)
     )
     files["alert.json"] = _record(job, files)
-    for name, data in files.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    _sync(folder)
+    return files
 
 
 def _frame_files(picture: Picture) -> dict[str, bytes]:
@@ -211,9 +217,10 @@ def _frame_files(picture: Picture) -> dict[str, bytes]:
 
 def _record(job: _Job, files: Mapping[str, bytes]) -> bytes:
     """Tell what the pictures show, as JSON."""
-    origin, picture = job.frame.origin, job.frame.picture
+    origin, picture, pin = job.frame.origin, job.frame.picture, job.pin
     record = {
-        "alert": json.loads(job.pin.record),
+        "kind": pin.kind,
+        ("alert" if pin.kind is PinKind.BEGIN else "verdict"): json.loads(pin.record),
         "frame": {
             **origin.id._asdict(),
             "captured_ns": origin.captured_ns,
@@ -230,12 +237,3 @@ def _record(job: _Job, files: Mapping[str, bytes]) -> bytes:
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     return json.dumps(record, indent=2).encode() + b"\n"
-
-
-def _sync(folder: Path) -> None:
-    """Make the folder's entries survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ __all__ = [
     "LATENCY_BUCKETS",
     "LATENCY_RING",
     "SCORE_BUCKETS",
+    "SKIP_REASONS",
     "STAGES",
     "WORK_BUCKETS",
 ]
@@ -49,6 +50,18 @@ refused: nothing listens at its port; auth: wrong user or password; dns: its nam
 unreachable: there is no way to its address; timeout: it does not answer; stalled: it is connected
 and sends no frame; missing: no such device, file or stream; format: it sends no video that can
 be decoded; shape: its pictures have another size than expected; ended: it closed the stream.
+"""
+
+SKIP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "alert": ("rate",),
+    "source": ("queue", "name", "quota", "disk", "error", "closed", "crashed"),
+}
+"""Why each stage skips frames that should have become evidence.
+
+rate: more of this kind than are kept a minute (passes are a sample, so the others of them are
+not counted); queue: the disk is too slow; name: its id can't be a folder's name; quota: all that
+is stored is worth more; disk: it fails or is full; error: it can't be encoded; closed: the line
+has ended; crashed: it died with its source.
 """
 
 LATENCY_BUCKETS: Final = (
@@ -99,8 +112,10 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_alert_active": "1 while an alert is on.",
     "streamline_alerts_delivered_total": "Alert events handed to a sink, by outcome.",
     "streamline_outbox_pending": "Alert events that wait for a sink.",
-    "streamline_evidence_stored_total": "Frames stored as evidence.",
+    "streamline_evidence_stored_total": "Frames stored as evidence, by what they show.",
     "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",
+    "streamline_evidence_removed_total": "Stored frames that had to make room for others.",
+    "streamline_evidence_bytes": "What a camera's evidence takes on the disk.",
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",
     "streamline_worker_up": "1 while a worker runs, 0 while it is restarted.",
     "streamline_worker_restarts_total": "Times that a worker died or was stuck and was restarted.",

@@ -11,16 +11,17 @@ from typing import Final, NamedTuple
 
 from streamline.alert.judge import Standing
 from streamline.ledger import Cell, Ledger, LedgerView, Table
-from streamline.messages import Fault, FrameId, Origin, Verdict
+from streamline.messages import Fault, FrameId, Origin, PinKind, Verdict
 
 __all__ = ["REMEMBERED", "Journal", "Judged", "commits_in", "judged_in", "since_change"]
 
 REMEMBERED: Final = 512
 """Verdicts kept per camera: more than can be in flight without an answer."""
 
-_FIELDS: Final = 12
+_FIELDS: Final = 13
 _VERDICTS: Final = tuple(Verdict)
 _FAULTS: Final = (None, *Fault)
+_PINS: Final = (None, *PinKind)
 _NOBODY: Final = Origin(FrameId("", 0, 0), 0, 0, 0)
 
 
@@ -36,8 +37,11 @@ class Judged(NamedTuple):
     wall_ns: int
     """When the frame was captured, ns since the epoch; to a microsecond."""
 
-    pinned: bool
-    """Whether the outcome asked the source to keep the frame."""
+    pin: PinKind | None
+    """What the source was asked to keep the frame as."""
+
+    pins: int
+    """Frames that it had been asked to keep once this one was judged."""
 
     fault: Fault | None
     """Why the verdict is unknown."""
@@ -76,7 +80,8 @@ class Journal:
             _VERDICTS.index(entry.verdict),
             entry.score,
             entry.wall_ns // 1000,
-            entry.pinned,
+            _PINS.index(entry.pin),
+            entry.pins,
             _FAULTS.index(entry.fault),
             entry.alerts,
             begin.id.incarnation,
@@ -125,17 +130,18 @@ class Journal:
     def _entry(self, index: int) -> Judged:
         first = index % REMEMBERED * _FIELDS
         cells = self._table.get(first, _FIELDS)
-        incarnation, seq, verdict, score, wall_us, pinned, fault, alerts = cells[:8]
+        incarnation, seq, verdict, score, wall_us, pin, pins, fault, alerts = cells[:9]
         return Judged(
             int(incarnation),
             int(seq),
             _VERDICTS[int(verdict)],
             score,
             int(wall_us) * 1000,
-            bool(pinned),
+            _PINS[int(pin)],
+            int(pins),
             _FAULTS[int(fault)],
             int(alerts),
-            self._standing(*cells[8:]),
+            self._standing(*cells[9:]),
         )
 
     def _standing(

@@ -1,16 +1,17 @@
 """The alert stage: verdicts, alerts and their sinks; here a frame's journey ends."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
+from streamline.alert.pins import PinLimit, pin_kind
 from streamline.alert.sinks import JsonLines, LogSink, Sink
 from streamline.clock import clock_id, monotonic_ns, wall_ns
-from streamline.config import AnySink, JsonlSink, ZmqSink
+from streamline.config import AnySink, JsonlSink, KeptPerMinute, ZmqSink
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
     Dropped,
@@ -19,11 +20,12 @@ from streamline.messages import (
     Judged,
     Origin,
     Pin,
+    PinKind,
     Scored,
     Verdict,
 )
 from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BUCKETS
-from streamline.run.account import StageAccount, Timer
+from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fates import logged_lately
 from streamline.run.fences import Fences
@@ -73,6 +75,10 @@ class _CameraAccount:
         self.last_s = ledger.table("last_verdict_monotonic_seconds", 1, camera=camera)
         self.alerts = ledger.counter("streamline_alerts_total", camera=camera)
         self.active = ledger.gauge("streamline_alert_active", camera=camera)
+        self.pins = ledger.counter(PINNED, camera=camera)
+        self.skipped = ledger.counter(
+            "streamline_evidence_skipped_total", camera=camera, reason="rate"
+        )
 
 
 class AlertStage(Stage):
@@ -102,6 +108,8 @@ class AlertStage(Stage):
         self._lines: list[bytes] = []
         self._journals = {name: Journal(site.ledger, name) for name in rules}
         self._unsettled: set[str] = set()
+        evidence = site.pipeline.record.evidence
+        self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
         self._fences = Fences(site, "alert", rules)
         self._inlet: Inlet
 
@@ -167,8 +175,8 @@ class AlertStage(Stage):
         name = frame.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
-        begins = _begins_alert(judgement)
-        pinned = begins or scored.fault is Fault.POISON
+        pin = self._pin(scored, judgement)
+        counts = self._cameras[name]
         self._journals[name].add(
             Entry(
                 incarnation=frame.incarnation,
@@ -176,43 +184,66 @@ class AlertStage(Stage):
                 verdict=judgement.verdict,
                 score=scored.score,
                 wall_ns=scored.origin.wall_ns,
-                pinned=pinned,
+                pin=pin,
+                pins=round(counts.pins.value) + (pin is not None),
                 fault=scored.fault,
-                alerts=round(self._cameras[name].alerts.value) + begins,
+                alerts=round(counts.alerts.value) + (pin_kind(judgement) is PinKind.BEGIN),
                 alert=self._judge.standing(name),
             )
         )
         latency_s = self._count(scored, judgement)
+        counts.alerts.add(pin_kind(judgement) is PinKind.BEGIN)
+        counts.pins.add(pin is not None)
         if self._verdicts is not None:
-            self._lines.append(self._line(scored, judgement, latency_s))
+            self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
         self._account.left[name].add()
-        if begins:
-            self._cameras[name].alerts.add()
         if judgement.event is not None:
             self._tell(judgement.event)
         self._unsettled.add(name)
-        if not pinned:
+        if pin is None:
             return _PLAIN[judgement.verdict]
-        return self._pinned(scored, judgement.verdict, judgement.event)
+        return self._pinned(scored, judgement, pin, latency_s)
+
+    def _pin(self, scored: Scored, judgement: Judgement) -> PinKind | None:
+        """Decide what a frame is kept as, None if it is not."""
+        kind = pin_kind(judgement)
+        if scored.fault is Fault.POISON and self._limit is not None:
+            return kind
+        if self._limit is None or not self._limit.wants(kind):
+            return None
+        name = scored.origin.id.camera
+        if self._limit.admits(name, kind):
+            return kind
+        if kind is not PinKind.PASS:
+            self._cameras[name].skipped.add()
+        return None
 
     def _again(self, scored: Scored, known: Entry) -> bytes:
         """Answer once more for a frame that was judged before: its answer got lost."""
-        if not known.pinned:
+        if known.pin is None:
             return _PLAIN[known.verdict]
-        return self._pinned(scored, known.verdict, None)
+        as_judged = Scored(origin=scored.origin, score=known.score, fault=known.fault)
+        alert = None if known.alert is None else alert_id(known.alert.begin.id)
+        return self._pinned(as_judged, Judgement(known.verdict, None, alert), known.pin, None)
 
-    def _pinned(self, scored: Scored, verdict: Verdict, event: AlertEvent | None) -> bytes:
+    def _pinned(
+        self, scored: Scored, judgement: Judgement, kind: PinKind, latency_s: float | None
+    ) -> bytes:
         """Ask the source to keep a frame, and say what for."""
         frame = scored.origin.id
-        kept = event if event is not None else self._judge.record(scored)
+        if kind is PinKind.BEGIN:
+            record = to_json(self._judge.begin_event(scored))
+        else:
+            record = to_json(self._verdict(scored, judgement, latency_s))
         pin = Pin(
+            kind=kind,
             alert_id=alert_id(frame),
             score=scored.score,
             threshold=self._rules[frame.camera].threshold,
             map=None,
-            record=to_json(kept).decode(),
+            record=record.decode(),
         )
-        return encode_outcome(Judged(verdict=verdict, pin=pin))
+        return encode_outcome(Judged(verdict=judgement.verdict, pin=pin))
 
     def _recover(self) -> None:
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
@@ -242,12 +273,13 @@ class AlertStage(Stage):
         for entry in entries[len(entries) - int(journal.count - counted) :]:
             counts.judged[entry.verdict].add()
         counts.alerts.add(entries[-1].alerts - counts.alerts.value)
+        counts.pins.add(entries[-1].pins - counts.pins.value)
         counts.active.set(float(entries[-1].alert is not None))
 
     def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
         """Do what follows from a verdict, as far as it is not known to have been done."""
         if self._verdicts is not None and not logged:
-            self._lines.append(self._line(scored, judgement, None))
+            self._lines.append(to_json(self._verdict(scored, judgement, None)))
         if judgement.event is not None:
             self._tell(judgement.event)
 
@@ -270,9 +302,11 @@ class AlertStage(Stage):
         counts.ring.push(latency_s)
         return latency_s
 
-    def _line(self, scored: Scored, judgement: Judgement, latency_s: float | None) -> bytes:
+    def _verdict(
+        self, scored: Scored, judgement: Judgement, latency_s: float | None
+    ) -> VerdictRecord:
         name = scored.origin.id.camera
-        record = VerdictRecord(
+        return VerdictRecord(
             **scored.origin.id._asdict(),
             captured=utc(scored.origin.wall_ns),
             pts_s=scored.origin.pts_s,
@@ -283,7 +317,6 @@ class AlertStage(Stage):
             latency_ms=None if latency_s is None else round(latency_s * 1e3, 3),
             alert=judgement.alert,
         )
-        return to_json(record)
 
     def _tell(self, event: AlertEvent) -> None:
         """Tell every sink."""
@@ -317,8 +350,16 @@ class AlertStage(Stage):
             self._verdicts = None
 
 
-def _begins_alert(judgement: Judgement) -> bool:
-    return judgement.event is not None and judgement.event.type == "begin"
+def _limit(cameras: Iterable[str], kept: KeptPerMinute) -> PinLimit:
+    return PinLimit(
+        cameras,
+        {
+            PinKind.BEGIN: kept.begins,
+            PinKind.FAIL: kept.fails,
+            PinKind.UNKNOWN: kept.unknowns,
+            PinKind.PASS: kept.passes,
+        },
+    )
 
 
 def _remembered(camera: str, entry: Entry) -> Scored:

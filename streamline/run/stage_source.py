@@ -13,8 +13,8 @@ import structlog
 
 from streamline.alert.sinks import JsonLines
 from streamline.clock import clock_id, monotonic_ns, wall_ns
-from streamline.config import Camera, QueuePolicy
-from streamline.evidence import EvidenceWriter
+from streamline.config import Camera, Evidence, QueuePolicy
+from streamline.evidence import EvidenceWriter, Store
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
     Dropped,
@@ -25,10 +25,11 @@ from streamline.messages import (
     Origin,
     Picture,
     Pin,
+    PinKind,
     PixelFormat,
 )
-from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
-from streamline.run.account import StageAccount, Timer
+from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
+from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
@@ -68,8 +69,22 @@ class _CameraAccount:
         self.size = ledger.table("source_size", 2, camera=camera)
         self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
         self._time_jumps = ledger.counter("streamline_camera_time_jumps_total", camera=camera)
-        self.stored = ledger.counter("streamline_evidence_stored_total", camera=camera)
-        self.skipped = ledger.counter("streamline_evidence_skipped_total", camera=camera)
+        self.taken = ledger.counter("evidence_taken", camera=camera)
+        self.stored = {
+            kind: ledger.counter("streamline_evidence_stored_total", camera=camera, kind=kind)
+            for kind in PinKind
+        }
+        self.removed = {
+            kind: ledger.counter("streamline_evidence_removed_total", camera=camera, kind=kind)
+            for kind in PinKind
+        }
+        self.skipped = {
+            reason: ledger.counter(
+                "streamline_evidence_skipped_total", camera=camera, reason=reason
+            )
+            for reason in SKIP_REASONS["source"]
+        }
+        self.evidence = ledger.gauge("streamline_evidence_bytes", camera=camera)
         self._followed = (0, 0)
         self._since = ledger.gauge("streamline_camera_state_since_timestamp_seconds", camera=camera)
         self._state = _each(ledger, "streamline_camera_state", camera, "state", CAMERA_STATES)
@@ -82,6 +97,11 @@ class _CameraAccount:
             )
             for state in CAMERA_STATES
         }
+
+    @property
+    def settled_pins(self) -> float:
+        """Frames to be kept whose end is known: stored or skipped."""
+        return sum(cell.value for cell in (*self.stored.values(), *self.skipped.values()))
 
     def follow(self, capture: Capture) -> None:
         """Take over what the capturing thread has counted, and the size that it expects."""
@@ -159,9 +179,28 @@ class SourceStage(Stage):
         # Greater than the one before, whatever has been done to the host's clock meanwhile.
         self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
         counts.latest[0] = float(self._incarnation)
+        counts.skipped["crashed"].add(max(0.0, self._pinned_before() - counts.settled_pins))
         counts.incarnation.set(float(self._incarnation))
         if self._camera.size is None and counts.size[0]:
             self._capture.size.expected = (int(counts.size[0]), int(counts.size[1]))
+
+    def _pinned_before(self) -> float:
+        """How many frames predecessors were asked to keep; where that is not known, took to keep.
+
+        What they held of these in memory, or was on its way to them, died with them.
+        """
+        views = Views(self.site.runtime)
+        asked = [
+            view.value(PINNED, camera=self._camera.name)
+            for worker, view in views.by_worker().items()
+            if worker in self._judges()
+        ]
+        views.close()
+        return max(self._counts.taken.value, *asked, 0.0)
+
+    def _judges(self) -> list[str]:
+        """Workers that judge, if they run on this host."""
+        return [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
 
     def _undecided(self) -> list[Frame]:
         """Predecessor's frames of which nobody on this host knows the fate.
@@ -169,8 +208,7 @@ class SourceStage(Stage):
         Where the alert stage runs here, the supervisor has counted them.
         """
         runtime, counts = self.site.runtime, self._counts
-        judges = [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
-        if any(runtime.ledger(name).exists() for name in judges):
+        if any(runtime.ledger(name).exists() for name in self._judges()):
             return []
         incarnation = int(counts.latest[0])
         captured = counts.captured.value - counts.base[0]
@@ -197,11 +235,7 @@ class SourceStage(Stage):
         if record.drops is not None:
             self._drops = JsonLines(record.drops)
         if record.evidence is not None:
-            self._evidence = EvidenceWriter(
-                record.evidence,
-                on_stored=lambda _camera: self._counts.stored.add(),
-                on_skipped=lambda _camera, _reason: self._counts.skipped.add(),
-            )
+            self._evidence = self._writer(record.evidence)
             self._evidence.start()
         self._outlet = Outlet(
             self.site.context,
@@ -209,6 +243,22 @@ class SourceStage(Stage):
             name=self.name,
             depth=queue.depth,
             evict=queue.policy is QueuePolicy.DROP_OLDEST,
+        )
+
+    def _writer(self, evidence: Evidence) -> EvidenceWriter:
+        counts, pipeline = self._counts, self.site.pipeline
+        store = Store(
+            evidence.path / self._camera.name,
+            # Shares need no agreement between cameras, which may be anywhere, and none that fails
+            # all day pushes out what the others have.
+            max_bytes=round(evidence.max_gb * 1e9 / len(pipeline.cameras)),
+            min_free_bytes=round(evidence.min_free_gb * 1e9),
+            on_removed=lambda kind: counts.removed[kind].add(),
+        )
+        return EvidenceWriter(
+            store,
+            on_stored=lambda kind: counts.stored[kind].add(),
+            on_skipped=lambda reason: counts.skipped[reason].add(),
         )
 
     def _close(self) -> None:
@@ -334,11 +384,16 @@ class SourceStage(Stage):
         """Hear what became of a predecessor's frame."""
         self._asks = False
         self._counts.in_flight.add(-1)
-        if answer is None or decode_outcome(answer) == _NEVER_JUDGED:
+        outcome = None if answer is None else decode_outcome(answer)
+        if outcome is None or outcome == _NEVER_JUDGED:
             self._drop(frame_id, "crashed")
+        elif isinstance(outcome, Judged) and outcome.pin is not None:
+            self._counts.taken.add()
+            self._counts.skipped["crashed"].add()
 
     def _keep(self, frame: Frame, pin: Pin) -> None:
         if self._evidence is not None:
+            self._counts.taken.add()
             self._evidence.submit(frame, pin, roi=self._camera.roi)
 
     def _drop(self, frame_id: FrameId, reason: str) -> None:
@@ -363,6 +418,8 @@ class SourceStage(Stage):
         self._ticked_ns = now_ns
         self._counts.show(self._capture.state, elapsed_s)
         self._counts.follow(self._capture)
+        if self._evidence is not None:
+            self._counts.evidence.set(self._evidence.used_bytes)
         if self._outlet.welcomed and self._capture.tried.is_set():
             self.ready.set()
         if self._outlet.welcomed:

@@ -175,13 +175,15 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[S
 
 def _rules(pipeline: Pipeline, models: Mapping[str, Model]) -> dict[str, CameraRule]:
     evidence = pipeline.record.evidence
+    if evidence is not None and not evidence.per_minute.begins:
+        evidence = None  # No alert has a folder.
     return {
         name: CameraRule(
             threshold=models[name].calibration.threshold,
             k=camera.alert.k,
             n=camera.alert.n,
             model=models[name].digest,
-            evidence=None if evidence is None else str(evidence / name),
+            evidence=None if evidence is None else str(evidence.path / name),
         )
         for name, camera in pipeline.cameras.items()
     }

@@ -24,6 +24,7 @@ from streamline.messages import (
     Outcome,
     Picture,
     Pin,
+    PinKind,
     PixelFormat,
     Prepared,
     Scored,
@@ -84,6 +85,7 @@ class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class _Pin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    kind: PinKind
     alert_id: str
     score: float
     threshold: float
@@ -201,7 +203,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
         return _encode(_Outcome(outcome.verdict, "", "", None))
     shape = None if pin.map is None else pin.map.shape
     heat = b"" if pin.map is None else np.ascontiguousarray(pin.map, np.float16).tobytes()
-    packed = _Pin(pin.alert_id, pin.score, pin.threshold, pin.record, shape, heat)
+    packed = _Pin(pin.kind, pin.alert_id, pin.score, pin.threshold, pin.record, shape, heat)
     return _encode(_Outcome(outcome.verdict, "", "", packed))
 
 
@@ -223,6 +225,7 @@ def decode_outcome(data: Buffer) -> Outcome:
 def _unpack(pin: _Pin) -> Pin:
     heat = None if pin.map_shape is None else _heat(pin.map, pin.map_shape)
     return Pin(
+        kind=pin.kind,
         alert_id=pin.alert_id,
         score=pin.score,
         threshold=pin.threshold,

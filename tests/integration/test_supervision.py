@@ -331,7 +331,7 @@ def test_a_frame_that_kills_the_stage_each_time_is_set_aside(
             ),
             "a frame was set aside",
         )
-        stored = f"left-{poison[0]:x}-{poison[1]}"
+        stored = f"left-{poison[0]:x}-{poison[1]}.unknown"
         eventually(
             lambda: any((tmp_path / "evidence" / "left" / stored).glob("frame.*")),
             "the frame is kept as evidence",

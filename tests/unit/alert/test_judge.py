@@ -101,6 +101,13 @@ def test_an_event_says_what_it_is_about() -> None:
     )
 
 
+def test_the_event_of_a_begin_can_be_had_again_as_it_was() -> None:
+    judge = Judge("line", {"left": rule(k=2, n=3)})
+    begin = judged(judge, 2, 3)[1].event
+    judge.judge(scored(2, 9))
+    assert judge.begin_event(scored(1, 3)) == begin
+
+
 def test_without_evidence_an_event_names_no_folder() -> None:
     event = judged(Judge("line", {"left": rule()}), 2)[0].event
     assert event is not None

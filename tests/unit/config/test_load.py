@@ -14,6 +14,7 @@ from streamline.config import (
     Camera,
     Debounce,
     DemoSource,
+    Evidence,
     ImagesSource,
     Infer,
     JsonlSink,
@@ -113,7 +114,7 @@ drain_s: 0
         ZmqSink(address="tcp://*:5590"),
     )
     assert pipeline.record == Record(
-        verdicts=here / "v", drops=Path("/d"), evidence=here.parent / "e"
+        verdicts=here / "v", drops=Path("/d"), evidence=Evidence(path=here.parent / "e")
     )
     assert pipeline.links == Links(
         frames="ipc", prepared="tcp://[::1]:1", scores="inproc", telemetry="tcp://host:65535"

@@ -1,20 +1,33 @@
 """What is stored of an alert, and that nothing of it can hold up the line."""
 
+import contextlib
 import hashlib
 import json
-import time
-from collections.abc import Callable
+import subprocess
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import structlog
 from PIL import Image
+from typing_extensions import override
 
 from streamline.colour import to_rgb
-from streamline.evidence import EvidenceWriter, TokenBucket, overlay
-from streamline.messages import Colour, Frame, FrameId, Origin, Picture, Pin, PixelFormat
+from streamline.evidence import EvidenceWriter, Store, overlay
+from streamline.messages import (
+    Colour,
+    Frame,
+    FrameId,
+    Origin,
+    Picture,
+    Pin,
+    PinKind,
+    PixelFormat,
+)
 from streamline.source.video import VideoReader
+from tests.support.until import until
 
 HEAT = np.linspace(0, 4, 64, dtype=np.float16).reshape(8, 8)
 
@@ -42,32 +55,30 @@ def frame_of(picture: Picture, *, camera: str = "left") -> Frame:
     return Frame(origin=origin, picture=picture)
 
 
-def pin(alert_id: str = "left-1") -> Pin:
+def pin(alert_id: str = "left-1", kind: PinKind = PinKind.BEGIN) -> Pin:
     record = json.dumps({"alert": alert_id, "score": 2.5})
-    return Pin(alert_id=alert_id, score=2.5, threshold=1.5, map=HEAT, record=record)
+    return Pin(kind=kind, alert_id=alert_id, score=2.5, threshold=1.5, map=HEAT, record=record)
 
 
 class Told:
     """Remembers what the writer told."""
 
     def __init__(self) -> None:
-        self.skips: list[tuple[str, str]] = []
-        self.stored: list[str] = []
+        self.skips: list[str] = []
+        self.stored: list[PinKind] = []
+        self.removed: list[PinKind] = []
 
     def writer(
-        self,
-        folder: Path,
-        *,
-        burst: int = 10,
-        depth: int = 8,
-        clock: Callable[[], int] = time.monotonic_ns,
+        self, folder: Path, *, depth: int = 100, max_bytes: int = 10**9, min_free_bytes: int = 0
     ) -> EvidenceWriter:
+        store = Store(
+            folder / "left",
+            max_bytes=max_bytes,
+            min_free_bytes=min_free_bytes,
+            on_removed=self.removed.append,
+        )
         return EvidenceWriter(
-            folder,
-            on_skipped=lambda camera, reason: self.skips.append((camera, reason)),
-            on_stored=self.stored.append,
-            limit=TokenBucket(2.0, burst=burst, clock=clock),
-            depth=depth,
+            store, on_skipped=self.skips.append, on_stored=self.stored.append, depth=depth
         )
 
 
@@ -76,8 +87,8 @@ def stored(folder: Path, frame: Frame, pinned: Pin) -> Path:
     told = Told()
     with told.writer(folder) as writer:
         assert writer.submit(frame, pinned)
-    assert (told.skips, told.stored) == ([], [frame.origin.id.camera])
-    return folder / frame.origin.id.camera / pinned.alert_id
+    assert (told.skips, told.stored) == ([], [pinned.kind])
+    return folder / "left" / pinned.alert_id
 
 
 @pytest.mark.parametrize("colour", list(Colour))
@@ -111,6 +122,7 @@ def test_the_record_tells_the_frame_the_alert_and_the_hash_of_each_file(tmp_path
     picture = picture_of(PixelFormat.I420, Colour.BT709)
     place = stored(tmp_path, frame_of(picture), pin())
     record = json.loads((place / "alert.json").read_text())
+    assert record["kind"] == "begin"
     assert record["alert"] == {"alert": "left-1", "score": 2.5}
     assert record["frame"] == {
         "camera": "left",
@@ -155,20 +167,25 @@ def test_an_alert_told_twice_is_stored_once(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(place / "frame.png")), first.planes[0])
 
 
+def test_what_began_no_alert_says_so_in_its_name_and_holds_its_verdict(tmp_path: Path) -> None:
+    told = Told()
+    frame = frame_of(picture_of(PixelFormat.GRAY))
+    with told.writer(tmp_path) as writer:
+        for kind in PinKind:
+            writer.submit(frame, pin("left-1-7", kind))
+    assert sorted(told.stored) == sorted(PinKind)
+    names = {"left-1-7", "left-1-7.fail", "left-1-7.unknown", "left-1-7.pass"}
+    assert {p.name for p in (tmp_path / "left").iterdir()} == names
+    record = json.loads((tmp_path / "left/left-1-7.fail/alert.json").read_text())
+    assert (record["kind"], record["verdict"]["score"]) == ("fail", 2.5)
+    assert "alert" not in record
+
+
 # ── bounds and failures ─────────────────────────────────────────────────────────────────────
 
 
-def test_more_than_the_rate_is_skipped_and_told(tmp_path: Path) -> None:
-    now_ns, told = 0, Told()
-    frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
-    with told.writer(tmp_path, burst=3, depth=100, clock=lambda: now_ns) as writer:
-        accepted = [writer.submit(frame, pin(f"a{n}")) for n in range(5)]
-        now_ns = 1_000_000_000
-        accepted += [writer.submit(frame, pin(f"b{n}")) for n in range(3)]
-    assert accepted == [True, True, True, False, False, True, True, False]
-    assert told.skips == [("left", "rate")] * 3
-    names = sorted(p.name for p in (tmp_path / "left").iterdir())
-    assert names == ["a0", "a1", "a2", "b0", "b1"]
+def names_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "left").iterdir())
 
 
 def test_a_slow_disk_costs_frames_and_not_time(tmp_path: Path) -> None:
@@ -177,12 +194,46 @@ def test_a_slow_disk_costs_frames_and_not_time(tmp_path: Path) -> None:
     frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
     writer = told.writer(tmp_path, depth=2)
     assert [writer.submit(frame, pin(f"a{n}")) for n in range(4)] == [True, True, False, False]
-    assert told.skips == [("left", "queue")] * 2
+    assert told.skips == ["queue"] * 2
     writer.start()
     writer.close()
-    assert sorted(p.name for p in (tmp_path / "left").iterdir()) == ["a0", "a1"]
+    assert names_in(tmp_path) == ["a0", "a1"]
     assert not writer.submit(frame, pin("late"))
-    assert told.skips[2:] == [("left", "closed")]
+    assert told.skips[2:] == ["closed"]
+
+
+def test_while_the_disk_is_slow_the_least_valuable_frame_gives_way(tmp_path: Path) -> None:
+    told = Told()
+    frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
+    writer = told.writer(tmp_path, depth=3)
+    kinds = [PinKind.FAIL, PinKind.PASS, PinKind.FAIL, PinKind.BEGIN, PinKind.BEGIN, PinKind.FAIL]
+    taken = [writer.submit(frame, pin(f"n{n}", kind)) for n, kind in enumerate(kinds)]
+    assert taken == [True] * 5 + [False]
+    assert told.skips == ["queue"] * 3
+    writer.start()
+    writer.close()
+    assert names_in(tmp_path) == ["n2.fail", "n3", "n4"]
+    assert told.stored == [PinKind.BEGIN, PinKind.BEGIN, PinKind.FAIL]
+
+
+def test_what_the_disk_does_not_take_before_the_end_is_skipped(tmp_path: Path) -> None:
+    answers = threading.Event()
+
+    class Hanging(Store):
+        @override
+        def open(self) -> None:
+            answers.wait(60)
+
+    told = Told()
+    store = Hanging(tmp_path, max_bytes=10**9, min_free_bytes=0, on_removed=told.removed.append)
+    writer = EvidenceWriter(store, on_skipped=told.skips.append, on_stored=told.stored.append)
+    writer.start()
+    frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
+    assert all(writer.submit(frame, pin(f"a{n}")) for n in range(3))
+    writer.close(timeout_s=0.05)
+    answers.set()
+    writer.close()
+    assert (told.skips, told.stored) == (["closed"] * 3, [])
 
 
 def test_a_failing_disk_is_counted_each_time_logged_once_and_survived(tmp_path: Path) -> None:
@@ -195,21 +246,50 @@ def test_a_failing_disk_is_counted_each_time_logged_once_and_survived(tmp_path: 
         told.writer(blocked) as writer,
     ):
         assert [writer.submit(frame, pin(f"a{n}")) for n in range(3)] == [True] * 3
-    assert told.skips == [("left", "error")] * 3
+    assert told.skips == ["disk"] * 3
     assert [entry["event"] for entry in logs] == ["evidence could not be stored"]
     assert "Not a directory" in logs[0]["error"]
+
+
+def test_a_full_disk_is_counted_logged_once_and_survived(tmp_path: Path) -> None:
+    """A file system of a quarter of a megabyte, where root too runs out of room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no file system may be mounted here")
+    try:
+        with contextlib.suppress(OSError):
+            (disk / "probe").write_bytes(bytes(10**6))
+            pytest.skip("the kernel does not bound the file system")
+        told = Told()
+        frame = frame_of(picture_of(PixelFormat.RGB, size=(60, 60)))
+        with structlog.testing.capture_logs() as logs, told.writer(disk) as writer:
+            assert [writer.submit(frame, pin(f"a{n}")) for n in range(3)] == [True] * 3
+            until(lambda: len(told.skips) == 3)
+            (disk / "probe").unlink()
+            assert writer.submit(frame, pin("b"))
+        assert told.skips == ["disk"] * 3
+        assert len(logs) == 1
+        assert names_in(disk) == ["b"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_frame_that_cannot_be_stored_does_not_stop_the_next(tmp_path: Path) -> None:
     told = Told()
     frame = frame_of(picture_of(PixelFormat.GRAY, size=(40, 40)))
-    broken = Pin(alert_id="broken", score=1, threshold=1, map=HEAT, record="{not json")
+    broken = replace(pin("broken"), record="{not json")
     with told.writer(tmp_path) as writer:
         assert writer.submit(frame, broken)
         assert writer.submit(frame, pin("outside"), roi=(100, 100, 5, 5))
         assert writer.submit(frame, pin("good"))
-    assert told.skips == [("left", "error")] * 2
-    assert [p.name for p in (tmp_path / "left").iterdir()] == ["good"]
+    assert told.skips == ["error"] * 2
+    assert names_in(tmp_path) == ["good"]
 
 
 @pytest.mark.parametrize("alert_id", ["../up", "a/b", "", ".hidden", "x" * 200, "a\0b", ".."])
@@ -217,5 +297,5 @@ def test_an_alert_cannot_name_a_place_outside_its_folder(tmp_path: Path, alert_i
     told = Told()
     with told.writer(tmp_path / "e") as writer:
         assert not writer.submit(frame_of(picture_of(PixelFormat.GRAY)), pin(alert_id))
-    assert told.skips == [("left", "name")]
+    assert told.skips == ["name"]
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamline.config import Pipeline, load
 from streamline.ledger import Ledger, Sample
+from streamline.messages import PinKind
 from streamline.metrics import catalogue
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.account import StageAccount
@@ -114,6 +115,12 @@ def test_every_count_is_0_before_the_first_frame(page: str) -> None:
         ("streamline_camera_state", [{"state": s} for s in catalogue.CAMERA_STATES]),
         ("streamline_camera_down_reason", [{"reason": r} for r in catalogue.CAMERA_REASONS]),
         ("streamline_alert_active", [{}]),
+        ("streamline_evidence_stored_total", [{"kind": k} for k in PinKind]),
+        ("streamline_evidence_removed_total", [{"kind": k} for k in PinKind]),
+        (
+            "streamline_evidence_skipped_total",
+            [{"reason": r} for reasons in catalogue.SKIP_REASONS.values() for r in reasons],
+        ),
     ],
 )
 def test_every_label_set_of_every_camera_is_there_from_the_start(

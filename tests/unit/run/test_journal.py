@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamline.alert.judge import CameraRule, Judge, Standing
 from streamline.ledger import Ledger, LedgerView
-from streamline.messages import Fault, FrameId, Origin, Scored, Verdict
+from streamline.messages import Fault, FrameId, Origin, PinKind, Scored, Verdict
 from streamline.run.journal import (
     REMEMBERED,
     Journal,
@@ -37,7 +37,8 @@ def entry(seq: int, *, incarnation: int = 7, standing: Standing | None = None) -
         verdict=[*Verdict][seq % 3],
         score=seq / 7,
         wall_ns=1_700_000_000_000_000_000 + seq * 1000,
-        pinned=seq % 5 == 0,
+        pin=[None, *PinKind][seq % (len(PinKind) + 1)],
+        pins=seq // 2,
         fault=fault,
         alerts=seq // 3,
         alert=standing,

@@ -23,6 +23,7 @@ from streamline.messages import (
     Outcome,
     Picture,
     Pin,
+    PinKind,
     PixelFormat,
     Prepared,
     Scored,
@@ -106,7 +107,14 @@ def pins(draw: st.DrawFn) -> Pin:
     heat = None if shape is None else np.random.default_rng(0).random(shape).astype(np.float16)
     score, threshold = draw(st.floats(0)), draw(st.floats(0))
     record = draw(st.text(max_size=20))
-    return Pin(alert_id=draw(CAMERAS), score=score, threshold=threshold, map=heat, record=record)
+    return Pin(
+        kind=draw(st.sampled_from(PinKind)),
+        alert_id=draw(CAMERAS),
+        score=score,
+        threshold=threshold,
+        map=heat,
+        record=record,
+    )
 
 
 FRAMES = st.builds(Frame, origin=ORIGINS, picture=pictures(), fault=FAULTS)
@@ -200,7 +208,7 @@ def test_what_is_decoded_is_read_only_even_from_memory_that_is_not() -> None:
     frame = encode_frame(Frame(origin=ORIGIN, picture=picture))
     prepared = encode_prepared(Prepared(origin=ORIGIN, pixels=plane((2, 2, 3), padding=0, seed=1)))
     heat = np.ones((2, 2), np.float16)
-    pin = Pin(alert_id="a", score=1.0, threshold=1.0, map=heat, record="{}")
+    pin = Pin(kind=PinKind.FAIL, alert_id="a", score=1.0, threshold=1.0, map=heat, record="{}")
     judged = decode_outcome(encode_outcome(Judged(verdict=Verdict.FAIL, pin=pin)))
     assert isinstance(judged, Judged)
     assert judged.pin is not None
@@ -228,7 +236,9 @@ def examples(kind: str) -> list[Buffer]:
     planes = tuple(plane(s, padding=0, seed=1) for s in shapes)
     picture = Picture(format=PixelFormat.I420, planes=planes)
     heat = np.ones((2, 3), np.float16)
-    pin = Pin(alert_id="left-1-7", score=2.0, threshold=1.0, map=heat, record="{}")
+    pin = Pin(
+        kind=PinKind.BEGIN, alert_id="left-1-7", score=2.0, threshold=1.0, map=heat, record="{}"
+    )
     pixels = plane((2, 2, 3), padding=0, seed=1)
     messages: dict[str, list[Buffer]] = {
         "frame": encode_frame(Frame(origin=ORIGIN, picture=picture)),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamline.evidence import TokenBucket
+from streamline.alert.rate import TokenBucket
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=200), st.integers(1, 6))
