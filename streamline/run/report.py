@@ -44,6 +44,9 @@ class CameraReport:
     evidence: int
     """Frames stored."""
 
+    evidence_skipped: int
+    """Frames that should have been stored and were not."""
+
     @property
     def closes(self) -> bool:
         """Whether every captured frame is accounted for."""
@@ -82,6 +85,7 @@ class Report:
                 "reason": camera.reason,
                 "state_s": {state: round(x, 3) for state, x in camera.state_s.items()},
                 "evidence": camera.evidence,
+                "evidence_skipped": camera.evidence_skipped,
             }
             for name, camera in self.cameras.items()
         }
@@ -137,6 +141,7 @@ def _camera(samples: list[Sample]) -> CameraReport:
         reason=_current(samples, "streamline_camera_down_reason", "reason"),
         state_s={state: spent.get(state, 0.0) for state in ("ok", "unusable", "down")},
         evidence=int(_total(samples, "streamline_evidence_stored_total")),
+        evidence_skipped=int(_total(samples, "streamline_evidence_skipped_total")),
     )
 
 

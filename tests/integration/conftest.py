@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import pytest
 
 from streamline.source.synthetic import rendered_clip
@@ -12,6 +13,20 @@ from tests.support.line import streamline
 def demo_clip() -> Path:
     """A rendered clip of an inspection line with defects."""
     return rendered_clip("inspect", 0)
+
+
+@pytest.fixture(scope="session")
+def short_clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 60 frames, copied packet by packet."""
+    path = tmp_path_factory.mktemp("clips") / "short.mp4"
+    with av.open(str(demo_clip)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for count, packet in enumerate(source.demux(video=0)):
+            if packet.dts is None or count >= 60:
+                break
+            packet.stream = stream
+            target.mux(packet)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -92,20 +92,6 @@ LINKS = {
 
 
 @pytest.fixture(scope="module")
-def short_clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first 60 frames, copied packet by packet."""
-    path = tmp_path_factory.mktemp("clips") / "short.mp4"
-    with av.open(str(demo_clip)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for count, packet in enumerate(source.demux(video=0)):
-            if packet.dts is None or count >= 60:
-                break
-            packet.stream = stream
-            target.mux(packet)
-    return path
-
-
-@pytest.fixture(scope="module")
 def expected(
     short_clip: Path, demo_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[int, float]:

@@ -1,14 +1,23 @@
-"""Model directories that load and hold next to nothing."""
+"""Model directories: small ones that can't score, and real ones that judge otherwise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from streamline.fre import Subspace
-from streamline.model import BackboneId, Calibration, FittedLayer, FreDetector, Model, save_model
+from streamline.model import (
+    BackboneId,
+    Calibration,
+    FittedLayer,
+    FreDetector,
+    Model,
+    load_model,
+    save_model,
+)
 from streamline.preprocess import PREPROCESSING
 
-__all__ = ["save_tiny_model"]
+__all__ = ["save_tiny_model", "with_threshold"]
 
 
 def save_tiny_model(path: Path) -> Model:
@@ -35,3 +44,11 @@ def save_tiny_model(path: Path) -> Model:
         created="2031-01-02T03:04:05+00:00",
     )
     return save_model(model, path)
+
+
+def with_threshold(model: Path, path: Path, threshold: float) -> Path:
+    """Write a copy of a model that judges by another threshold."""
+    whole = load_model(model)
+    calibration = replace(whole.calibration, threshold=threshold)
+    save_model(replace(whole, calibration=calibration, digest=""), path)
+    return path

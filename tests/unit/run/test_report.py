@@ -19,7 +19,9 @@ def line(
     source, alert = Ledger(), Ledger()
     source.counter("streamline_frames_captured_total", camera=camera).add(20)
     source.gauge("streamline_frames_in_flight", camera=camera).set(in_flight)
-    source.counter("streamline_evidence_stored_total", camera=camera).add(2)
+    source.counter("streamline_evidence_stored_total", camera=camera, kind="begin").add(2)
+    source.counter("streamline_evidence_skipped_total", camera=camera, reason="disk").add(1)
+    alert.counter("streamline_evidence_skipped_total", camera=camera, reason="rate").add(4)
     for stage, reason, n in (
         ("source", "overrun", 3),
         ("source", "queue_full", 0),
@@ -62,6 +64,7 @@ def test_a_cameras_figures_are_read_off_the_ledgers() -> None:
         reason="auth",
         state_s={"ok": 7.25, "unusable": 0.25, "down": 0.5},
         evidence=2,
+        evidence_skipped=5,
     )
     assert (report.alerts, report.duration_s) == (2, 12.5)
 
