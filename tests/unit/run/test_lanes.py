@@ -14,7 +14,7 @@ import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvin
 from streamline.infer import Compute, map_frames, score_frames, score_network
 from streamline.learn import FitSettings, fit_frames
 from streamline.ledger import Ledger
-from streamline.messages import Fault, FrameId, Judged, Origin, Pin, Prepared, Verdict
+from streamline.messages import Fault, FrameId, Judged, Origin, Pin, PinKind, Prepared, Verdict
 from streamline.model import Model, load_model, save_model
 from streamline.run.lanes import Batch, Entry, HeatMaps, Lane, grouped
 from streamline.run.suspects import Suspects
@@ -141,7 +141,9 @@ def test_maps_are_drawn_by_the_camera_s_own_model(
     maps = HeatMaps(models, COMPUTE, wake, suspects)
     (frame,) = parts(1, seed=9, defect=True)
     for seq, camera in enumerate(("left", "middle")):
-        pin = Pin(alert_id=camera, score=2.0, threshold=1.0, map=None, record="{}")
+        pin = Pin(
+            kind=PinKind.FAIL, alert_id=camera, score=2.0, threshold=1.0, map=None, record="{}"
+        )
         maps.add(entry(camera, seq, frame), Judged(verdict=Verdict.FAIL, pin=pin))
     found: list[Judged] = []
     while len(found) < 2:
