@@ -4,10 +4,12 @@ What the inference graphs compute in a device's arithmetic is defined here in fl
 in this package reads a file, an image or a clock, writes to an argument or draws a number.
 """
 
+from streamline.fre.accumulate import SpanBuilder
 from streamline.fre.calibrate import (
     conformal_threshold,
     contiguous_blocks,
     crossfit_errors,
+    held_out,
     require_support,
     smallest_alpha,
 )
@@ -20,32 +22,36 @@ from streamline.fre.reference import (
     reconstruction_residual,
     resize_bilinear,
 )
+from streamline.fre.span import Solver, Span, span_of
 from streamline.fre.subspace import (
-    Spectrum,
     Subspace,
-    centred_gram,
-    decompose,
     fit_subspace,
     rank_for,
+    smaller_shares,
+    subspace_of,
 )
 
 __all__ = [
-    "Spectrum",
+    "Solver",
+    "Span",
+    "SpanBuilder",
     "Subspace",
-    "centred_gram",
     "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
-    "decompose",
     "effective_count",
     "fit_subspace",
     "fuse_errors",
     "fuse_maps",
+    "held_out",
     "mean_square_map",
     "rank_for",
     "reconstruction_error",
     "reconstruction_residual",
     "require_support",
     "resize_bilinear",
+    "smaller_shares",
     "smallest_alpha",
+    "span_of",
+    "subspace_of",
 ]

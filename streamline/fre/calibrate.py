@@ -1,7 +1,7 @@
 """The threshold: how high scores of normal frames reach that the fit has not seen.
 
 Every frame is scored by a subspace fitted to the other blocks of the recording, computed from
-the Gram matrix alone, so all frames serve both the fit and the threshold. Blocks are
+coordinates alone, so all frames serve both the fit and the threshold. Blocks are
 contiguous, and the neighbours of the held-out block are left out of its fit, because
 neighbouring frames of a video are near copies.
 
@@ -10,16 +10,20 @@ section on CV+; V. Vovk, "Cross-conformal predictors", AMAI 74 (2015).
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from streamline.fre.subspace import decompose, rank_for
+from streamline.fre.span import Span, decompose
+from streamline.fre.subspace import rank_for
 
 __all__ = [
     "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
+    "held_out",
     "require_support",
     "smallest_alpha",
 ]
@@ -108,37 +112,35 @@ def contiguous_blocks(n: int, /, *, count: int) -> list[slice]:
 
 
 def crossfit_errors(
-    gram: Doubles,
+    span: Span,
     /,
     *,
     blocks: list[slice],
     gap: int,
-    retain: float,
+    shares: Sequence[float],
     max_rank: int | None = None,
-    energy: float = 0.0,
 ) -> Doubles:
-    """Reconstruction error of each frame by the subspace of the other blocks.
+    """Reconstruction error of each frame by the subspaces of the other blocks.
 
-    With ``T`` the frames fitted to, ``G`` the Gram matrix centred on the mean of ``T`` and
-    ``G_TT = U S² Uᵀ``, frame ``x`` projects on direction ``i`` as ``(G_xT U_i) / S_i``; hence
-    ``‖e‖² = G_xx - Σ_i (G_xT U_i)² / S_i²`` and no feature vector is touched.
+    Subspaces of a part of the frames lie in the span of all, so all is done on coordinates and
+    no feature vector is touched.
 
     Parameters
     ----------
-    gram : array of shape (n, n)
-        Inner products of the frames, centred anywhere.
+    span : Span
+        Of all frames.
     blocks : list of slice
         The held-out runs; together they cover all frames.
     gap : int
         Frames left out of the fit on either side of the held-out block.
-    retain, max_rank
+    shares : sequence of float
+        Shares of the variance to retain, one subspace for each.
+    max_rank : int, optional
         As for `fit_subspace`.
-    energy : float
-        As for `decompose`.
 
     Returns
     -------
-    array of shape (n,)
+    array of shape (len(shares), n)
         Errors, >= 0.
 
     Raises
@@ -146,39 +148,71 @@ def crossfit_errors(
     ValueError
         If a block leaves fewer than two frames, or frames that do not differ.
     """
-    errors = np.empty(len(gram))
-    for block in blocks:
-        fitted = np.ones(len(gram), bool)
-        fitted[max(block.start - gap, 0) : block.stop + gap] = False
-        if fitted.sum() < 2:
-            msg = f"{len(gram)} frames are too few to hold out {block.stop - block.start}"
-            raise ValueError(msg)
-        errors[block] = _heldout_errors(
-            gram, block, np.flatnonzero(fitted), retain=retain, max_rank=max_rank, energy=energy
-        )
+    errors = np.empty((len(shares), len(span.coordinates)))
+    for block, fitted in held_out(len(span.coordinates), blocks=blocks, gap=gap):
+        part = _Part.of(span, fitted)
+        ranks = [
+            rank_for(part.variances, retain=share, max_rank=max_rank, discarded=part.discarded)
+            for share in shares
+        ]
+        squares = part.squared_errors(span, block, max(ranks))
+        errors[:, block] = np.sqrt(squares[:, np.array(ranks) - 1].T)
     return errors
 
 
-def _heldout_errors(
-    gram: Doubles,
-    block: slice,
-    fitted: npt.NDArray[np.intp],
-    *,
-    retain: float,
-    max_rank: int | None,
-    energy: float,
-) -> Doubles:
-    """Errors of one block by the subspace of the frames in `fitted`."""
-    inner = gram[np.ix_(fitted, fitted)]
-    cross = gram[block, fitted]
-    # Move the origin to the mean of the fitted frames: (x - m)·(y - m) by rows and columns.
-    inner_mean = inner.mean(axis=0)
-    cross_mean = cross.mean(axis=1)
-    origin = inner_mean.mean()
-    own = np.diagonal(gram)[block] - 2 * cross_mean + origin
-    cross = cross - cross_mean[:, None] - inner_mean + origin
-    inner = inner - inner_mean - inner_mean[:, None] + origin
-    spectrum = decompose(inner, energy=energy)
-    rank = rank_for(spectrum.variances, retain=retain, max_rank=max_rank)
-    along = cross @ spectrum.vectors[:, :rank] / np.sqrt(spectrum.variances[:rank])
-    return np.asarray(np.sqrt(np.maximum(own - np.square(along).sum(axis=1), 0)), np.float64)
+def held_out(
+    n: int, /, *, blocks: list[slice], gap: int
+) -> Iterator[tuple[slice, npt.NDArray[np.intp]]]:
+    """Pair each block with the frames that the fit for it may see.
+
+    Raises
+    ------
+    ValueError
+        If those are fewer than two.
+    """
+    for block in blocks:
+        fitted = np.ones(n, bool)
+        fitted[max(block.start - gap, 0) : block.stop + gap] = False
+        if fitted.sum() < 2:
+            msg = f"{n} frames are too few to hold out {block.stop - block.start}"
+            raise ValueError(msg)
+        yield block, np.flatnonzero(fitted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """The principal axes of a part of the frames, in the coordinates of all."""
+
+    mean: Doubles
+    variances: Doubles
+    axes: Doubles
+    """Shape ``(q, m)``."""
+
+    discarded: float
+
+    @classmethod
+    def of(cls, span: Span, fitted: npt.NDArray[np.intp]) -> "_Part":
+        points = span.coordinates[fitted].astype(np.float64)
+        mean = points.mean(axis=0)
+        points -= mean
+        energy = span.energy * len(fitted) / len(span.coordinates)
+        if points.shape[0] > points.shape[1]:
+            spectrum = decompose(points.T @ points, energy=energy)
+            axes = spectrum.vectors.T
+        else:
+            spectrum = decompose(points @ points.T, energy=energy)
+            axes = (spectrum.vectors / np.sqrt(spectrum.variances)).T @ points
+        return cls(
+            mean=mean,
+            variances=spectrum.variances,
+            axes=axes,
+            discarded=float(span.outside[fitted].sum()),
+        )
+
+    def squared_errors(self, span: Span, block: slice, rank: int) -> Doubles:
+        """Squared errors of a block's frames with 1 … `rank` directions, shape (b, rank)."""
+        points = span.coordinates[block] - self.mean
+        own = np.square(points).sum(axis=1) + span.outside[block]
+        along = np.square(points @ self.axes[:rank].T)
+        left: Doubles = own[:, None] - np.cumsum(along, axis=1)
+        return np.maximum(left, 0)

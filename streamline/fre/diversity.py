@@ -13,11 +13,16 @@ import numpy.typing as npt
 
 __all__ = ["effective_count"]
 
+Floats = npt.NDArray[np.floating]
+
+_ROWS = 256
+"""Frames compared with all others at a time."""
+
 _SCALES = 2.0
 """Frames this many noise distances apart are half distinct (Z = 1/e)."""
 
 
-def effective_count(gram: npt.NDArray[np.float64], /, *, noise: float) -> float:
+def effective_count(points: Floats, /, *, noise: float) -> float:
     """Effective number of distinct frames.
 
     Likeness falls as ``exp(-(distance / (2 noise))^4)``: flat up to the distance that noise
@@ -26,10 +31,10 @@ def effective_count(gram: npt.NDArray[np.float64], /, *, noise: float) -> float:
 
     Parameters
     ----------
-    gram : array of shape (n, n)
-        Inner products of the frames' features, centred anywhere; not modified.
+    points : array of shape (n, m)
+        The frames in any coordinates that keep their distances; not modified.
     noise : float
-        Feature distance between two frames of a still scene, > 0.
+        Distance between two frames of a still scene, > 0.
 
     Raises
     ------
@@ -38,13 +43,19 @@ def effective_count(gram: npt.NDArray[np.float64], /, *, noise: float) -> float:
 
     Examples
     --------
-    >>> effective_count(np.diag([1e6, 1e6, 1e6]), noise=1.0)
+    >>> effective_count(np.diag([1e3, 1e3, 1e3]), noise=1.0)
     3.0
     """
     if not noise > 0:
         msg = f"the distance that noise makes must be above 0, got {noise:g}"
         raise ValueError(msg)
-    own = np.diagonal(gram)
-    squares = np.maximum(own[:, None] + own - 2 * gram, 0)
-    likeness = np.exp(-np.square(squares / (_SCALES * noise) ** 2))
-    return float(1 / likeness.mean())
+    # The mean only serves the rounding: distances are differences of squared norms here.
+    centred = points - points.mean(axis=0)
+    own = np.square(centred, dtype=np.float64).sum(axis=1)
+    alike = 0.0
+    for start in range(0, len(points), _ROWS):
+        some = slice(start, start + _ROWS)
+        products = centred[some] @ centred.T
+        squares = np.maximum(own[some, None] + own - 2 * products, 0)
+        alike += float(np.exp(-np.square(squares / (_SCALES * noise) ** 2)).sum())
+    return len(points) ** 2 / alike

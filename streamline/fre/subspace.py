@@ -1,22 +1,19 @@
-"""The subspace that normal frames span in feature space, by the Gram matrix of the frames.
+"""The subspace that normal frames span in feature space: FRE-PCA."""
 
-With ``n`` frames of ``d`` features and ``n`` far below ``d``, the ``(n, n)`` Gram matrix of the
-centred frames has the eigenvalues of the ``(d, d)`` covariance (times ``n``) and leads to its
-eigenvectors; the covariance itself, at ``d`` in the hundred thousands, is never formed.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Spectrum", "Subspace", "centred_gram", "decompose", "fit_subspace", "rank_for"]
+from streamline.fre.span import Solver, Span, span_of
+
+__all__ = ["Subspace", "fit_subspace", "rank_for", "smaller_shares", "subspace_of"]
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
-_CHUNK_BYTES = 32 << 20
+_SHARES_FROM = 0.5
+_SHARES_STEP = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,8 +27,11 @@ class Subspace:
     """Shape ``(k, d)``: orthonormal rows, largest variance first."""
 
     singular_values: Doubles
-    """Shape ``(m,)``, ``m >= k``: all that the centred frames have, largest first. What was
-    not kept is known from them, so a smaller share can be chosen later without the frames."""
+    """Shape ``(m,)``, ``m >= k``: those of the centred frames, largest first. What was not kept
+    is known from them, so a smaller share can be chosen later without the frames."""
+
+    discarded: float = 0.0
+    """Sum of the squares of further singular values, which a fit in bounded memory gave up."""
 
     @property
     def rank(self) -> int:
@@ -42,7 +42,7 @@ class Subspace:
     def retained(self) -> float:
         """Share of the variance that the kept directions hold, in (0, 1]."""
         variance = np.square(self.singular_values)
-        return float(variance[: self.rank].sum() / variance.sum())
+        return float(variance[: self.rank].sum() / (variance.sum() + self.discarded))
 
     def reduced(self, *, retain: float) -> "Subspace":
         """Keep only as many of the directions as a smaller share of the variance needs.
@@ -50,106 +50,21 @@ class Subspace:
         Parameters
         ----------
         retain : float
-            Share of the variance to keep, in (0, 1].
-
-        Raises
-        ------
-        ValueError
-            If more directions would be needed than are kept.
+            Share of the variance to keep, in (0, 1]; if it needs more directions than there
+            are, all are kept.
         """
-        rank = rank_for(np.square(self.singular_values), retain=retain)
-        if rank > self.rank:
-            msg = (
-                f"retaining {retain:g} of the variance needs {rank} directions, {self.rank} "
-                f"were kept ({self.retained:.4g} of it); fit again with a larger share"
-            )
-            raise ValueError(msg)
-        return Subspace(
-            mean=self.mean,
-            directions=self.directions[:rank],
-            singular_values=self.singular_values,
+        rank = rank_for(
+            np.square(self.singular_values),
+            retain=retain,
+            max_rank=self.rank,
+            discarded=self.discarded,
         )
+        return replace(self, directions=self.directions[:rank])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Spectrum:
-    """Eigen-decomposition of a centred Gram matrix, null directions removed."""
-
-    variances: Doubles
-    """Shape ``(m,)``: eigenvalues, i.e. squared singular values, largest first, all > 0."""
-
-    vectors: Doubles
-    """Shape ``(n, m)``: orthonormal columns, one weight per frame."""
-
-
-def centred_gram(features: Floats, /) -> tuple[Doubles, float]:
-    """Inner products of all pairs of frames after the mean frame is taken off.
-
-    Centres a bounded number of columns at a time in float64, so the copy never grows with
-    `d`, and no precision is lost where the mean is much larger than the variation.
-
-    Parameters
-    ----------
-    features : array of shape (n, d)
-        One row per frame; not modified.
-
-    Returns
-    -------
-    gram : array of shape (n, n)
-        ``(x_i - mean) · (x_j - mean)``, float64.
-    energy : float
-        Mean squared norm of the frames before centring.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, no columns, or a value that is no finite number.
-    """
-    n, d = features.shape
-    if n < 2 or d < 1:
-        msg = f"a subspace needs at least 2 frames with 1 feature each, got shape ({n}, {d})"
-        raise ValueError(msg)
-    gram = np.zeros((n, n))
-    energy = 0.0
-    for part in _columns(features):
-        wide = features[:, part].astype(np.float64)
-        energy += float(np.vdot(wide, wide)) / n
-        wide -= wide.mean(axis=0)
-        gram += wide @ wide.T
-    if not np.isfinite(energy):
-        msg = "the features hold values that are no finite numbers"
-        raise ValueError(msg)
-    return gram, energy
-
-
-def decompose(gram: Doubles, /, *, energy: float) -> Spectrum:
-    """Eigenvalues and eigenvectors of a centred Gram matrix, largest first.
-
-    Parameters
-    ----------
-    gram : array of shape (n, n)
-        From `centred_gram`.
-    energy : float
-        Mean squared norm of the frames, which says what counts as no variation at all.
-
-    Raises
-    ------
-    ValueError
-        If the frames do not differ beyond the rounding of float32 features.
-    """
-    variances, vectors = np.linalg.eigh(gram)
-    variances, vectors = variances[::-1], vectors[:, ::-1]
-    rounding = np.finfo(np.float32).eps ** 2
-    total = float(variances.clip(0).sum())
-    if total <= rounding * energy * len(gram):
-        msg = "the frames do not differ from one another: nothing can be learnt from them"
-        raise ValueError(msg)
-    # Below this an eigenvalue is rounding of the decomposition, its vector arbitrary.
-    kept = variances > variances[0] * len(gram) * np.finfo(np.float64).eps * 8
-    return Spectrum(variances=variances[kept].copy(), vectors=vectors[:, kept].copy())
-
-
-def rank_for(variances: Doubles, /, *, retain: float, max_rank: int | None = None) -> int:
+def rank_for(
+    variances: Doubles, /, *, retain: float, max_rank: int | None = None, discarded: float = 0.0
+) -> int:
     """Smallest number of leading directions that hold a share of the variance.
 
     Parameters
@@ -157,9 +72,11 @@ def rank_for(variances: Doubles, /, *, retain: float, max_rank: int | None = Non
     variances : array of shape (m,)
         Largest first, all > 0.
     retain : float
-        Share of their sum to keep, in (0, 1].
+        Share of the whole to keep, in (0, 1].
     max_rank : int, optional
         Never more than this many.
+    discarded : float
+        What further directions hold that are not listed.
 
     Raises
     ------
@@ -179,10 +96,23 @@ def rank_for(variances: Doubles, /, *, retain: float, max_rank: int | None = Non
     if max_rank is not None and max_rank < 1:
         msg = f"the largest rank must be at least 1, got {max_rank}"
         raise ValueError(msg)
-    share = np.cumsum(variances) / variances.sum()
+    share = np.cumsum(variances) / (variances.sum() + discarded)
     # share[k - 1] is what k directions hold, hence the + 1: an index is not yet a count.
     rank = int(np.searchsorted(share, retain - 1e-12)) + 1
     return min(rank, len(variances), max_rank or rank)
+
+
+def smaller_shares(retain: float, /) -> list[float]:
+    """Shares of the variance that a fit with share `retain` can be reduced to, largest first.
+
+    Examples
+    --------
+    >>> smaller_shares(0.517)
+    [0.517, 0.515, 0.51, 0.505, 0.5]
+    """
+    count = int(np.floor((retain - _SHARES_FROM) / _SHARES_STEP - 1e-9))
+    steps = [round(_SHARES_FROM + _SHARES_STEP * step, 3) for step in range(count, -1, -1)]
+    return [retain, *steps]
 
 
 def fit_subspace(
@@ -191,7 +121,7 @@ def fit_subspace(
     *,
     retain: float,
     max_rank: int | None = None,
-    spectrum: Spectrum | None = None,
+    solver: Solver = "gram",
 ) -> Subspace:
     """Fit the smallest principal subspace that retains a share of the variance.
 
@@ -203,8 +133,8 @@ def fit_subspace(
         Share of the variance to keep, in (0, 1].
     max_rank : int, optional
         Keep no more directions than this.
-    spectrum : Spectrum, optional
-        Of the same features, where the caller has it already.
+    solver : {'gram', 'svd'}
+        As for `span_of`.
 
     Raises
     ------
@@ -218,24 +148,15 @@ def fit_subspace(
     >>> fitted.rank, [round(float(x), 3) for x in fitted.mean]
     (1, [3.0, 5.0, 0.033])
     """
-    if spectrum is None:
-        gram, energy = centred_gram(features)
-        spectrum = decompose(gram, energy=energy)
-    rank = rank_for(spectrum.variances, retain=retain, max_rank=max_rank)
-    weights = spectrum.vectors[:, :rank] / np.sqrt(spectrum.variances[:rank])
-    d = features.shape[1]
-    mean = np.empty(d, np.float32)
-    directions = np.empty((rank, d), np.float32)
-    for part in _columns(features):
-        wide = features[:, part].astype(np.float64)
-        centre = wide.mean(axis=0)
-        mean[part] = centre
-        wide -= centre
-        directions[:, part] = weights.T @ wide
-    return Subspace(mean=mean, directions=directions, singular_values=np.sqrt(spectrum.variances))
+    return subspace_of(span_of(features, solver=solver), retain=retain, max_rank=max_rank)
 
 
-def _columns(features: Floats) -> Iterator[slice]:
-    n, d = features.shape
-    step = max(1, _CHUNK_BYTES // (8 * n))
-    return (slice(start, min(start + step, d)) for start in range(0, d, step))
+def subspace_of(span: Span, /, *, retain: float, max_rank: int | None = None) -> Subspace:
+    """Take the leading axes of frames; see `fit_subspace`."""
+    rank = rank_for(span.variances, retain=retain, max_rank=max_rank, discarded=span.discarded)
+    return Subspace(
+        mean=span.mean,
+        directions=span.lift(np.eye(rank, len(span.variances))),
+        singular_values=np.sqrt(span.variances),
+        discarded=span.discarded,
+    )

@@ -1,8 +1,6 @@
 """Fit a model to prepared normal frames and calibrate it on the same frames, held out in turn."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Iterator
 from operator import length_hint
 from time import monotonic
 
@@ -10,32 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline import backbone
-from streamline.backbone import Backbone
 from streamline.errors import InputError
-from streamline.fre import (
-    centred_gram,
-    conformal_threshold,
-    contiguous_blocks,
-    crossfit_errors,
-    decompose,
-    effective_count,
-    fit_subspace,
-    fuse_errors,
-    require_support,
-    smallest_alpha,
-)
-from streamline.learn.features import Gathered, gather_features
+from streamline.fre import conformal_threshold, require_support, smallest_alpha
+from streamline.learn.distinct import Distinct
+from streamline.learn.features import stream_features
+from streamline.learn.fre import FreFit, FreFitted
+from streamline.learn.holdout import HoldOut, hold_out
 from streamline.learn.noise import noise_distance
 from streamline.learn.settings import FitReport, FitSettings, Fitted, Progress, ignore_progress
 from streamline.learn.spread import Spread
-from streamline.model import BackboneId, Calibration, FittedLayer, FreDetector, Model
+from streamline.model import BackboneId, Calibration, Model
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
 
 __all__ = ["MIN_FRAMES", "fit_frames"]
 
 Frame = npt.NDArray[np.uint8]
-Matrix = npt.NDArray[np.float32]
 
 MIN_FRAMES = 8
 """With fewer there is nothing to hold out."""
@@ -43,20 +31,8 @@ MIN_FRAMES = 8
 _FEW_DISTINCT = 10.0
 """Fewer distinct frames than this, and the fit has seen one part, not the product."""
 
-_BLOCKS = 10
-"""Each held out in turn: nine tenths of the frames make nearly the final subspace."""
-
 _NOISE_FRAMES = 8
 """Frames on which the effect of sensor noise is measured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Layer:
-    """A fitted layer, and what its frames' inner products were."""
-
-    fitted: FittedLayer
-    gram: npt.NDArray[np.float64]
-    energy: float
 
 
 def fit_frames(
@@ -69,8 +45,8 @@ def fit_frames(
 ) -> Fitted:
     """Fit and calibrate a model.
 
-    Memory: the features of all frames are held at once, 0.4 MB a frame with the default
-    layers, and nothing else that grows with their number but ``(n, n)`` matrices.
+    Memory: the features of `FitSettings.hold` frames, 0.4 MB each with the default layers.
+    Further frames are merged with them and cost less than 10 kB each.
 
     Parameters
     ----------
@@ -87,20 +63,36 @@ def fit_frames(
     started = monotonic()
     settings.require_valid()
     net = backbone.get(settings.backbone, settings.precision)
-    few = Spread(_NOISE_FRAMES)
+    few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), FreFit(net, settings)
     watched = _watched(frames, few, progress)
-    gathered = gather_features(
-        net, settings.score_layers, settings.map_layers, watched, settings.compute
-    )
-    _require_enough(len(gathered.score[settings.score_layers[0]]), settings)
+    deepest = settings.score_layers[-1]
     try:
-        noise = noise_distance(net, settings.score_layers[-1], few.frames, settings.compute)
-        model = _fit_model(net, settings, gathered, noise=noise, progress=progress)
+        for score, maps in stream_features(
+            net, settings.score_layers, settings.map_layers, watched, settings.compute
+        ):
+            distinct.add(score[deepest])
+            fit.add(score, maps)
+        _require_enough(fit.frames, settings)
+        held = hold_out(fit.frames)
+        fitted = fit.finish(held, progress)
+        noise = noise_distance(net, deepest, few.frames, settings.compute)
+        calibration = _calibrate(fitted, held, settings, distinct.count(noise=noise))
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
         raise InputError(msg) from exc
-    report = _report(model, settings, seconds=monotonic() - started)
-    return Fitted(model=replace(model, source=source), report=report)
+    model = Model(
+        backbone=BackboneId(net.name, net.precision, net.sha256),
+        preprocessing=PREPROCESSING,
+        height=net.height,
+        width=net.width,
+        detector=fitted.detector,
+        calibration=calibration,
+        source=source,
+        created=now(),
+    )
+    warnings = (*_warnings(calibration), *fitted.warnings)
+    report = _report(model, settings, warnings, seconds=monotonic() - started)
+    return Fitted(model=model, report=report)
 
 
 def _watched(frames: Iterable[Frame], few: Spread, progress: Progress) -> Iterator[Frame]:
@@ -123,70 +115,24 @@ def _require_enough(n: int, settings: FitSettings) -> None:
             raise InputError(str(exc)) from exc
 
 
-def _fit_model(
-    net: Backbone, settings: FitSettings, gathered: Gathered, *, noise: float, progress: Progress
-) -> Model:
-    count = len(gathered.score) + len(gathered.map)
-    score: dict[str, _Layer] = {}
-    for name, matrix in gathered.score.items():
-        score[name] = _fit_layer(net, name, matrix, settings.retain, settings.max_rank)
-        progress("layers", len(score), count)
-    maps: dict[str, FittedLayer] = {}
-    for name, matrix in gathered.map.items():
-        fitted = _fit_layer(net, name, matrix, settings.retain, settings.map_max_rank).fitted
-        maps[name] = fitted
-        progress("layers", len(score) + len(maps), count)
-    return Model(
-        backbone=BackboneId(net.name, net.precision, net.sha256),
-        preprocessing=PREPROCESSING,
-        height=net.height,
-        width=net.width,
-        detector=FreDetector(
-            score_layers={name: layer.fitted for name, layer in score.items()},
-            map_layers=maps,
-            retain=settings.retain,
-        ),
-        calibration=_calibrate(score, settings, noise),
-        source="",
-        created=now(),
-    )
-
-
-def _fit_layer(
-    net: Backbone, name: str, matrix: Matrix, retain: float, max_rank: int | None
-) -> _Layer:
-    gram, energy = centred_gram(matrix)
-    spectrum = decompose(gram, energy=energy)
-    subspace = fit_subspace(matrix, retain=retain, max_rank=max_rank, spectrum=spectrum)
-    layer = net.layers[name]
-    fitted = FittedLayer(
-        subspace=replace(subspace, directions=subspace.directions.astype(np.float16)),
-        shape=(layer.channels, layer.height, layer.width),
-    )
-    return _Layer(fitted=fitted, gram=gram, energy=energy)
-
-
-def _calibrate(layers: Mapping[str, _Layer], settings: FitSettings, noise: float) -> Calibration:
-    deepest = layers[settings.score_layers[-1]].gram
-    n = len(deepest)
-    blocks = contiguous_blocks(n, count=min(_BLOCKS, n // 2))
-    gap = max(1, n // 50)
-    heldout = partial(
-        crossfit_errors, blocks=blocks, gap=gap, retain=settings.retain, max_rank=settings.max_rank
-    )
-    scores = fuse_errors([heldout(one.gram, energy=one.energy) for one in layers.values()])
-    alpha = smallest_alpha(n) if settings.alpha is None else settings.alpha
+def _calibrate(
+    fitted: FreFitted, held: HoldOut, settings: FitSettings, effective_frames: float
+) -> Calibration:
+    scores = fitted.scores
+    alpha = smallest_alpha(len(scores)) if settings.alpha is None else settings.alpha
     return Calibration(
         threshold=conformal_threshold(scores, alpha=alpha),
         alpha=alpha,
         scores=scores,
-        effective_frames=effective_count(deepest, noise=noise),
-        blocks=len(blocks),
-        gap=gap,
+        effective_frames=effective_frames,
+        blocks=len(held.blocks),
+        gap=held.gap,
     )
 
 
-def _report(model: Model, settings: FitSettings, *, seconds: float) -> FitReport:
+def _report(
+    model: Model, settings: FitSettings, warnings: tuple[str, ...], *, seconds: float
+) -> FitReport:
     calibration, detector = model.calibration, model.detector
     return FitReport(
         frames=calibration.frames,
@@ -197,7 +143,7 @@ def _report(model: Model, settings: FitSettings, *, seconds: float) -> FitReport
         alpha_chosen=settings.alpha is None,
         threshold=calibration.threshold,
         seconds=seconds,
-        warnings=_warnings(calibration),
+        warnings=warnings,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from streamline.errors import InputError
+from streamline.fre import Solver
 from streamline.infer import Compute
 from streamline.model import Model
 
@@ -11,6 +12,10 @@ __all__ = ["FitReport", "FitSettings", "Fitted", "Progress", "ignore_progress"]
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is done (``frames`` or ``layers``), how many are, and of how many if known."""
+
+
+_FEWEST_HELD = 16
+"""With fewer, half of them are too few directions for anything."""
 
 
 def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
@@ -45,6 +50,14 @@ class FitSettings:
     map_max_rank: int | None = 64
     """Most directions to keep in a map layer: more draw the map no better."""
 
+    solver: Solver = "gram"
+    """How principal directions are found; see `streamline.fre.span_of`."""
+
+    hold: int = 1600
+    """Most frames whose features are held in memory, 0.4 MB each with the default layers. If
+    there are more, their leading directions are merged, which changes scores by less than a
+    thousandth as long as this is four times `max_rank`."""
+
     alpha: float | None = None
     """False-alarm rate per frame; None: the smallest that the number of frames supports."""
 
@@ -57,8 +70,11 @@ class FitSettings:
         Raises
         ------
         InputError
-            If a share or a rate is out of range.
+            If a share, a rate or a number is out of range.
         """
+        if self.hold < _FEWEST_HELD:
+            msg = f"a fit must hold at least {_FEWEST_HELD} frames at once, not {self.hold}"
+            raise InputError(msg)
         if not 0 < self.retain <= 1:
             msg = f"the share of variance to retain must be in (0, 1], not {self.retain:g}"
             raise InputError(msg)

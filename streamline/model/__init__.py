@@ -10,6 +10,7 @@ from streamline.model.directory import check_free, load_model, save_model
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.manifest import FORMAT_VERSION
 from streamline.model.record import BackboneId, Calibration, Model
+from streamline.model.rerank import rerank_model
 
 __all__ = [
     "FORMAT_VERSION",
@@ -20,5 +21,6 @@ __all__ = [
     "Model",
     "check_free",
     "load_model",
+    "rerank_model",
     "save_model",
 ]

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 
 from streamline.fre import Subspace
-from streamline.model.entries import Count, Entry, Name, Shapes, Share, Side
+from streamline.model.entries import Count, Entry, Level, Name, Shapes, Share, Side
 
 __all__ = ["FittedLayer", "FreDetector", "FreEntry"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+
+_HELDOUT = "score.heldout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +41,13 @@ class FreDetector:
     """Whose errors are fused to the map, by name; fitted apart from the score's."""
 
     retain: float
-    """Share of the variance asked for at the fit."""
+    """Share of the variance asked for."""
+
+    shares: tuple[float, ...]
+    """`retain`, and the smaller shares that this can be reduced to without any frame."""
+
+    heldout: npt.NDArray[np.float32]
+    """Shape ``(s, n)``: scores of the normal frames, held out, if a share is retained."""
 
     @property
     def map_shape(self) -> tuple[int, int]:
@@ -53,11 +62,13 @@ class FreDetector:
             map_layers={name: _layer_entry(one) for name, one in self.map_layers.items()},
             fusion="geometric-mean",
             retain=self.retain,
+            shares=self.shares,
+            frames=self.heldout.shape[1],
         )
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Name all arrays that have to be stored."""
-        tensors: dict[str, npt.NDArray[Any]] = {}
+        tensors: dict[str, npt.NDArray[Any]] = {_HELDOUT: self.heldout}
         for use, layers in (("score", self.score_layers), ("map", self.map_layers)):
             for name, layer in layers.items():
                 tensors[f"{use}.{name}.mean"] = layer.subspace.mean
@@ -75,6 +86,7 @@ def _layer_entry(layer: FittedLayer) -> "LayerEntry":
         rank=layer.subspace.rank,
         singular_values=len(layer.subspace.singular_values),
         retained=layer.subspace.retained,
+        discarded=layer.subspace.discarded,
     )
 
 
@@ -87,6 +99,7 @@ class LayerEntry(Entry, frozen=True):
     rank: Count
     singular_values: Count
     retained: Share
+    discarded: Level
 
 
 Layers = Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=64)]
@@ -99,10 +112,12 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
     map_layers: Layers
     fusion: Literal["geometric-mean"]
     retain: Share
+    shares: Annotated[tuple[Share, ...], msgspec.Meta(min_length=1, max_length=1024)]
+    frames: Count
 
     def shapes(self) -> Shapes:
         """Say which tensors there must be, before any is read."""
-        shapes: Shapes = {}
+        shapes: Shapes = {_HELDOUT: ("F32", (len(self.shares), self.frames))}
         for use, name, layer in self._each():
             features = layer.channels * layer.height * layer.width
             shapes[f"{use}.{name}.mean"] = ("F32", (features,))
@@ -119,10 +134,17 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
                     mean=tensors[f"{use}.{name}.mean"],
                     directions=tensors[f"{use}.{name}.directions"],
                     singular_values=tensors[f"{use}.{name}.singular_values"],
+                    discarded=layer.discarded,
                 ),
                 shape=(layer.channels, layer.height, layer.width),
             )
-        return FreDetector(score_layers=found["score"], map_layers=found["map"], retain=self.retain)
+        return FreDetector(
+            score_layers=found["score"],
+            map_layers=found["map"],
+            retain=self.retain,
+            shares=self.shares,
+            heldout=tensors[_HELDOUT],
+        )
 
     def _each(self) -> Iterator[tuple[str, str, LayerEntry]]:
         for use, layers in (("score", self.score_layers), ("map", self.map_layers)):

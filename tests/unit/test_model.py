@@ -55,6 +55,8 @@ def model() -> Model:
             },
             map_layers={"deep": layer(3, rank=4, shape=(4, 2, 2))},
             retain=0.9,
+            shares=(0.9, 0.5),
+            heldout=np.stack([scores, scores + 1]).astype(np.float32),
         ),
         calibration=Calibration(
             threshold=float(scores.max()),
@@ -83,6 +85,8 @@ def test_a_model_comes_back_as_it_was_saved(model: Model, tmp_path: Path) -> Non
     for field in ("backbone", "preprocessing", "height", "width", "source", "created"):
         assert getattr(read, field) == getattr(model, field)
     assert read.detector.retain == model.detector.retain
+    assert read.detector.shares == model.detector.shares
+    np.testing.assert_array_equal(read.detector.heldout, model.detector.heldout)
     assert list(read.detector.score_layers) == ["deep", "deeper"]
     for name, one in read.detector.score_layers.items():
         same_layer(one, model.detector.score_layers[name])

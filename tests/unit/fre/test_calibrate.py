@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamline.fre import (
-    centred_gram,
     conformal_threshold,
     contiguous_blocks,
     crossfit_errors,
     fit_subspace,
     reconstruction_error,
     smallest_alpha,
+    span_of,
 )
 
 
@@ -98,30 +98,30 @@ def test_held_out_errors_are_those_of_fitting_to_the_other_blocks(
         generator.normal(size=(31, 31)) * 0.8 ** np.arange(31) @ generator.normal(size=(31, 400))
     )
     frames += 30
-    gram, energy = centred_gram(frames)
     blocks = contiguous_blocks(31, count=4)
+    shares = [0.95, 0.9, 0.5]
     fast = crossfit_errors(
-        gram, blocks=blocks, gap=gap, retain=0.9, max_rank=max_rank, energy=energy
+        span_of(frames), blocks=blocks, gap=gap, shares=shares, max_rank=max_rank
     )
     for block in blocks:
         inside = np.arange(31)
         others = frames[(inside < block.start - gap) | (inside >= block.stop + gap)]
-        subspace = fit_subspace(others, retain=0.9, max_rank=max_rank)
-        slow = reconstruction_error(frames[block], subspace)
-        np.testing.assert_allclose(fast[block], slow, rtol=1e-5)
+        for share, errors in zip(shares, fast, strict=True):
+            subspace = fit_subspace(others, retain=share, max_rank=max_rank)
+            slow = reconstruction_error(frames[block], subspace)
+            np.testing.assert_allclose(errors[block], slow, rtol=1e-5)
 
 
 def test_held_out_frames_score_higher_than_fitted_ones() -> None:
     frames = np.random.default_rng(2).normal(size=(40, 300))
-    gram, energy = centred_gram(frames)
-    heldout = crossfit_errors(
-        gram, blocks=contiguous_blocks(40, count=5), gap=1, retain=0.9, energy=energy
+    (heldout,) = crossfit_errors(
+        span_of(frames), blocks=contiguous_blocks(40, count=5), gap=1, shares=[0.9]
     )
     fitted = reconstruction_error(frames, fit_subspace(frames, retain=0.9))
     assert np.median(heldout) > 1.5 * np.median(fitted)
 
 
 def test_a_block_that_leaves_nothing_to_fit_is_refused() -> None:
-    gram, energy = centred_gram(np.random.default_rng(3).normal(size=(4, 9)))
+    span = span_of(np.random.default_rng(3).normal(size=(4, 9)))
     with pytest.raises(ValueError, match=r"4 frames are too few to hold out 2"):
-        crossfit_errors(gram, blocks=[slice(0, 2), slice(2, 4)], gap=1, retain=0.9, energy=energy)
+        crossfit_errors(span, blocks=[slice(0, 2), slice(2, 4)], gap=1, shares=[0.9])

@@ -1,5 +1,7 @@
 """The subspace against NumPy's own decomposition, and against the known ways to get it wrong."""
 
+from typing import get_args
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -8,13 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from streamline.fre import (
+    Solver,
     Subspace,
-    centred_gram,
-    decompose,
     fit_subspace,
     rank_for,
     reconstruction_error,
+    smaller_shares,
+    span_of,
 )
+from streamline.fre.span import centred_gram, decompose
 
 Floats = npt.NDArray[np.floating]
 
@@ -31,19 +35,24 @@ def clouds(draw: st.DrawFn) -> Floats:
     return cloud
 
 
-@given(clouds(), st.floats(0.01, 1.0))
+SOLVERS = st.sampled_from(get_args(Solver))
+
+
+@given(clouds(), st.floats(0.01, 1.0), SOLVERS)
 def test_a_fit_explains_what_was_asked_and_leaves_its_input_alone(
-    cloud: Floats, retain: float
+    cloud: Floats, retain: float, solver: Solver
 ) -> None:
-    subspace = fit_subspace(cloud, retain=retain)
+    subspace = fit_subspace(cloud, retain=retain, solver=solver)
     lost = np.square(reconstruction_error(cloud, subspace)).sum()
     total = np.square(cloud - cloud.mean(axis=0)).sum()
     assert lost <= (1 - retain + 1e-5) * total
 
 
-@given(clouds(), st.floats(0.01, 0.99))
-def test_no_smaller_subspace_would_explain_as_much(cloud: Floats, retain: float) -> None:
-    subspace = fit_subspace(cloud, retain=retain)
+@given(clouds(), st.floats(0.01, 0.99), SOLVERS)
+def test_no_smaller_subspace_would_explain_as_much(
+    cloud: Floats, retain: float, solver: Solver
+) -> None:
+    subspace = fit_subspace(cloud, retain=retain, solver=solver)
     singular = np.linalg.svd(cloud - cloud.mean(axis=0), compute_uv=False)
     share = np.cumsum(np.square(singular)) / np.square(singular).sum()
     fewer = subspace.rank - 1
@@ -74,14 +83,20 @@ def test_the_mean_itself_has_no_error(cloud: Floats) -> None:
 def tall(seed: int, n: int = 30, d: int = 500) -> Floats:
     """Frames whose singular values are well apart, float32 as features are."""
     generator = np.random.default_rng(seed)
-    mixed = generator.normal(size=(n, n)) * 0.7 ** np.arange(n) @ generator.normal(size=(n, d))
-    return (mixed + 40 * generator.normal(size=d)).astype(np.float32)
+    few = min(n, d)
+    mixed = generator.normal(size=(n, few)) * 0.7 ** np.arange(few)
+    frames = mixed @ generator.normal(size=(few, d)) + 40 * generator.normal(size=d)
+    return frames.astype(np.float32)
 
 
+@pytest.mark.parametrize("solver", get_args(Solver))
+@pytest.mark.parametrize("shape", [(30, 500), (500, 30)], ids=["few-frames", "few-features"])
 @pytest.mark.parametrize("retain", [0.5, 0.9, 0.99])
-def test_directions_are_those_of_the_singular_value_decomposition(retain: float) -> None:
-    frames = tall(1)
-    subspace = fit_subspace(frames, retain=retain)
+def test_directions_are_those_of_the_singular_value_decomposition(
+    retain: float, shape: tuple[int, int], solver: Solver
+) -> None:
+    frames = tall(1, *shape)
+    subspace = fit_subspace(frames, retain=retain, solver=solver)
     wide = frames.astype(np.float64)
     _, singular, rows = np.linalg.svd(wide - wide.mean(axis=0), full_matrices=False)
     # Cosines of the principal angles between the two subspaces.
@@ -105,7 +120,7 @@ def test_columns_taken_in_parts_give_the_same_as_all_at_once(
 ) -> None:
     frames = tall(2)
     whole, whole_energy = centred_gram(frames)
-    monkeypatch.setattr("streamline.fre.subspace._CHUNK_BYTES", 8 * len(frames) * 7)
+    monkeypatch.setattr("streamline.fre.span._CHUNK_BYTES", 8 * len(frames) * 7)
     parts, parts_energy = centred_gram(frames)
     np.testing.assert_allclose(parts, whole, rtol=1e-9, atol=1e-6)
     assert parts_energy == pytest.approx(whole_energy)
@@ -131,10 +146,36 @@ def test_reducing_a_subspace_is_fitting_a_smaller_one(retain: float) -> None:
     np.testing.assert_array_equal(reduced.directions, fitted.directions)
 
 
-def test_a_subspace_can_not_be_reduced_to_more_than_it_has() -> None:
-    subspace = fit_subspace(tall(5), retain=0.5)
-    with pytest.raises(ValueError, match=r"fit again with a larger share"):
-        subspace.reduced(retain=0.999)
+def test_a_subspace_is_not_reduced_to_more_than_it_has() -> None:
+    capped = fit_subspace(tall(5), retain=0.99, max_rank=4)
+    assert capped.reduced(retain=0.98).rank == 4
+    assert capped.reduced(retain=0.3).rank == fit_subspace(tall(5), retain=0.3).rank < 4
+
+
+def test_shares_to_reduce_to_are_the_fit_s_own_and_smaller_multiples_of_a_half_percent() -> None:
+    shares = smaller_shares(0.995)
+    assert len(shares) == 100
+    assert shares[:3] == [0.995, 0.99, 0.985]
+    assert shares[-1] == 0.5
+    assert smaller_shares(0.9)[:2] == [0.9, 0.895]
+    assert smaller_shares(0.5) == [0.5]
+    assert smaller_shares(0.3) == [0.3]
+
+
+@pytest.mark.parametrize("solver", get_args(Solver))
+@pytest.mark.parametrize("shape", [(12, 90), (90, 12)], ids=["few-frames", "few-features"])
+def test_coordinates_keep_distances_and_lead_back_to_the_features(
+    shape: tuple[int, int], solver: Solver
+) -> None:
+    frames = np.random.default_rng(11).normal(size=shape) + 5
+    frames.flags.writeable = False
+    span = span_of(frames, solver=solver)
+    np.testing.assert_allclose(span.mean + span.lift(span.coordinates), frames, atol=1e-5)
+    centred = frames - frames.mean(axis=0)
+    np.testing.assert_allclose(
+        span.coordinates @ span.coordinates.T, centred @ centred.T, atol=1e-9 * shape[1]
+    )
+    np.testing.assert_allclose(np.square(span.coordinates).sum(axis=0), span.variances, rtol=1e-6)
 
 
 def test_the_largest_rank_is_kept_to() -> None:

@@ -1,5 +1,7 @@
 """Fitting and calibrating on drawn parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -95,6 +97,35 @@ def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Byte
         np.testing.assert_allclose(cosines, 1, atol=1e-3)
 
 
+def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
+    fitted: Fitted, frames: list[Bytes]
+) -> None:
+    # As few frames as this are no recording: with thousands the threshold moves far less.
+    capped = FitSettings(compute=SETTINGS.compute, max_rank=4, map_max_rank=4)
+    exact = fit_frames(frames, capped, source="parts").model
+    merged = fit_frames(frames, replace(capped, hold=20), source="parts").model
+    assert merged.calibration.frames == 30
+    assert merged.calibration.effective_frames == pytest.approx(fitted.report.effective_frames)
+    assert merged.threshold == pytest.approx(exact.threshold, rel=0.06)
+    for name, layer in merged.detector.score_layers.items():
+        same = exact.detector.score_layers[name].subspace
+        assert layer.subspace.rank == same.rank == 4
+        assert layer.subspace.retained == pytest.approx(same.retained, rel=0.05)
+        cosines = np.linalg.svd(
+            layer.subspace.directions[:2].astype(float) @ same.directions.T.astype(float),
+            compute_uv=False,
+        )
+        assert cosines.min() > 0.95
+
+
+def test_a_fit_says_that_too_few_frames_were_held_for_the_variance_asked_for(
+    frames: list[Bytes],
+) -> None:
+    settings = FitSettings(retain=0.99, max_rank=None, hold=16)
+    warnings = fit_frames(frames, settings, source="parts").report.warnings
+    assert any("hold more, or show fewer" in warning for warning in warnings)
+
+
 def test_no_layer_keeps_more_directions_than_allowed(frames: list[Bytes]) -> None:
     report = fit_frames(frames, FitSettings(max_rank=5, map_max_rank=3), source="parts").report
     assert set(report.score_ranks.values()) == {5}
@@ -132,6 +163,7 @@ def test_a_rate_that_is_asked_for_is_kept(frames: list[Bytes]) -> None:
     [
         pytest.param({"alpha": 0.001}, r"needs at least 999 normal frames, got 12", id="alpha"),
         pytest.param({"alpha": 1.5}, r"false-alarm rate must be in \(0, 1\)", id="no-rate"),
+        pytest.param({"hold": 3}, r"at least 16 frames at once, not 3", id="hold"),
         pytest.param({"retain": 1.5}, r"must be in \(0, 1\], not 1.5", id="retain"),
     ],
 )

@@ -1,0 +1,60 @@
+"""A fitted model with fewer directions: what it was fitted on is not needed for it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from streamline.errors import InputError
+from streamline.fre import conformal_threshold
+from streamline.model.fre import FittedLayer, FreDetector
+from streamline.model.record import Model
+
+__all__ = ["rerank_model"]
+
+
+def rerank_model(model: Model, /, *, retain: float) -> Model:
+    """Keep only the directions that a smaller share of the variance needs.
+
+    Directions and threshold are those that a fit with this share would have given: the model
+    carries the scores of its held-out frames for each share it can be reduced to.
+
+    Parameters
+    ----------
+    retain : float
+        One of `FreDetector.shares`.
+
+    Returns
+    -------
+    Model
+        Without a digest until it is saved.
+
+    Raises
+    ------
+    InputError
+        If the model can't be reduced to this share.
+    """
+    detector = model.detector
+    found = np.flatnonzero(np.isclose(detector.shares, retain, rtol=0, atol=1e-9))
+    if not len(found):
+        msg = (
+            f"the model can't be reduced to {retain:g} of the variance: it was fitted with "
+            f"{detector.retain:g} and knows thresholds for smaller multiples of 0.005 down to "
+            f"{detector.shares[-1]:g}; choose one of these, or fit again"
+        )
+        raise InputError(msg)
+    first = int(found[0])
+    scores = detector.heldout[first].astype(np.float64)
+    reduced = FreDetector(
+        score_layers={name: _reduced(one, retain) for name, one in detector.score_layers.items()},
+        map_layers={name: _reduced(one, retain) for name, one in detector.map_layers.items()},
+        retain=retain,
+        shares=detector.shares[first:],
+        heldout=detector.heldout[first:],
+    )
+    threshold = conformal_threshold(scores, alpha=model.calibration.alpha)
+    calibration = replace(model.calibration, threshold=threshold, scores=scores)
+    return replace(model, detector=reduced, calibration=calibration, digest="")
+
+
+def _reduced(layer: FittedLayer, retain: float) -> FittedLayer:
+    return replace(layer, subspace=layer.subspace.reduced(retain=retain))
