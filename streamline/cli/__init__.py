@@ -17,6 +17,7 @@ from streamline.cli.demo import demo
 from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
 from streamline.cli.model import model
+from streamline.cli.rerank import rerank
 from streamline.cli.run import run, stage
 from streamline.cli.score import score
 from streamline.errors import ConfigError, InputError, StreamlineError
@@ -41,6 +42,7 @@ _app.command("run")(run)
 _app.command("stage")(stage)
 _app.command("check")(check)
 _app.command("eval")(evaluate)
+model.command("rerank")(rerank)
 _app.add_typer(model, name="model")
 
 

@@ -1,7 +1,7 @@
 """The command that makes a model from normal frames."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,6 +46,14 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         float | None,
         typer.Option(metavar="R", help="Share of the variance that the model keeps, to 1."),
     ] = None,
+    hold: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=16,
+            help="Hold the features of no more frames in memory; those beyond are merged: 1600.",
+        ),
+    ] = None,
     roi: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Part of the picture, px, as the line has it."),
@@ -60,9 +68,8 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     from streamline.model import check_free
 
     check_free(out, replace=force)
-    settings = (
-        FitSettings(alpha=alpha) if retain is None else FitSettings(alpha=alpha, retain=retain)
-    )
+    chosen: dict[str, Any] = {"alpha": alpha, "retain": retain, "hold": hold}
+    settings = FitSettings(**{name: one for name, one in chosen.items() if one is not None})
     selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=_parse_roi(roi))
     sources = [parse_source(text, Path()) for text in source]
     fitted = _fit(out, sources, settings, selection, replace=force)

@@ -34,7 +34,12 @@ def test_fit_says_what_it_chose(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "model"
-    assert main(["fit", str(good), "--out", str(out), "--retain", "0.8", "--every", "2"]) == 0
+    assert (
+        main(
+            ["fit", str(good), "--out", str(out), "--retain", "0.8", "--every", "2", "--hold", "50"]
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     fitted = load_model(out)
     assert f"{fitted.threshold:.6g}" in told
@@ -43,6 +48,26 @@ def test_fit_says_what_it_chose(
     assert f"block5 {fitted.detector.score_layers['block5'].subspace.rank}" in told
     assert fitted.detector.retain == 0.8
     assert fitted.source == str(good)
+
+
+def test_a_model_is_made_smaller_without_its_pictures(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = tmp_path / "small"
+    capsys.readouterr()
+    assert main(["model", "rerank", str(model), "--retain", "0.7", "--out", str(small)]) == 0
+    told = capsys.readouterr().out
+    before, after = load_model(model), load_model(small)
+    assert after.detector.retain == 0.7
+    for name, layer in after.detector.score_layers.items():
+        assert layer.subspace.rank < before.detector.score_layers[name].subspace.rank
+    assert f"{after.threshold:.6g}" in told
+    assert after.threshold > before.threshold
+    assert main(["model", "rerank", str(small), "--retain", "0.9", "--out", str(model)]) == 2
+    assert main(["model", "rerank", str(small), "--retain", "0.9", "--out", f"{small}er"]) == 2
+    refused = capsys.readouterr().err.splitlines()
+    assert len(refused) == 2
+    assert "fit again" in refused[1]
 
 
 def test_score_tells_sound_from_scratched_parts(
