@@ -1,14 +1,15 @@
 """The two clocks of a host, named by what they are for."""
 
+import os
 import time
-import zlib
 from functools import cache
 from pathlib import Path
+from typing import Final, NamedTuple
 
-__all__ = ["boot_id", "clock_id", "monotonic_ns", "wall_ns"]
+__all__ = ["SAME_CLOCK", "UNKNOWN_CLOCK", "Shift", "clock_name", "monotonic_ns", "wall_ns"]
 
 monotonic_ns = time.monotonic_ns
-"""CLOCK_MONOTONIC, ns: for intervals; comparable between processes of one boot of one host."""
+"""CLOCK_MONOTONIC, ns: for intervals; comparable where `clock_name` is equal."""
 
 
 def wall_ns() -> int:
@@ -17,12 +18,27 @@ def wall_ns() -> int:
 
 
 @cache
-def boot_id() -> str:
-    """Name this boot of this host: monotonic times compare only where it is equal."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+def clock_name() -> str:
+    """Name this process's monotonic clock: a boot of a host, and in it a time namespace.
+
+    Containers share their host's boot; one in a time namespace of its own has a clock that is
+    shifted against the others' (time_namespaces(7)).
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    try:
+        namespace = os.stat("/proc/self/ns/time").st_ino  # noqa: PTH116 - of the kernel, no path
+    except FileNotFoundError:
+        namespace = 0  # A kernel without them.
+    return f"{boot}/{namespace}"
 
 
-@cache
-def clock_id() -> int:
-    """Name this host's monotonic clock in 32 bits, for messages."""
-    return zlib.crc32(boot_id().encode())
+class Shift(NamedTuple):
+    """What to add to a time on another monotonic clock to have it on this one."""
+
+    ns: int
+    error_ns: int | None
+    """How far off that may be, ns; None: nothing is known."""
+
+
+SAME_CLOCK: Final = Shift(0, 0)
+UNKNOWN_CLOCK: Final = Shift(0, None)

@@ -102,18 +102,19 @@ class FrameId(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Which frame, and when: travels unchanged with every message about the frame."""
+    """Which frame, and when: travels with every message about the frame."""
 
     id: FrameId
     captured_ns: int
-    """After the read returned (paced sources: when the frame was due), CLOCK_MONOTONIC of the
-    source's host, ns."""
+    """After the read returned (paced sources: when the frame was due), CLOCK_MONOTONIC of the host
+    that the message is on, ns."""
 
     wall_ns: int
     """The same moment, ns since the epoch, for records only."""
 
-    clock: int
-    """Which monotonic clock `captured_ns` was read from: `streamline.clock.clock_id` there."""
+    error_ns: int | None
+    """How far off `captured_ns` may be after its way over other hosts, ns; 0 on the source's;
+    None: how those hosts' clocks stand to this one's is not known."""
 
     pts_s: float | None = None
     """Presentation time in the camera's stream, s, by the camera's own clock; None without one."""

@@ -401,6 +401,9 @@ class Links(Section):
     )
     """Where stages on other hosts send their figures; null: all stages are on this host."""
 
+    clock_error_ms: Milliseconds = Field(default=5.0, ge=0.0, le=1000.0)
+    """How far a time from another host may be off; where it may be more, no latency is claimed."""
+
 
 class Metrics(Section):
     """The HTTP endpoint with ``/metrics``, ``/healthz`` and ``/readyz``."""

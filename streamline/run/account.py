@@ -77,11 +77,14 @@ class StageAccount:
         }
         self.work = ledger.histogram("streamline_stage_seconds", WORK_BUCKETS, stage=stage)
         self.queue = ledger.histogram("streamline_queue_seconds", WORK_BUCKETS, stage=stage)
+        self._unclaimed = ledger.counter("streamline_queue_unclaimed_total", stage=stage)
         self.depth = ledger.gauge("streamline_queue_depth", stage=stage)
 
     def waited(self, queued_ns: int | None) -> None:
-        """Note that a message was taken that was queued then; None: on another host's clock."""
-        if queued_ns is not None:
+        """Note that a message was taken that was queued then; None: that is not known well."""
+        if queued_ns is None:
+            self._unclaimed.add()
+        else:
             self.queue.observe(max(0, monotonic_ns() - queued_ns) / 1e9)
 
 

@@ -103,10 +103,13 @@ class Runtime:
             return self._socket_path(link)
         parts = urlsplit(kind)
         try:
-            host = socket.gethostbyname(parts.hostname or "")
+            found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
         except OSError as exc:
             msg = f"links.{link}: host {parts.hostname!r} is not known here; use its IP address"
             raise InputError(msg) from exc
+        # Both ends must come to the same address: a name that has both kinds means IPv4.
+        family, *_, (host, *_) = min(found, key=lambda one: one[0] != socket.AF_INET)
+        host = host if family == socket.AF_INET else f"[{host}]"
         return f"tcp://{host}:{parts.port}"
 
     def _socket_path(self, link: str) -> str:

@@ -13,7 +13,7 @@ from streamline.config import Pipeline
 from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
 from streamline.run.runtime import Runtime
-from streamline.transport.link import Context
+from streamline.transport.link import Context, Delivery
 
 __all__ = ["TICK_MS", "Site", "Stage"]
 
@@ -45,6 +45,14 @@ class Site:
         if self.pipeline.links.frames == "inproc":
             return self.runtime.address(f"frames-{camera}", "inproc")
         return self.address("frames")
+
+    def trusts(self, error_ns: int | None) -> bool:
+        """Whether a time that may be so far off is good enough to claim a duration."""
+        return error_ns is not None and error_ns <= self.pipeline.links.clock_error_ms * 1e6
+
+    def queued_ns(self, delivery: Delivery) -> int | None:
+        """When a message was queued, if that is known well enough."""
+        return delivery.queued_ns if self.trusts(delivery.shift.error_ns) else None
 
 
 class Stage(Thread):

@@ -10,7 +10,7 @@ from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
 from streamline.alert.sinks import JsonLines, LogSink, Sink
-from streamline.clock import clock_id, monotonic_ns, wall_ns
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import AnySink, JsonlSink, KeptPerMinute, ZmqSink
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
@@ -31,6 +31,7 @@ from streamline.run.fates import logged_lately
 from streamline.run.fences import Fences
 from streamline.run.journal import Journal, since_change
 from streamline.run.journal import Judged as Entry
+from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
 from streamline.transport.publisher import Publisher
@@ -66,6 +67,7 @@ class _CameraAccount:
         self.latency = ledger.histogram(
             "streamline_latency_seconds", LATENCY_BUCKETS, camera=camera
         )
+        self.unclaimed = ledger.counter("streamline_latency_unclaimed_total", camera=camera)
         self.ring = ledger.ring(LATENCY_RING, _RING, camera=camera)
         self.score = ledger.histogram("streamline_anomaly_score", SCORE_BUCKETS, camera=camera)
         self.last = ledger.gauge("streamline_last_verdict_timestamp_seconds", camera=camera)
@@ -111,6 +113,7 @@ class AlertStage(Stage):
         evidence = site.pipeline.record.evidence
         self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
         self._fences = Fences(site, "alert", rules)
+        self._peers = Peers(site, "scores", stage="alert", peers=["infer"])
         self._inlet: Inlet
 
     def work(self) -> None:
@@ -123,14 +126,15 @@ class AlertStage(Stage):
         self.ready.set()
         try:
             while self.phase < Phase.FINISHING:
-                poller.poll(TICK_MS)
+                poller.poll(0 if self._inlet.waiting else TICK_MS)
                 self.beat()
                 self._fences.watch()
                 for delivery in self._inlet.take(_WINDOW):
                     self._handle(delivery)
                 self._write_verdicts()
                 self._settle()
-                self._inlet.flush()
+                self._inlet.exchange()
+                self._peers.note(self._inlet.peers)
         finally:
             self._close()
 
@@ -157,9 +161,9 @@ class AlertStage(Stage):
             self._verdicts.close()
 
     def _handle(self, delivery: Delivery) -> None:
-        self._account.waited(delivery.queued_ns)
+        self._account.waited(self.site.queued_ns(delivery))
         with Timer(self._account.work):
-            scored = decode_scored(delivery.parts)
+            scored = decode_scored(delivery.parts, delivery.shift)
             frame = scored.origin.id
             known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
             if known is not None:
@@ -295,9 +299,10 @@ class AlertStage(Stage):
         counts.active.set(float(judgement.alert is not None))
         if scored.fault is None:
             counts.score.observe(scored.score / counts.threshold)
-        if scored.origin.clock != clock_id():
+        if not self.site.trusts(scored.origin.error_ns):
+            counts.unclaimed.add()
             return None
-        latency_s = (now_ns - scored.origin.captured_ns) / 1e9
+        latency_s = max(0, now_ns - scored.origin.captured_ns) / 1e9
         counts.latency.observe(latency_s)
         counts.ring.push(latency_s)
         return latency_s

@@ -17,6 +17,7 @@ from streamline.model import Model
 from streamline.run.account import StageAccount
 from streamline.run.control import Phase
 from streamline.run.lanes import Entry, HeatMaps, Lane, grouped
+from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Inlet, Outlet
@@ -72,6 +73,9 @@ class InferStage(Stage):
         self._wait_ns = _PATIENCE_NS if wait_ms == "auto" else round(wait_ms * 1e6)
         self._max = site.pipeline.infer.batch.max
         self._not_before_ns = 0
+        senders = [f"preprocess-{name}" for name in site.pipeline.cameras]
+        self._senders = Peers(site, "prepared", stage="infer", peers=senders)
+        self._receiver = Peers(site, "scores", stage="infer", peers=["alert"])
         self._inlet: Inlet
         self._outlet: Outlet[Entry]
 
@@ -89,7 +93,9 @@ class InferStage(Stage):
                 self._settle()
                 self._gather()
                 self._start()
-                self._inlet.flush()
+                self._inlet.exchange()
+                self._senders.note(self._inlet.peers)
+                self._receiver.note(lambda: {"alert": self._outlet.state})
 
     def _open(self, stack: ExitStack) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -189,18 +195,13 @@ class InferStage(Stage):
 
     def _gather(self) -> None:
         """Take frames as long as the next batch of every model has room."""
-        if not self._lossless and not self._could_start():
-            return  # What waits at the cameras can still be replaced by something fresher.
-        limit = 1 if self._suspects.careful else self._max
-        room = limit - max(len(lane.gathered) for lane in self._lanes)
-        # What completes must find room on the way out, or the device would be waited for.
-        room = min(room, self._outlet_room())
+        room = self._room()
         while room > 0:
             taken = self._inlet.take(room)
             if not taken:
                 return
             for delivery in taken:
-                prepared = self._sound(decode_prepared(delivery.parts))
+                prepared = self._sound(decode_prepared(delivery.parts, delivery.shift))
                 camera = prepared.origin.id.camera
                 self._account.entered[camera].add()
                 self._lane_of[camera].gather((delivery, prepared))
@@ -218,6 +219,15 @@ class InferStage(Stage):
         free = any(lane.free for lane in self._lanes)
         return free and monotonic_ns() >= self._not_before_ns
 
+    def _room(self) -> int:
+        """How many frames may be taken now."""
+        if not self._lossless and not self._could_start():
+            return 0  # What waits at the cameras can still be replaced by something fresher.
+        limit = 1 if self._suspects.careful else self._max
+        room = limit - max(len(lane.gathered) for lane in self._lanes)
+        # What completes must find room on the way out, or the device would be waited for.
+        return min(room, self._outlet_room())
+
     def _outlet_room(self) -> int:
         held = sum(
             len(lane.gathered) + sum(len(batch.entries) for batch in lane.running)
@@ -231,7 +241,7 @@ class InferStage(Stage):
             if not (lane.gathered and lane.free and self._due(lane, now_ns)):
                 continue
             for delivery, _ in lane.gathered:
-                self._account.waited(delivery.queued_ns)
+                self._account.waited(self.site.queued_ns(delivery))
             self._sizes.observe(len(lane.gathered))
             self._suspects.start(prepared.origin.id for _, prepared in lane.gathered)
             started = lane.start()
@@ -253,11 +263,17 @@ class InferStage(Stage):
 
     def _sleep_ms(self) -> int:
         """How long nothing but a message or a completion can matter."""
-        waiting = [lane.since_ns for lane in self._lanes if lane.gathered and lane.free]
-        if not waiting:
+        if self._inlet.waiting and self._room() > 0:
+            return 0
+        now_ns = monotonic_ns()
+        lanes = [lane for lane in self._lanes if lane.gathered and lane.free]
+        due_ns = [lane.since_ns + self._wait_ns for lane in lanes]
+        if self._inlet.waiting and self._not_before_ns > now_ns:
+            due_ns.append(self._not_before_ns)
+        if not due_ns:
             return TICK_MS
-        due_ns = max(min(waiting) + self._wait_ns, self._not_before_ns)
-        return min(TICK_MS, max(1, math.ceil((due_ns - monotonic_ns()) / 1e6)))
+        rest_ns = max(min(due_ns), self._not_before_ns) - now_ns
+        return min(TICK_MS, max(1, math.ceil(rest_ns / 1e6)))
 
 
 def _scored(prepared: Prepared, score: float) -> Scored:

@@ -1,6 +1,7 @@
 """The preprocess stage: full-size frames in, model input out."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -11,8 +12,9 @@ from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fences import Fences
+from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
-from streamline.transport.link import Delivery, Inlet, Outlet
+from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
 from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
@@ -47,6 +49,13 @@ class PreprocessStage(Stage):
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
         self._fences = Fences(site, self.name, self._cameras)
+        self._senders = Peers(
+            site, "frames", stage="preprocess", peers=[f"source-{name}" for name in self._cameras]
+        )
+        self._receivers = {
+            name: Peers(site, "prepared", stage=f"preprocess-{name}", peers=["infer"])
+            for name in self._cameras
+        }
         self._inlet: Inlet
         self._outlets: dict[str, Outlet[tuple[Delivery, FrameId]]] = {}
         self._dropped_before: set[FrameId] = set()
@@ -68,7 +77,8 @@ class PreprocessStage(Stage):
                 while self._has_room() and (taken := self._inlet.take(1)):
                     self._handle(taken[0])
                     self._settle_all()
-                self._inlet.flush()
+                self._inlet.exchange()
+                self._senders.note(self._inlet.peers)
         finally:
             self._inlet.close()
             for outlet in self._outlets.values():
@@ -104,9 +114,9 @@ class PreprocessStage(Stage):
         )
 
     def _handle(self, delivery: Delivery) -> None:
-        self._account.waited(delivery.queued_ns)
+        self._account.waited(self.site.queued_ns(delivery))
         with Timer(self._account.work):
-            frame = decode_frame(delivery.parts)
+            frame = decode_frame(delivery.parts, delivery.shift)
             if frame.origin.id in self._dropped_before:
                 self._inlet.answer(delivery, _QUEUE_FULL)
                 return
@@ -149,12 +159,17 @@ class PreprocessStage(Stage):
 
     def _settle_all(self) -> None:
         waiting = 0
-        for outlet in self._outlets.values():
+        for name, outlet in self._outlets.items():
             for (delivery, frame), outcome in outlet.exchange():
                 self._inlet.answer(delivery, self._outcome(frame, outcome))
             waiting += outlet.waiting
+            self._receivers[name].note(partial(_state_of, outlet))
         self._account.depth.set(waiting)
         if not self.connected.is_set() and all(o.welcomed for o in self._outlets.values()):
             self._inlet.admit()
             self.connected.set()
             self.ready.set()
+
+
+def _state_of(outlet: Outlet[tuple[Delivery, FrameId]]) -> dict[str, PeerState]:
+    return {"infer": outlet.state}

@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 
 from streamline.alert.sinks import JsonLines
-from streamline.clock import clock_id, monotonic_ns, wall_ns
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Camera, Evidence, QueuePolicy
 from streamline.evidence import EvidenceWriter, Store
 from streamline.ledger import Cell, Ledger
@@ -33,6 +33,7 @@ from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
+from streamline.run.peers import Peers
 from streamline.run.placement import plan
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.views import Views
@@ -137,6 +138,7 @@ class SourceStage(Stage):
         """A predecessor's frames, to ask for: one at a time, so that no queue evicts them."""
 
         self._asks = False
+        self._peers = Peers(site, "frames", stage=self.name, peers=["preprocess"])
         self._seq = 0
         self._ticked_ns = 0
         self._outlet: Outlet[Frame]
@@ -220,7 +222,7 @@ class SourceStage(Stage):
         views.close()
         picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
         frames = sorted(frame for frame in held if frame.seq not in known)
-        origins = [Origin(frame, monotonic_ns(), wall_ns(), clock_id()) for frame in frames]
+        origins = [Origin(frame, monotonic_ns(), wall_ns(), 0) for frame in frames]
         return [Frame(origin=one, picture=picture, fault=Fault.LOST) for one in origins]
 
     def _complete_log(self, views: Views, held: set[FrameId]) -> None:
@@ -332,7 +334,7 @@ class SourceStage(Stage):
             self._drop(missed, "overrun")
             self._counts.held[missed.seq % HELD] = 0.0
         frame_id = self._next_id()
-        origin = Origin(frame_id, reading.captured_ns, reading.wall_ns, clock_id(), reading.pts_s)
+        origin = Origin(frame_id, reading.captured_ns, reading.wall_ns, 0, reading.pts_s)
         counts = self._counts
         counts.in_flight.add()
         counts.last.set(reading.wall_ns / 1e9)
@@ -359,6 +361,7 @@ class SourceStage(Stage):
         for frame, outcome in self._outlet.exchange():
             self._settle(frame, outcome)
         self._account.depth.set(self._outlet.waiting)
+        self._peers.note(lambda: {"preprocess": self._outlet.state})
 
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""

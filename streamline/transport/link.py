@@ -5,96 +5,83 @@ Plain ZeroMQ queues can't say what they hold or drop their oldest message, so th
 credit for.  The receiver answers each message once the fate of its frame is decided, which may
 be several stages further on: until then the sender knows it as unanswered.  What a dead peer
 lost is therefore exactly what it has not answered, and a drained link has nothing unanswered.
-A connection may break and come back with both ends alive: what was on its way then is lost too,
-so each message names the one before it, and an outcome is kept until the sender is known to
-have heard it.
 
-Protocol (each message: a fixed head, then parts):
+A connection may break, or be cut without anybody noticing, with both ends alive: what was on its
+way then is lost too.  So each message names the one before it, an inlet accepts no other, and an
+outlet that learns of a gap sends everything since once more under the same tags; an outcome is
+kept until the sender is known to have heard it.  Whatever arrives late or twice, over a
+connection that was thought dead, is not the message that is expected next.
 
-====  =========================  ===============================================================
- H    outlet → inlet             hello, repeated until welcomed and whenever the peer is silent
- W    inlet → outlet             welcome: incarnation, credit granted so far, last tag taken
- D    outlet → inlet             data: its tag and that of the message before, time of queueing,
-                                 attempt; then the message's parts
- F    inlet → outlet             flow: credit granted so far, outcomes by tag
- B    outlet → inlet             bye: forget me
- R    inlet → outlet             refused: another wire version
-====  =========================  ===============================================================
+Hosts have clocks of their own.  An outlet compares its clock with its inlet's by the time stamps
+of hello and welcome, and says with each message how they stand, so that every stage can have the
+times in a message on its own clock, with a bound of their error.
 
-Credit is cumulative, so a repeated message does no harm.  An inlet welcomes nobody before its
-stage is ready, and its stage is ready only when its own outlet has been welcomed: the first
-credit that reaches a source says that the whole line is ready.
+An inlet welcomes nobody before its stage is ready, and its stage is ready only when its own
+outlet has been welcomed: the first credit that reaches a source says that the whole line is
+ready.
 """
 
 import os
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import zmq
 
-from streamline.clock import boot_id, monotonic_ns, wall_ns
+from streamline.clock import SAME_CLOCK, UNKNOWN_CLOCK, Shift, clock_name, monotonic_ns, wall_ns
 from streamline.errors import InputError, WireError
+from streamline.transport import protocol
+from streamline.transport.clocks import ClockComparison
+from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
+from streamline.transport.sockets import Context, prepare
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
-__all__ = ["Context", "Delivery", "Inlet", "Outlet"]
+__all__ = ["Context", "Delivery", "Inlet", "Outlet", "PeerState"]
 
-Context = zmq.Context[zmq.Socket[bytes]]
 Token = TypeVar("Token")
-
-_HEAD: Final = struct.Struct("<cQQqB")
-"""Kind, tag, tag before it, time of queueing (ns, the sender's monotonic clock), attempt."""
 
 _HELLO_EVERY_NS: Final = 200_000_000
 """How often a silent peer is asked."""
 
 _ASK_EVERY_NS: Final = 1_000_000_000
-"""How often one that talks is asked as well, while anything is unanswered."""
+"""How often one that talks is asked as well."""
 
-_MAX_MESSAGE: Final = 64 << 20
-"""Largest part that a socket accepts from a peer, bytes."""
+_COMPARE_EVERY_NS: Final = 50_000_000
+"""The same while its clock is not known well."""
 
+_GOOD_ERROR_NS: Final = 1_000_000
+"""A clock known that well is compared at leisure."""
 
-class _Hello(msgspec.Struct, frozen=True, array_like=True):
-    version: int
-    name: str
-    boot: str
-    last_tag: int
-    oldest: int
-    """Tag of the oldest message whose outcome has not been heard; above `last_tag` if none."""
+_SILENT_NS: Final = 3_000_000_000
+"""A peer that has said nothing for this long has vanished."""
 
-
-class _Welcome(msgspec.Struct, frozen=True, array_like=True):
-    incarnation: int
-    boot: str
-    granted: int
-    seen: int
-    asked: int
+_AT_ONCE: Final = 1024
+"""Messages read in one go: whoever floods an inlet does not keep its stage from working."""
 
 
-class _Flow(msgspec.Struct, frozen=True, array_like=True):
-    granted: int
-    outcomes: list[tuple[int, bytes]]
+class PeerState(NamedTuple):
+    """What one end of a link knows of the other."""
 
+    up: bool
+    """Whether it has been heard lately."""
 
-_pack = msgspec.msgpack.Encoder().encode
-_read_hello = msgspec.msgpack.Decoder(_Hello).decode
-_read_welcome = msgspec.msgpack.Decoder(_Welcome).decode
-_read_flow = msgspec.msgpack.Decoder(_Flow).decode
+    shift: Shift
+    """From the outlet's clock to the inlet's."""
 
 
 class _Entry(Generic[Token]):
     """One queued or unanswered message."""
 
-    __slots__ = ("attempt", "parts", "queued_ns", "token")
+    __slots__ = ("attempt", "before", "parts", "queued_ns", "token")
 
     def __init__(self, parts: Sequence[Buffer], token: Token) -> None:
         self.parts = parts
         self.token = token
         self.queued_ns = monotonic_ns()
         self.attempt = 0
+        self.before = 0
 
 
 class Outlet(Generic[Token]):
@@ -121,35 +108,38 @@ class Outlet(Generic[Token]):
         self._depth = depth
         self._evict = evict
         self._waiting: deque[_Entry[Token]] = deque()
-        # Sent once and lost: first to go and never evicted, for behind the peer that died with
-        # them their fate may have been decided already.
+        # Sent once and lost with a receiver: first to go and never evicted, for behind the peer
+        # that died with them their fate may have been decided already.
         self._again: deque[_Entry[Token]] = deque()
         self._unanswered: dict[int, _Entry[Token]] = {}
+        # Tags of unanswered messages that were lost on their way to this receiver.
+        self._lost: deque[int] = deque()
         self._settled: list[tuple[Token, bytes | None]] = []
         self._tag = self._before = 0
         self._sent = self._granted = 0
-        self._peer: int | None = None
-        self._peer_boot = ""
+        self._start: int | None = None
         self._heard_ns = self._asked_ns = 0
-        self._boot = boot_id()
+        self._born_ns = wall_ns()
+        self._comparison = ClockComparison()
+        self._same_clock = False
         self.socket = context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.maxmsgsize = _MAX_MESSAGE
+        self.socket.maxmsgsize = protocol.MAX_MESSAGE
         self.socket.immediate = True
-        self.socket.routing_id = f"{name}/{os.getpid()}/{wall_ns():x}".encode()[:255]
-        self.socket.reconnect_ivl = 100
-        self.socket.reconnect_ivl_max = 1000
+        self.socket.routing_id = f"{name}/{os.getpid()}/{self._born_ns:x}".encode()[:255]
+        prepare(self.socket, address)
         self.socket.connect(address)
 
     @property
     def welcomed(self) -> bool:
-        """Whether the peer is there and everything behind it is ready."""
-        return self._peer is not None
+        """Whether the peer was there once and everything behind it was ready."""
+        return self._start is not None
 
     @property
-    def peer_boot(self) -> str:
-        """Boot of the peer's host, empty before the welcome: tells whether clocks compare."""
-        return self._peer_boot
+    def state(self) -> PeerState:
+        """What is known of the peer now."""
+        now_ns = monotonic_ns()
+        up = self.welcomed and now_ns - self._heard_ns < _SILENT_NS
+        return PeerState(up, self._shift(now_ns))
 
     @property
     def room(self) -> bool:
@@ -163,7 +153,7 @@ class Outlet(Generic[Token]):
 
     @property
     def waiting(self) -> int:
-        """Messages that have not been sent, or must be sent again."""
+        """Messages that have not been sent, or must be sent to another receiver."""
         return len(self._waiting) + len(self._again)
 
     @property
@@ -209,13 +199,13 @@ class Outlet(Generic[Token]):
         """
         while self.socket.poll(0):
             self._hear(self.socket.recv_multipart(copy=False))
+        self._repeat_lost()
         while self._sent < self._granted and (queue := self._again or self._waiting):
             if not self._transmit(queue[0]):
                 break
             queue.popleft()
         now_ns = monotonic_ns()
-        silent = now_ns - max(self._heard_ns, self._asked_ns) > _HELLO_EVERY_NS
-        if silent or (self._unanswered and now_ns - self._asked_ns > _ASK_EVERY_NS):
+        if self._must_ask(now_ns):
             self._say_hello(now_ns)
         settled, self._settled = self._settled, []
         return settled
@@ -231,18 +221,31 @@ class Outlet(Generic[Token]):
     def close(self) -> None:
         """Say goodbye; what is unanswered stays unanswered."""
         if self.welcomed:
-            self._send([_HEAD.pack(b"B", 0, 0, 0, 0)])
+            self._send([protocol.BYE])
         self.socket.close(linger=200)
+
+    def _repeat_lost(self) -> None:
+        while self._lost:
+            tag = self._lost[0]
+            entry = self._unanswered.get(tag)
+            if entry is not None and not self._send_data(tag, entry):
+                return
+            self._lost.popleft()
 
     def _transmit(self, entry: _Entry[Token]) -> bool:
         tag = self._tag + 1
-        head = _HEAD.pack(b"D", tag, self._before, entry.queued_ns, min(entry.attempt, 255))
-        if not self._send([head, *entry.parts]):
+        entry.before = self._before
+        if self._lost or not self._send_data(tag, entry):
             return False
         self._tag = self._before = tag
         self._sent += 1
         self._unanswered[tag] = entry
         return True
+
+    def _send_data(self, tag: int, entry: _Entry[Token]) -> bool:
+        shift = self._shift(monotonic_ns())
+        head = DataHead(tag, entry.before, entry.queued_ns, entry.attempt, shift)
+        return self._send([protocol.write_data_head(head), *entry.parts])
 
     def _send(self, parts: Sequence[Buffer]) -> bool:
         try:
@@ -251,55 +254,92 @@ class Outlet(Generic[Token]):
             return False
         return True
 
+    def _must_ask(self, now_ns: int) -> bool:
+        since_ns = now_ns - self._asked_ns
+        if min(since_ns, now_ns - self._heard_ns) > _HELLO_EVERY_NS:
+            return True
+        error_ns = self._shift(now_ns).error_ns
+        vague = self.welcomed and (error_ns is None or error_ns > _GOOD_ERROR_NS)
+        return since_ns > (_COMPARE_EVERY_NS if vague else _ASK_EVERY_NS)
+
     def _say_hello(self, now_ns: int) -> None:
         self._asked_ns = now_ns
-        oldest = next(iter(self._unanswered), self._tag + 1)
-        body = _pack(_Hello(WIRE_VERSION, self._name, self._boot, self._tag, oldest))
-        self._send([_HEAD.pack(b"H", 0, 0, 0, 0), body])
+        shift = self._shift(now_ns)
+        hello = Hello(
+            version=WIRE_VERSION,
+            name=self._name,
+            clock=clock_name(),
+            born_ns=self._born_ns,
+            last_tag=self._tag,
+            oldest=next(iter(self._unanswered), self._tag + 1),
+            asked_ns=now_ns,
+            shift_ns=shift.ns,
+            error_ns=-1 if shift.error_ns is None else shift.error_ns,
+        )
+        self._send([protocol.HELLO, protocol.write(hello)])
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
         self._heard_ns = monotonic_ns()
         try:
-            kind = _HEAD.unpack(parts[0].bytes)[0]
-            if kind == b"F":
-                self._flow(_read_flow(parts[1].bytes))
-            elif kind == b"W":
-                self._welcome(_read_welcome(parts[1].bytes))
-            elif kind == b"R":
+            kind = bytes(parts[0].buffer[:1])
+            if kind == protocol.FLOW:
+                self._flow(protocol.read_flow(parts[1].bytes))
+            elif kind == protocol.WELCOME:
+                self._welcome(protocol.read_welcome(parts[1].bytes))
+            elif kind == protocol.REFUSED:
                 msg = f"link {self._name}: {parts[1].bytes.decode(errors='replace')}"
                 raise WireError(msg)
-        except (IndexError, struct.error, msgspec.MsgspecError) as exc:
+        except (IndexError, msgspec.MsgspecError) as exc:
             msg = f"link {self._name}: the receiving stage sent no valid answer: {exc}"
             raise WireError(msg) from exc
 
-    def _flow(self, flow: _Flow) -> None:
+    def _flow(self, flow: Flow) -> None:
         self._granted = max(self._granted, flow.granted)
         for tag, outcome in flow.outcomes:
             entry = self._unanswered.pop(tag, None)
             if entry is not None:
                 self._settled.append((entry.token, outcome))
 
-    def _welcome(self, welcome: _Welcome) -> None:
-        if welcome.incarnation != self._peer:
-            self._peer, self._peer_boot = welcome.incarnation, welcome.boot
-            self._sent = self._granted = 0
-            # Tags go on above the inlet's own start, so that no later message looks older.
-            self._tag = max(self._tag, welcome.seen)
-            self._before = welcome.seen
-            self._send_again(list(self._unanswered))
-        elif any(welcome.seen < tag <= welcome.asked for tag in self._unanswered):
-            # What was sent since names a message before it that was lost: it is refused too.
-            lost = [tag for tag in self._unanswered if tag > welcome.seen]
-            self._sent -= len(lost)
-            self._before = welcome.seen
-            self._send_again(lost)
+    def _welcome(self, welcome: Welcome) -> None:
+        if welcome.start != self._start:
+            self._meet(welcome)
+        elif any(welcome.seen < tag <= welcome.last_tag for tag in self._unanswered):
+            self._mend(welcome.seen)
         self._granted = max(self._granted, welcome.granted)
+        self._comparison.add(
+            asked_ns=welcome.asked_ns, told_ns=welcome.told_ns, heard_ns=self._heard_ns
+        )
 
-    def _send_again(self, tags: Sequence[int]) -> None:
-        for tag in reversed(tags):
-            entry = self._unanswered.pop(tag)
+    def _meet(self, welcome: Welcome) -> None:
+        """Begin with a receiver that knows nothing of what the one before was sent."""
+        self._start = welcome.start
+        self._same_clock = welcome.clock == clock_name()
+        self._comparison = ClockComparison()
+        self._sent = self._granted = 0
+        # Tags go on above the acquaintance's start, so that no later message looks older.
+        self._tag = max(self._tag, welcome.seen)
+        self._before = welcome.seen
+        entries = list(self._unanswered.values())
+        for entry in entries:
             entry.attempt += 1
-            self._again.appendleft(entry)
+        self._again.extendleft(reversed(entries))
+        self._unanswered.clear()
+        self._lost.clear()
+
+    def _mend(self, seen: int) -> None:
+        """Send everything again that this receiver lacks, in order and under the same tags.
+
+        What was sent since the gap names a message before it that was lost: it is refused too.
+        """
+        self._lost = deque(tag for tag in self._unanswered if tag > seen)
+        before = seen
+        for tag in self._lost:
+            self._unanswered[tag].before = before
+            before = tag
+        self._before = before
+
+    def _shift(self, now_ns: int) -> Shift:
+        return SAME_CLOCK if self._same_clock else self._comparison.shift(now_ns)
 
 
 class Delivery(NamedTuple):
@@ -307,11 +347,14 @@ class Delivery(NamedTuple):
 
     peer: bytes
     tag: int
-    queued_ns: int | None
-    """When the sender queued it, on this host's monotonic clock; None from another host."""
+    queued_ns: int
+    """When the sender queued it, on this host's clock, as well as `shift` is known."""
+
+    shift: Shift
+    """From the sender's clock to this host's."""
 
     attempt: int
-    """How often a receiver died or was cut off with it before."""
+    """How often a receiver died with it before."""
 
     parts: list[memoryview]
 
@@ -319,22 +362,43 @@ class Delivery(NamedTuple):
 class _Peer:
     """What an inlet knows of one outlet."""
 
-    __slots__ = ("dirty", "granted", "name", "outcomes", "said", "same_clock", "seen")
+    __slots__ = (
+        "accepted",
+        "born_ns",
+        "dirty",
+        "granted",
+        "heard_ns",
+        "name",
+        "outcomes",
+        "said",
+        "seen",
+        "shift",
+        "start",
+    )
 
-    def __init__(self, name: str, *, same_clock: bool, granted: int, seen: int) -> None:
-        self.name = name
-        self.same_clock = same_clock
+    def __init__(self, hello: Hello, *, start: int, granted: int) -> None:
+        self.name = hello.name
+        self.born_ns = hello.born_ns
+        # Starts where no other acquaintance does: what was meant for a dead inlet is refused.
+        self.start = self.seen = start
         self.granted = granted
-        self.seen = seen
+        self.accepted = 0
+        self.shift = UNKNOWN_CLOCK
+        self.heard_ns = 0
         self.outcomes: list[tuple[int, bytes]] = []
         self.said: list[tuple[int, bytes]] = []
         self.dirty = False
 
-    def heard_up_to(self, oldest: int) -> None:
-        """Forget outcomes that the outlet has heard; the others are to be told again."""
-        unheard = [(tag, outcome) for tag, outcome in self.said if tag >= oldest]
+    def note(self, hello: Hello) -> None:
+        """Take in a hello; outcomes that the outlet has not heard are to be told again."""
+        self.shift = hello.shift
+        unheard = [(tag, outcome) for tag, outcome in self.said if tag >= hello.oldest]
         self.outcomes, self.said = unheard + self.outcomes, []
         self.dirty = self.dirty or bool(unheard)
+
+    def accepts(self, head: DataHead) -> bool:
+        """Whether a message is the one that comes next, and there is credit for it."""
+        return head.before == self.seen and self.accepted < self.granted
 
 
 class Inlet:
@@ -358,13 +422,13 @@ class Inlet:
         self._window = window
         self._admitting = False
         self._peers: dict[bytes, _Peer] = {}
-        self._knocking: dict[bytes, _Hello] = {}
-        self._incarnation = wall_ns()
-        self._boot = boot_id()
+        self._knocking: dict[bytes, Hello] = {}
+        self._arrived: deque[Delivery] = deque()
+        self._start = 0
         self.socket = context.socket(zmq.ROUTER)
-        self.socket.linger = 0
-        self.socket.maxmsgsize = _MAX_MESSAGE
+        self.socket.maxmsgsize = protocol.MAX_MESSAGE
         self.socket.router_handover = True
+        prepare(self.socket, address)
         try:
             self.socket.bind(address)
         except zmq.ZMQError as exc:
@@ -373,9 +437,17 @@ class Inlet:
             raise InputError(msg) from exc
 
     @property
-    def peers(self) -> int:
-        """Outlets that are connected."""
-        return len(self._peers)
+    def waiting(self) -> int:
+        """Messages that have arrived and were not taken: no event on the socket tells of them."""
+        return len(self._arrived)
+
+    def peers(self) -> Mapping[str, PeerState]:
+        """Return what is known of each outlet, by its name."""
+        now_ns = monotonic_ns()
+        return {
+            peer.name: PeerState(now_ns - peer.heard_ns < _SILENT_NS, peer.shift)
+            for peer in self._peers.values()
+        }
 
     def admit(self) -> None:
         """Welcome outlets from now on: this stage and all behind it are ready."""
@@ -391,89 +463,126 @@ class Inlet:
 
         Nonsense from a peer is ignored: it is never answered, so its sender counts it.
         """
-        taken: list[Delivery] = []
-        while len(taken) < limit and self.socket.poll(0):
-            identity, *parts = self.socket.recv_multipart(copy=False)
-            delivery = self._hear(identity.bytes, parts)
-            if delivery is not None:
-                taken.append(delivery)
+        self._read()
+        taken = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
+        for delivery in taken:
+            peer = self._peers.get(delivery.peer)
+            if peer is not None:
+                peer.granted += 1
+                peer.dirty = True
         return taken
 
     def answer(self, delivery: Delivery, outcome: bytes) -> None:
-        """Tell the sender, at the next `flush`, what became of its frame."""
+        """Tell the sender, at the next `exchange`, what became of its frame."""
         peer = self._peers.get(delivery.peer)
         if peer is not None:
             peer.outcomes.append((delivery.tag, outcome))
             peer.dirty = True
 
-    def flush(self) -> None:
-        """Send credits and outcomes that have come up since the last time."""
+    def exchange(self) -> None:
+        """Read what has arrived; send credits and outcomes that have come up since the last time.
+
+        Call it however busy the stage is: peers take one that says nothing for vanished.
+        """
+        self._read()
         for identity, peer in self._peers.items():
             if not peer.dirty:
                 continue
-            flow = _pack(_Flow(peer.granted, peer.outcomes))
-            if self._send(identity, b"F", flow):
+            flow = protocol.write(Flow(peer.granted, peer.outcomes))
+            if self._send(identity, protocol.FLOW, flow):
                 peer.said += peer.outcomes
                 peer.outcomes, peer.dirty = [], False
 
     def close(self) -> None:
         """Send what is left to say, then close."""
-        self.flush()
+        self.exchange()
         self.socket.close(linger=200)
 
-    def _hear(self, identity: bytes, parts: Sequence[zmq.Frame]) -> Delivery | None:
+    def _read(self) -> None:
+        for _ in range(_AT_ONCE):
+            if not self.socket.poll(0):
+                return
+            identity, *parts = self.socket.recv_multipart(copy=False)
+            self._hear(identity.bytes, parts)
+
+    def _hear(self, identity: bytes, parts: Sequence[zmq.Frame]) -> None:
         try:
-            kind, tag, before, queued_ns, attempt = _HEAD.unpack(parts[0].bytes)
-            if kind == b"H":
-                self._greet(identity, _read_hello(parts[1].bytes))
-                return None
+            kind = bytes(parts[0].buffer[:1])
+            if kind == protocol.HELLO:
+                self._greet(identity, parts[1].bytes)
+            elif kind == protocol.DATA:
+                head = protocol.read_data_head(parts[0].bytes)
+                self._accept(identity, head, parts[1:])
+            elif kind == protocol.BYE:
+                self._peers.pop(identity, None)
+                self._knocking.pop(identity, None)
         except (IndexError, struct.error, msgspec.MsgspecError):
-            return None
+            return
+
+    def _accept(self, identity: bytes, head: DataHead, parts: Sequence[zmq.Frame]) -> None:
         peer = self._peers.get(identity)
         if peer is None:
-            return None
-        if kind == b"B":
-            del self._peers[identity]
-            return None
-        if kind != b"D" or before != peer.seen:
-            return None
-        peer.seen = tag
-        peer.granted += 1
-        peer.dirty = True
-        when = queued_ns if peer.same_clock else None
-        return Delivery(identity, tag, when, attempt, [part.buffer for part in parts[1:]])
+            return
+        peer.heard_ns = monotonic_ns()
+        if not peer.accepts(head):
+            return
+        peer.seen = head.tag
+        peer.accepted += 1
+        queued_ns, shift = head.queued_ns + head.shift.ns, head.shift
+        views = [part.buffer for part in parts]
+        self._arrived.append(Delivery(identity, head.tag, queued_ns, shift, head.attempt, views))
 
-    def _greet(self, identity: bytes, hello: _Hello) -> None:
-        if hello.version != WIRE_VERSION:
-            text = f"peer {hello.name} speaks version {hello.version}, this end {WIRE_VERSION}"
-            self._send(identity, b"R", f"{text}; install one release everywhere".encode())
-        elif self._admitting:
+    def _greet(self, identity: bytes, body: bytes) -> None:
+        greeting = protocol.read_greeting(body)
+        if greeting.version != WIRE_VERSION:
+            text = f"peer {greeting.name} speaks version {greeting.version}, this end "
+            text += f"{WIRE_VERSION}; install one release everywhere"
+            self._send(identity, protocol.REFUSED, text.encode())
+            return
+        hello = protocol.read_hello(body)
+        if self._admitting:
             self._welcome(identity, hello)
         else:
             self._knocking[identity] = hello
 
-    def _welcome(self, identity: bytes, hello: _Hello) -> None:
+    def _welcome(self, identity: bytes, hello: Hello) -> None:
+        now_ns = monotonic_ns()
         peer = self._peers.get(identity)
         if peer is None:
-            self._forget(hello.name)
-            same = hello.boot == self._boot
-            # Starts where no other inlet's peers do: what was meant for a dead one is refused.
-            start = self._incarnation
-            peer = _Peer(hello.name, same_clock=same, granted=self._window, seen=start)
+            if not self._replaces(hello, now_ns):
+                return
+            self._start = max(wall_ns(), self._start + 1)
+            peer = _Peer(hello, start=self._start, granted=self._window)
             self._peers[identity] = peer
-        peer.heard_up_to(hello.oldest)
-        body = _Welcome(self._incarnation, self._boot, peer.granted, peer.seen, hello.last_tag)
-        self._send(identity, b"W", _pack(body))
+        peer.heard_ns = now_ns
+        peer.note(hello)
+        body = Welcome(
+            start=peer.start,
+            clock=clock_name(),
+            granted=peer.granted,
+            seen=peer.seen,
+            last_tag=hello.last_tag,
+            asked_ns=hello.asked_ns,
+            told_ns=now_ns,
+        )
+        self._send(identity, protocol.WELCOME, protocol.write(body))
 
-    def _forget(self, name: str) -> None:
-        """Drop the dead predecessor of an outlet that has been started again."""
-        for identity in [i for i, peer in self._peers.items() if peer.name == name]:
+    def _replaces(self, hello: Hello, now_ns: int) -> bool:
+        """Whether an outlet takes the place of one of its name, which is forgotten then.
+
+        One that is older than an outlet which talks is dead, and what it said has come late.
+        """
+        for identity, peer in list(self._peers.items()):
+            if peer.name != hello.name:
+                continue
+            if hello.born_ns < peer.born_ns and now_ns - peer.heard_ns < _SILENT_NS:
+                return False
             del self._peers[identity]
+        return True
 
     def _send(self, identity: bytes, kind: bytes, body: bytes) -> bool:
         try:
-            head = _HEAD.pack(kind, 0, 0, 0, 0)
-            self.socket.send_multipart([identity, head, body], zmq.NOBLOCK)
+            self.socket.send_multipart([identity, kind, body], zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True

@@ -3,7 +3,7 @@
 import zmq
 
 from streamline.errors import InputError
-from streamline.transport.link import Context
+from streamline.transport.sockets import Context
 
 __all__ = ["Publisher"]
 

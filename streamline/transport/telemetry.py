@@ -4,7 +4,7 @@ import zmq
 
 from streamline.errors import InputError
 from streamline.ledger import Sample, decode
-from streamline.transport.link import Context
+from streamline.transport.sockets import Context, prepare
 
 __all__ = ["TelemetryInlet", "TelemetryOutlet"]
 
@@ -17,9 +17,10 @@ class TelemetryOutlet:
 
     def __init__(self, context: Context, address: str) -> None:
         self._socket = context.socket(zmq.PUSH)
-        self._socket.linger = 200
         self._socket.sndhwm = 4
         self._socket.immediate = True
+        prepare(self._socket, address)
+        self._socket.linger = 200
         self._socket.connect(address)
 
     def send(self, worker: str, ledger: bytes) -> None:
@@ -46,9 +47,9 @@ class TelemetryInlet:
     def __init__(self, context: Context, address: str) -> None:
         self._latest: dict[str, list[Sample]] = {}
         self._socket = context.socket(zmq.PULL)
-        self._socket.linger = 0
         self._socket.rcvhwm = 16
         self._socket.maxmsgsize = _MAX_LEDGER
+        prepare(self._socket, address)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as exc:

@@ -7,11 +7,13 @@ checked for type, size and shape before anything is made of it.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Annotated
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from streamline.clock import Shift
 from streamline.errors import WireError
 from streamline.messages import (
     Colour,
@@ -44,7 +46,7 @@ __all__ = [
     "encode_scored",
 ]
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 """Said by each end of a link when it opens; ends of different versions refuse each other."""
 
 _MAX_SIDE = 16384
@@ -53,21 +55,29 @@ _MAX_SIDE = 16384
 Buffer = bytes | memoryview
 
 
+_Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+_Error = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
 class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What every message about a frame begins with."""
 
     camera: str
     incarnation: int
     seq: int
-    captured_ns: int
+    captured_ns: _Time
     wall_ns: int
-    clock: int
+    error_ns: _Error | None
     pts_s: float | None
     fault: Fault | None
 
-    def origin(self) -> Origin:
+    def origin(self, shift: Shift) -> Origin:
+        """Return it with the time of capture on this host's clock."""
         frame = FrameId(self.camera, self.incarnation, self.seq)
-        return Origin(frame, self.captured_ns, self.wall_ns, self.clock, self.pts_s)
+        error_ns = self.error_ns
+        if error_ns is not None:
+            error_ns = None if shift.error_ns is None else error_ns + shift.error_ns
+        return Origin(frame, self.captured_ns + shift.ns, self.wall_ns, error_ns, self.pts_s)
 
 
 class _FrameHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -110,9 +120,9 @@ _scored_head = msgspec.msgpack.Decoder(_ScoredHead).decode
 _outcome = msgspec.msgpack.Decoder(_Outcome).decode
 
 
-def _flat(origin: Origin) -> tuple[str, int, int, int, int, int, float | None]:
+def _flat(origin: Origin) -> tuple[str, int, int, int, int, int | None, float | None]:
     """Return the fields of a header that say which frame, and when."""
-    return (*origin.id, origin.captured_ns, origin.wall_ns, origin.clock, origin.pts_s)
+    return (*origin.id, origin.captured_ns, origin.wall_ns, origin.error_ns, origin.pts_s)
 
 
 def encode_frame(frame: Frame) -> list[Buffer]:
@@ -129,8 +139,14 @@ def encode_frame(frame: Frame) -> list[Buffer]:
     return [_encode(head), *(plane.data for plane in planes)]
 
 
-def decode_frame(parts: Sequence[Buffer]) -> Frame:
+def decode_frame(parts: Sequence[Buffer], shift: Shift) -> Frame:
     """Rebuild a frame; its planes share memory with the parts.
+
+    Parameters
+    ----------
+    parts : sequence of buffers
+    shift : Shift
+        From the sender's clock to this host's.
 
     Raises
     ------
@@ -144,7 +160,7 @@ def decode_frame(parts: Sequence[Buffer]) -> Frame:
             _array(part, shape) for part, shape in zip(parts[1:], head.shapes, strict=True)
         )
     picture = Picture(format=head.format, planes=planes, colour=head.colour)
-    return Frame(origin=head.origin(), picture=picture, fault=head.fault)
+    return Frame(origin=head.origin(shift), picture=picture, fault=head.fault)
 
 
 def encode_prepared(prepared: Prepared) -> list[Buffer]:
@@ -155,8 +171,14 @@ def encode_prepared(prepared: Prepared) -> list[Buffer]:
     return [head] if pixels is None else [head, np.ascontiguousarray(pixels).data]
 
 
-def decode_prepared(parts: Sequence[Buffer]) -> Prepared:
+def decode_prepared(parts: Sequence[Buffer], shift: Shift) -> Prepared:
     """Rebuild a prepared frame; its pixels share memory with the part.
+
+    Parameters
+    ----------
+    parts : sequence of buffers
+    shift : Shift
+        From the sender's clock to this host's.
 
     Raises
     ------
@@ -170,7 +192,7 @@ def decode_prepared(parts: Sequence[Buffer]) -> Prepared:
         _require(len(parts) == (1 if shape is None else 2), "one part for the pixels")
         _require(shape is None or _fits(PixelFormat.RGB, (shape,)), f"shape {shape}")
         pixels = None if shape is None else _array(parts[1], shape)
-    return Prepared(origin=head.origin(), pixels=pixels, fault=head.fault)
+    return Prepared(origin=head.origin(shift), pixels=pixels, fault=head.fault)
 
 
 def encode_scored(scored: Scored) -> list[Buffer]:
@@ -179,8 +201,14 @@ def encode_scored(scored: Scored) -> list[Buffer]:
     return [_encode(_ScoredHead(*_flat(origin), scored.fault, scored.score))]
 
 
-def decode_scored(parts: Sequence[Buffer]) -> Scored:
+def decode_scored(parts: Sequence[Buffer], shift: Shift) -> Scored:
     """Rebuild a scored frame.
+
+    Parameters
+    ----------
+    parts : sequence of buffers
+    shift : Shift
+        From the sender's clock to this host's.
 
     Raises
     ------
@@ -191,7 +219,7 @@ def decode_scored(parts: Sequence[Buffer]) -> Scored:
         head = _scored_head(parts[0])
         _require(math.isnan(head.score) == (head.fault is not None), "NaN exactly if a fault")
         _require(len(parts) == 1, "one part")
-    return Scored(origin=head.origin(), score=head.score, fault=head.fault)
+    return Scored(origin=head.origin(shift), score=head.score, fault=head.fault)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

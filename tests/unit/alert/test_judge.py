@@ -26,7 +26,7 @@ def rule(
 def scored(seq: int, score: float, *, camera: str = "left", fault: Fault | None = None) -> Scored:
     """The score of a frame captured *seq* seconds after the start."""
     frame = FrameId(camera, 255, seq)
-    origin = Origin(frame, seq * NS, START_NS + seq * NS, clock=1)
+    origin = Origin(frame, seq * NS, START_NS + seq * NS, error_ns=0)
     return Scored(origin=origin, score=score, fault=fault)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
+from streamline.clock import SAME_CLOCK
 from streamline.infer import Compute, map_frames, score_frames, score_network
 from streamline.learn import FitSettings, fit_frames
 from streamline.ledger import Ledger
@@ -61,7 +62,7 @@ def entry(camera: str, seq: int, pixels: Bytes | None) -> Entry:
         pixels=pixels,
         fault=Fault.CORRUPT if pixels is None else None,
     )
-    return Delivery(b"", seq, None, 0, []), prepared
+    return Delivery(b"", seq, 0, SAME_CLOCK, 0, []), prepared
 
 
 def judge(lane: Lane) -> tuple[Batch, dict[FrameId, float]]:

@@ -139,6 +139,7 @@ def test_ledgers_are_found_by_their_names_only(tmp_path: Path) -> None:
         pytest.param("ipc", "ipc:///run/line1/scores.sock", id="ipc"),
         pytest.param("tcp://10.0.0.7:5591", "tcp://10.0.0.7:5591", id="tcp"),
         pytest.param("tcp://localhost:5591", "tcp://127.0.0.1:5591", id="tcp-by-name"),
+        pytest.param("tcp://[::1]:5591", "tcp://[::1]:5591", id="tcp-over-ipv6"),
     ],
 )
 def test_a_links_address_follows_from_its_kind(kind: str, address: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from streamline.clock import SAME_CLOCK, UNKNOWN_CLOCK, Shift
 from streamline.errors import WireError
 from streamline.messages import (
     Colour,
@@ -45,15 +46,16 @@ Bytes = npt.NDArray[np.uint8]
 Decode = Callable[[Sequence[Buffer]], object]
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(-(2**62), 2**62)
 CAMERAS = st.text(max_size=12)
 SIDES = st.integers(1, 17)
 FAULTS = st.none() | st.sampled_from(Fault)
 ORIGINS = st.builds(
     Origin,
     id=st.builds(FrameId, camera=CAMERAS, incarnation=INT64, seq=INT64),
-    captured_ns=INT64,
+    captured_ns=TIMES,
     wall_ns=INT64,
-    clock=INT64,
+    error_ns=st.none() | st.integers(0, 2**62),
     pts_s=st.none() | st.floats(allow_nan=False),
 )
 ORIGIN = Origin(FrameId("left", 1_700_000_000_000, 7), 123, 456, 789, 1.5)
@@ -136,7 +138,7 @@ def as_received(parts: Sequence[Buffer]) -> list[memoryview]:
 
 @given(frame=FRAMES)
 def test_a_frame_comes_back_as_it_was_sent(frame: Frame) -> None:
-    back = decode_frame(as_received(encode_frame(frame)))
+    back = decode_frame(as_received(encode_frame(frame)), SAME_CLOCK)
     assert (back.origin, back.fault) == (frame.origin, frame.fault)
     assert back.picture.format is frame.picture.format
     assert back.picture.colour is frame.picture.colour
@@ -146,7 +148,7 @@ def test_a_frame_comes_back_as_it_was_sent(frame: Frame) -> None:
 
 @given(prepared=prepared_frames())
 def test_a_prepared_frame_comes_back_as_it_was_sent(prepared: Prepared) -> None:
-    back = decode_prepared(as_received(encode_prepared(prepared)))
+    back = decode_prepared(as_received(encode_prepared(prepared)), SAME_CLOCK)
     assert (back.origin, back.fault) == (prepared.origin, prepared.fault)
     assert (back.pixels is None) == (prepared.pixels is None)
     if back.pixels is not None and prepared.pixels is not None:
@@ -155,9 +157,24 @@ def test_a_prepared_frame_comes_back_as_it_was_sent(prepared: Prepared) -> None:
 
 @given(scored=SCORED)
 def test_a_score_comes_back_as_it_was_sent(scored: Scored) -> None:
-    back = decode_scored(as_received(encode_scored(scored)))
+    back = decode_scored(as_received(encode_scored(scored)), SAME_CLOCK)
     assert (back.origin, back.fault) == (scored.origin, scored.fault)
     assert np.array_equal([back.score], [scored.score], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("error_ns", "shift", "expected"),
+    [(40, Shift(-1_000, 2), (-877, 42)), (None, Shift(5, 2), (128, None)),
+     (40, UNKNOWN_CLOCK, (123, None))],
+)  # fmt: skip
+def test_the_time_of_capture_is_had_on_the_receivers_clock_and_errors_add_up(
+    error_ns: int | None, shift: Shift, expected: tuple[int, int | None]
+) -> None:
+    origin = ORIGIN._replace(error_ns=error_ns)
+    scored = Scored(origin=origin, score=1.5)
+    back = decode_scored(as_received(encode_scored(scored)), shift).origin
+    assert (back.captured_ns, back.error_ns) == expected
+    assert back._replace(captured_ns=origin.captured_ns, error_ns=error_ns) == origin
 
 
 @given(outcome=OUTCOMES)
@@ -190,7 +207,9 @@ def test_packed_pixels_of_a_frame_are_never_copied(layout: PixelFormat) -> None:
     for sent, part in zip(planes, parts, strict=True):
         assert np.shares_memory(sent, np.frombuffer(part, np.uint8))
     received = as_received(encode_frame(Frame(origin=ORIGIN, picture=picture)))
-    for got, data in zip(decode_frame(received).picture.planes, received[1:], strict=True):
+    for got, data in zip(
+        decode_frame(received, SAME_CLOCK).picture.planes, received[1:], strict=True
+    ):
         assert np.shares_memory(got, np.frombuffer(data, np.uint8))
 
 
@@ -198,7 +217,7 @@ def test_pixels_of_a_prepared_frame_are_never_copied() -> None:
     pixels = plane((4, 5, 3), padding=0, seed=1)
     parts = encode_prepared(Prepared(origin=ORIGIN, pixels=pixels))
     assert np.shares_memory(pixels, np.frombuffer(parts[1], np.uint8))
-    back = decode_prepared(parts)
+    back = decode_prepared(parts, SAME_CLOCK)
     assert back.pixels is not None
     assert np.shares_memory(back.pixels, pixels)
 
@@ -213,8 +232,8 @@ def test_what_is_decoded_is_read_only_even_from_memory_that_is_not() -> None:
     assert isinstance(judged, Judged)
     assert judged.pin is not None
     arrays = [
-        decode_frame([frame[0], memoryview(bytearray(frame[1]))]).picture.planes[0],
-        decode_prepared([prepared[0], memoryview(bytearray(prepared[1]))]).pixels,
+        decode_frame([frame[0], memoryview(bytearray(frame[1]))], SAME_CLOCK).picture.planes[0],
+        decode_prepared([prepared[0], memoryview(bytearray(prepared[1]))], SAME_CLOCK).pixels,
         judged.pin.map,
     ]
     assert [None if a is None else a.flags.writeable for a in arrays] == [False] * 3
@@ -223,9 +242,9 @@ def test_what_is_decoded_is_read_only_even_from_memory_that_is_not() -> None:
 # --- what was not made by this version is refused ---------------------------------------------
 
 DECODERS: dict[str, Decode] = {
-    "frame": decode_frame,
-    "prepared": decode_prepared,
-    "scored": decode_scored,
+    "frame": lambda parts: decode_frame(parts, SAME_CLOCK),
+    "prepared": lambda parts: decode_prepared(parts, SAME_CLOCK),
+    "scored": lambda parts: decode_scored(parts, SAME_CLOCK),
     "outcome": lambda parts: decode_outcome(parts[0] if parts else b""),
 }
 
@@ -364,4 +383,4 @@ def test_a_lying_header_makes_nobody_allocate_what_it_claims() -> None:
 
 def test_the_error_says_what_was_expected_and_what_came() -> None:
     with pytest.raises(WireError, match=r"not a prepared frame \(parts of \[3, 0\] bytes\)"):
-        decode_prepared([b"abc", b""])
+        decode_prepared([b"abc", b""], SAME_CLOCK)
