@@ -32,6 +32,7 @@ model: model
 cameras: {left: demo://inspect, right: demo://normal}
 alert: {sinks: [{type: log}, {type: jsonl, path: alerts.jsonl}]}
 record: {evidence: evidence}
+links: {prepared: "tcp://127.0.0.1:15600"}
 """
 
 OF_THE_LINE = {"streamline_fps", "streamline_build_info", "streamline_model_info"}
@@ -90,7 +91,7 @@ def test_a_line_exports_every_series_of_the_catalogue_from_the_start(page: str) 
 
 def test_every_count_is_0_before_the_first_frame(page: str) -> None:
     for family in text_string_to_metric_families(page):
-        if family.name not in {"streamline_build_info", "streamline_model_info"}:
+        if family.name not in {*OF_THE_LINE, "streamline_clock_error_seconds"}:
             assert {sample.value for sample in family.samples} == {0.0}
 
 
