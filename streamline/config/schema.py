@@ -442,6 +442,11 @@ class Pipeline(Section):
     )
     """The cameras by name: their keys, or only their source as one string."""
 
+    cameras_per_process: int = Field(
+        default=1, ge=1, le=64, json_schema_extra={"x-unit": "cameras"}
+    )
+    """How many cameras share a process: more take less memory, and are restarted together."""
+
     queue: Queue = Queue()
     """Queues of every camera that doesn't say otherwise."""
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from streamline.source import (
     open_source,
 )
 
-__all__ = ["CameraState", "Capture", "Mailbox"]
+__all__ = ["CameraState", "Capture", "Mailbox", "all_hang"]
 
 _log = structlog.get_logger("streamline.source")
 
@@ -151,6 +152,20 @@ class Capture(Thread):
         # Opening takes two steps, each with the time-out; the name look-up has none.
         limit_s = 2 * source.open_timeout_s + source.read_timeout_s + _HANG_MARGIN_S
         return monotonic_ns() - self._calling_ns > limit_s * 1e9
+
+    @property
+    def shown(self) -> CameraState:
+        """The state as others should see it: a camera whose driver hangs delivers nothing."""
+        began_ns = self._calling_ns
+        if not self.hangs or began_ns is None or self.state.state == "down":
+            return self.state
+        return CameraState("down", "stalled", wall_ns() - (monotonic_ns() - began_ns))
+
+    def skip(self) -> None:
+        """Read nothing, in place of `start`: the camera has ended in an earlier life."""
+        self._enter("ended")
+        self.tried.set()
+        self.finished.set()
 
     def stop(self) -> None:
         """Ask the thread to end; it does so with the next frame or the read time-out."""
@@ -339,3 +354,12 @@ class _Troubles:
 def _open_timeout_s(camera: Camera) -> float:
     source = camera.source
     return source.open_timeout_s if isinstance(source, RtspSource) else _OPEN_S
+
+
+def all_hang(captures: Iterable[Capture]) -> bool:
+    """Whether drivers hold every reading thread of a process.
+
+    Only the end of the process frees such a thread, and it takes the cameras that are well along.
+    """
+    reading = [one for one in captures if not one.finished.is_set()]
+    return bool(reading) and all(one.hangs for one in reading)

@@ -29,7 +29,8 @@ class WorkerPlan:
 def plan(pipeline: Pipeline, only: str | None = None) -> list[WorkerPlan]:
     """Place the stages: `inproc` glues two of them into one worker, other links separate them.
 
-    Sources get a worker per camera as long as nothing is glued to all of them.
+    Sources get a worker for each `Pipeline.cameras_per_process` cameras, in the file's order, as
+    long as nothing is glued to all of them.
 
     Parameters
     ----------
@@ -64,8 +65,11 @@ def _glued(pipeline: Pipeline) -> Iterator[tuple[str, ...]]:
 
 def _workers(pipeline: Pipeline, stages: tuple[str, ...]) -> Iterator[WorkerPlan]:
     names = tuple(pipeline.cameras)
-    if "source" in stages and "infer" not in stages:
-        for name in names:
-            yield WorkerPlan(name=f"camera-{name}", stages=stages, cameras=(name,))
-    else:
+    if "source" not in stages or "infer" in stages:
         yield WorkerPlan(name="-".join(stages), stages=stages, cameras=names)
+        return
+    size = pipeline.cameras_per_process
+    for number, first in enumerate(range(0, len(names), size), start=1):
+        cameras = names[first : first + size]
+        name = f"camera-{cameras[0]}" if size == 1 else f"cameras-{number}"
+        yield WorkerPlan(name=name, stages=stages, cameras=cameras)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import structlog
+import zmq
 
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
@@ -30,7 +31,7 @@ from streamline.messages import (
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
 from streamline.run.account import PINNED, StageAccount, Timer
-from streamline.run.capture import CameraState, Capture, Mailbox
+from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
 from streamline.run.peers import Peers
@@ -66,6 +67,8 @@ class _CameraAccount:
         self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
+        # For a successor in a process with other cameras: a file is not played again.
+        self.ended = ledger.table("source_ended", 1, camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
         self.size = ledger.table("source_size", 2, camera=camera)
         self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
@@ -124,15 +127,26 @@ class _CameraAccount:
 
 
 class SourceStage(Stage):
-    """One camera: captured frames go out, outcomes come back."""
+    """One camera: captured frames go out, outcomes come back.
 
-    def __init__(self, site: Site, camera: Camera) -> None:
+    Parameters
+    ----------
+    site : Site
+    camera : Camera
+    captures : dict of camera name to Capture
+        All that read in this process; this camera's is added.
+    """
+
+    def __init__(self, site: Site, camera: Camera, captures: dict[str, Capture]) -> None:
         super().__init__(site, f"source-{camera.name}")
         self._camera = camera
         self._account = StageAccount(site.ledger, "source", [camera.name])
         self._counts = _CameraAccount(site.ledger, camera.name)
         self._mailbox = Mailbox()
         self._capture = Capture(camera, site.control, self._mailbox)
+        self._captures = captures
+        captures[camera.name] = self._capture
+        self._hung = False
         self._incarnation = 0
         self._orphans: deque[Frame] = deque()
         """A predecessor's frames, to ask for: one at a time, so that no queue evicts them."""
@@ -148,19 +162,14 @@ class SourceStage(Stage):
     def work(self) -> None:
         """Run until the camera has ended, or the line drains, and nothing is in flight."""
         self._open()
-        self._begin()
+        lost = self._pinned_before() - self._counts.settled_pins
+        self._counts.skipped["crashed"].add(max(0.0, lost))
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
-        self._capture.start()
         try:
-            while not self._drained():
-                poller.poll(TICK_MS)
-                self._beat_if_reading()
-                self._mailbox.hush()
-                self._forward()
-                self._settle_all()
-                self._tick()
-            if self._capture.refusal is not None:
-                raise self._capture.refusal
+            if self._counts.ended[0]:
+                self._capture.skip()
+            else:
+                self._deliver(poller)
             self.finished.set()
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
@@ -169,6 +178,20 @@ class SourceStage(Stage):
                 self._tick()
         finally:
             self._close()
+
+    def _deliver(self, poller: zmq.Poller) -> None:
+        self._begin()
+        self._capture.start()
+        while not self._drained():
+            poller.poll(TICK_MS)
+            self._beat_if_reading()
+            self._mailbox.hush()
+            self._forward()
+            self._settle_all()
+            self._tick()
+        if self._capture.refusal is not None:
+            raise self._capture.refusal
+        self._counts.ended[0] = float(self.phase < Phase.DRAINING)
 
     def _begin(self) -> None:
         """Start a new incarnation: what the one before held has been counted by now."""
@@ -181,7 +204,6 @@ class SourceStage(Stage):
         # Greater than the one before, whatever has been done to the host's clock meanwhile.
         self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
         counts.latest[0] = float(self._incarnation)
-        counts.skipped["crashed"].add(max(0.0, self._pinned_before() - counts.settled_pins))
         counts.incarnation.set(float(self._incarnation))
         if self._camera.size is None and counts.size[0]:
             self._capture.size.expected = (int(counts.size[0]), int(counts.size[1]))
@@ -271,13 +293,18 @@ class SourceStage(Stage):
         if self._drops is not None:
             self._drops.close()
         # A camera that hangs in its driver keeps the mailbox; the process ends all the same.
-        self._capture.join(timeout=0.5)
+        if self._capture.is_alive():
+            self._capture.join(timeout=0.5)
         if not self._capture.is_alive():
             self._mailbox.destroy()
 
     def _beat_if_reading(self) -> None:
-        """Beat, unless the camera's driver holds the reading thread beyond every time-out."""
-        if not self._capture.hangs:
+        """Beat, unless drivers hold all reading threads of this process beyond every time-out."""
+        hangs = self._capture.hangs
+        if hangs and not self._hung:
+            _log.error("camera's driver hangs", camera=self._camera.name)
+        self._hung = hangs
+        if not all_hang(self._captures.values()):
             self.beat()
 
     def _drained(self) -> bool:
@@ -419,7 +446,7 @@ class SourceStage(Stage):
         running = self.phase >= Phase.RUNNING
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
         self._ticked_ns = now_ns
-        self._counts.show(self._capture.state, elapsed_s)
+        self._counts.show(self._capture.shown, elapsed_s)
         self._counts.follow(self._capture)
         if self._evidence is not None:
             self._counts.evidence.set(self._evidence.used_bytes)

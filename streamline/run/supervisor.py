@@ -94,7 +94,9 @@ class _Supervisor:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
-        models = load_models(self._pipeline)
+        models = load_models(self._pipeline).values()
+        backbones = {model.digest: model.backbone.name for model in models}
+        del models  # Only the stages need what they hold.
         with ExitStack() as stack:
             lock = self._runtime.acquire()
             stack.callback(self._runtime.release, lock)
@@ -107,7 +109,7 @@ class _Supervisor:
                 self._pipeline, self._plans, self._runtime, self._control, self._views
             )
             self._open_telemetry(stack)
-            self._open_endpoint(stack, {m.digest: m.backbone.name for m in models.values()})
+            self._open_endpoint(stack, backbones)
             stack.callback(self._end)
             self._keeper.start_all()
             yield

@@ -167,9 +167,11 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[S
         groups = [[camera] for camera in cameras] if alone else [cameras]
         stages += [PreprocessStage(site, group, sizes) for group in groups]
     if "source" in plan.stages:
+        from streamline.run.capture import Capture  # noqa: PLC0415
         from streamline.run.stage_source import SourceStage  # noqa: PLC0415
 
-        stages += [SourceStage(site, camera) for camera in cameras]
+        captures: dict[str, Capture] = {}
+        stages += [SourceStage(site, camera, captures) for camera in cameras]
     return stages
 
 

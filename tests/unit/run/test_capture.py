@@ -15,7 +15,7 @@ from streamline.clock import monotonic_ns
 from streamline.config import Camera, load
 from streamline.messages import Picture, PixelFormat
 from streamline.run import capture as module
-from streamline.run.capture import Capture, Mailbox
+from streamline.run.capture import Capture, Mailbox, all_hang
 from streamline.run.control import Control, Phase
 from streamline.source import Reading
 from tests.support.clips import encode
@@ -241,13 +241,37 @@ def test_a_call_into_the_driver_hangs_once_it_outlasts_every_time_out(
         with connection:
             assert not capture.hangs
             # Two steps of opening, a read, and five seconds on top.
-            for after_s, hangs in ((10, False), (17, True)):
+            starting, stalled = ("starting", None), ("down", "stalled")
+            for after_s, hangs, shown in ((10, False, starting), (17, True, stalled)):
                 now_ns = began_ns + after_s * 1_000_000_000
                 monkeypatch.setattr(module, "monotonic_ns", lambda now_ns=now_ns: now_ns)
                 assert capture.hangs is hangs
+                assert capture.shown[:2] == shown
             monkeypatch.undo()
         until(lambda: capture.state.state == "down")
         assert not capture.hangs
+
+
+def test_a_process_is_held_up_only_if_all_its_cameras_hang(
+    start: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, _ = start(f"{{type: video, path: {tmp_path / 'none.mp4'}}}")
+    assert ended.finished.wait(30)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = f"{{type: rtsp, url: 'rtsp://127.0.0.1:{silent.getsockname()[1]}/x'}}"
+        first, _ = start(source)
+        second, _ = start(source)
+        connections = [silent.accept()[0] for _ in range(2)]
+        later_ns = monotonic_ns() + 10**12
+        monkeypatch.setattr(module, "monotonic_ns", lambda: later_ns)
+        assert not all_hang([ended])
+        assert all_hang([first])
+        assert all_hang([ended, first, second])
+        connections.pop().close()
+        until(lambda: first.hangs != second.hangs)
+        assert not all_hang([ended, first, second])
+        monkeypatch.undo()
+        connections.pop().close()
 
 
 def test_a_file_never_hangs(start: Started, stills: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,29 @@ def test_one_stage_alone_leaves_out_the_workers_without_it(stage: str, tmp_path:
     wanted = [worker for worker in plan(pipeline) if stage in worker.stages]
     assert plan(pipeline, stage) == wanted
     assert wanted
+
+
+SHARED = {
+    1: ["camera-a | a", "camera-b | b", "camera-c | c", "camera-d | d", "camera-e | e"],
+    2: ["cameras-1 | a b", "cameras-2 | c d", "cameras-3 | e"],
+    4: ["cameras-1 | a b c d", "cameras-2 | e"],
+    9: ["cameras-1 | a b c d e"],
+}
+
+
+@pytest.mark.parametrize("frames", ["inproc", "ipc"])
+@pytest.mark.parametrize("size", SHARED)
+def test_cameras_share_a_process_in_the_order_of_the_file(
+    size: int, frames: str, tmp_path: Path
+) -> None:
+    cameras = ", ".join(f"{name}: demo://inspect" for name in "abcde")
+    path = tmp_path / "line.yaml"
+    path.write_text(
+        f"version: 1\nmodel: m\ncameras: {{{cameras}}}\ncameras_per_process: {size}\n"
+        f"links: {{frames: {frames}}}\n"
+    )
+    workers = plan(load(path), "source")
+    assert [f"{one.name} | {' '.join(one.cameras)}" for one in workers] == SHARED[size]
+    stages = ("source", "preprocess") if frames == "inproc" else ("source",)
+    assert {one.stages for one in workers} == {stages}
+    assert all(one.serves_cameras_only for one in workers)
