@@ -259,7 +259,10 @@ class InferStage(Stage):
             return not any(other.running for other in self._lanes)
         if len(lane.gathered) >= self._max or now_ns - lane.since_ns >= self._wait_ns:
             return True
-        return self._adaptive and not lane.running
+        # There is a slot more than the device works on side by side: a batch gathers there only
+        # while all of it is busy, since frames in one batch wait for each other.
+        busy = sum(len(other.running) for other in self._lanes)
+        return self._adaptive and busy < lane.slots - 1
 
     def _sleep_ms(self) -> int:
         """How long nothing but a message or a completion can matter."""
