@@ -3,6 +3,7 @@
 .venv/bin/python -m tools.judge restarts
 .venv/bin/python -m tools.judge load --cameras 4 --rate 25 --seconds 60 --clip CLIP.mp4
 .venv/bin/python -m tools.judge memory --frames 180000
+.venv/bin/python -m tools.judge evidence --rounds 3
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tools.judge.evidence import judge_evidence
 from tools.judge.goals import Goals
 from tools.judge.line import own_runtime
 from tools.judge.load import judge_load
@@ -19,6 +21,7 @@ from tools.judge.memory import judge_memory
 from tools.judge.restarts import judge_restarts
 
 _JUDGES: Final[Mapping[str, Callable[[argparse.Namespace, Path], Goals]]] = {
+    "evidence": judge_evidence,
     "load": judge_load,
     "memory": judge_memory,
     "restarts": judge_restarts,
@@ -48,7 +51,10 @@ def _options() -> argparse.Namespace:
     memory = commands.add_parser("memory", help="frames pushed through: memory stays flat")
     memory.add_argument("--frames", type=int, default=180_000)
     memory.add_argument("--limit-mb", type=float, default=4.0, help="bound of the growth")
-    for one in (load, restarts, memory):
+    evidence = commands.add_parser("evidence", help="every frame fails: the frame rate stays")
+    evidence.add_argument("--seconds", type=float, default=10.0, help="of each run")
+    evidence.add_argument("--rounds", type=int, default=3)
+    for one in (load, restarts, memory, evidence):
         one.add_argument("--clip", type=Path, help="a video file; the rendered line if left out")
     return parser.parse_args()
 
