@@ -162,8 +162,8 @@ class SourceStage(Stage):
     def work(self) -> None:
         """Run until the camera has ended, or the line drains, and nothing is in flight."""
         self._open()
-        lost = self._pinned_before() - self._counts.settled_pins
-        self._counts.skipped["crashed"].add(max(0.0, lost))
+        # What a predecessor had not stored yet, or had not even heard of, died with it.
+        self._skip_unsettled("crashed")
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
         try:
             if self._counts.ended[0]:
@@ -208,11 +208,13 @@ class SourceStage(Stage):
         if self._camera.size is None and counts.size[0]:
             self._capture.size.expected = (int(counts.size[0]), int(counts.size[1]))
 
-    def _pinned_before(self) -> float:
-        """How many frames predecessors were asked to keep; where that is not known, took to keep.
+    def _skip_unsettled(self, reason: str) -> None:
+        """Count frames that were to be kept, and of which nothing more will be heard."""
+        counts = self._counts
+        counts.skipped[reason].add(max(0.0, self._pinned() - counts.settled_pins))
 
-        What they held of these in memory, or was on its way to them, died with them.
-        """
+    def _pinned(self) -> float:
+        """How many frames this camera was asked to keep; where that is not known, took to keep."""
         views = Views(self.site.runtime)
         asked = [
             view.value(PINNED, camera=self._camera.name)
@@ -290,6 +292,8 @@ class SourceStage(Stage):
         self._outlet.close()
         if self._evidence is not None:
             self._evidence.close()
+            # Nobody waits for answers any more that were not there in time.
+            self._skip_unsettled("closed")
         if self._drops is not None:
             self._drops.close()
         # A camera that hangs in its driver keeps the mailbox; the process ends all the same.

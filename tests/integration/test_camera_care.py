@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamline.config import load
+from streamline.run.capture import Capture, Mailbox
+from streamline.run.control import Control, Phase
+from streamline.source import Reading
 from tests.support.clips import annex_b, damage, encode, repeat
 from tests.support.line import RunningLine, eventually, json_lines
 from tests.support.rtsp_server import RtspServer
+from tests.support.until import until
 
 
 def write_pipeline(folder: Path, model: Path, cameras: Mapping[str, object]) -> Path:
@@ -180,6 +185,69 @@ def test_pictures_of_another_size_are_unknown_or_judged_as_configured(
         assert 0 < len(unknown) < len(of(tmp_path, name))
     assert troubles(log, "strict").count("shape") == 1
     assert "160x128 instead of 128x96" in log
+
+
+def test_a_camera_that_comes_back_with_another_size_is_not_open_until_it_is_right(
+    tmp_path: Path,
+) -> None:
+    small = ramp(tmp_path, "small.mp4", width=128, height=96, frames=60)
+    large = ramp(tmp_path, "large.mp4", width=160, height=128, frames=60)
+    shown = Path(shutil.copy(small, tmp_path / "shown.mp4"))
+    with RtspServer(shown) as server, capturing(tmp_path, rtsp(server.url)) as (capture, taken):
+        until(lambda: bool(taken()))
+        server.stop()
+        shutil.copy(large, shown)
+        server.start()
+        until(lambda: capture.state.reason == "shape", step=taken)
+        assert capture.state.state == "down"
+        server.stop()
+        shutil.copy(small, shown)
+        server.start()
+        until(lambda: capture.state.state == "ok", step=taken)
+        assert {reading.picture.width for reading in taken()} == {128}
+        assert capture.reconnects == 1
+
+
+def test_a_camera_may_be_opened_again_where_its_size_changes(tmp_path: Path) -> None:
+    small = ramp(tmp_path, "small.mp4", width=128, height=96, frames=30)
+    large = ramp(tmp_path, "large.mp4", width=160, height=128, frames=30)
+    changing = annex_b([small, large], tmp_path / "changing.h264")
+    with (
+        RtspServer(changing) as server,
+        capturing(tmp_path, rtsp(server.url), on_size_change="reopen") as (capture, taken),
+    ):
+        until(lambda: capture.state.reason == "shape", step=taken)
+        assert capture.state.state == "down"
+        until(lambda: capture.reconnects > 0, step=taken)
+        assert {(r.picture.width, r.misshapen) for r in taken()} == {(128, False)}
+
+
+@contextmanager
+def capturing(
+    folder: Path, source: dict[str, object], **settings: object
+) -> Iterator[tuple[Capture, Callable[[], list[Reading]]]]:
+    """Read a camera as a running line does; the function returns what came so far."""
+    camera = {"source": source, **settings}
+    file = folder / "one.yaml"
+    file.write_text(json.dumps({"version": 1, "model": "m", "cameras": {"one": camera}}))
+    Control.create(folder / "control")
+    control = Control(folder / "control")
+    control.enter(Phase.RUNNING)
+    mailbox = Mailbox()
+    capture = Capture(load(file).cameras["one"], control, mailbox)
+    readings: list[Reading] = []
+
+    def taken() -> list[Reading]:
+        while (reading := mailbox.take()) is not None:
+            readings.append(reading)
+        return readings
+
+    capture.start()
+    yield capture, taken
+    capture.stop()
+    capture.join(30)
+    assert not capture.is_alive()
+    mailbox.destroy()
 
 
 def test_a_camera_without_a_way_to_it_is_unreachable(tmp_path: Path) -> None:
