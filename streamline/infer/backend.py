@@ -4,7 +4,7 @@ Only the chosen backend's module is imported, so a line on OpenVINO never loads 
 library.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal, NamedTuple, Protocol, TypeVar, cast
@@ -158,6 +158,9 @@ class Network(NamedTuple):
     """
 
     backbone: BackboneId
+    size: tuple[int, int]
+    """Rows and columns of a frame, px."""
+
     layers: tuple[str, ...]
     """Sorted."""
 
@@ -183,12 +186,16 @@ _MODULES = {"openvino": "streamline.infer.openvino_backend"}
 
 def score_network(model: Model) -> Network:
     """Return what the model's score hangs on."""
-    return Network(model.backbone, tuple(sorted(model.detector.score_layers)))
+    return _network(model, model.detector.score_layers)
 
 
 def map_network(model: Model) -> Network:
     """Return what the model's map hangs on."""
-    return Network(model.backbone, tuple(sorted(model.detector.map_layers)))
+    return _network(model, model.detector.map_layers)
+
+
+def _network(model: Model, layers: Iterable[str]) -> Network:
+    return Network(model.backbone, (model.height, model.width), tuple(sorted(layers)))
 
 
 def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -> Scorer:

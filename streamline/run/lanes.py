@@ -187,7 +187,7 @@ class HeatMaps:
         self._wake = wake
         self._suspects = suspects
         self._heads = _Heads(models)
-        single = replace(compute, max_batch=1, slots=1)
+        single = replace(compute, max_batch=1, slots=1, streams=1)
         self._mapper: Mapper = open_mapper(_distinct(models), single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
         self._running = self._done = False

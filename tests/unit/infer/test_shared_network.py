@@ -124,6 +124,7 @@ def test_models_on_different_layers_hang_on_different_networks(model: Model) -> 
     other = fit_frames(parts(12, seed=6), deep, source="parts").model
     assert score_network(other) != score_network(model)
     assert map_network(other) == map_network(model)
+    assert score_network(replace(model, height=320)) != score_network(model)
     with pytest.raises(ValueError, match="one network, not on"):
         open_scorer([model, other], COMPUTE, on_done=lambda _slot: None)
 
