@@ -6,9 +6,16 @@ hashes. Nothing here loads torch unless a network has to be exported.
 
 from streamline.backbone.catalogue import CATALOGUE, Network, describe
 from streamline.backbone.exports import ExportRequest, load_zoo
-from streamline.backbone.folder import Backbone, Layer, at_size, read_folder, require_size
+from streamline.backbone.folder import (
+    Backbone,
+    Layer,
+    at_size,
+    copy_folder,
+    read_folder,
+    require_size,
+)
 from streamline.backbone.lookup import default_layers, find
-from streamline.backbone.shipped import get, is_shipped
+from streamline.backbone.shipped import comes_with_package, get, is_shipped
 from streamline.backbone.weights import packaged_weights
 
 __all__ = [
@@ -18,6 +25,8 @@ __all__ = [
     "Layer",
     "Network",
     "at_size",
+    "comes_with_package",
+    "copy_folder",
     "default_layers",
     "describe",
     "find",

@@ -102,14 +102,24 @@ def find_export(
         If the weights are not there.
     """
     if precision not in PRECISIONS:
-        msg = f"backbone {network.name} comes in {' and '.join(PRECISIONS)}, not in {precision!r}"
+        msg = (
+            f"{network.name} with these layers or weights is made in {' or '.join(PRECISIONS)}, "
+            f"not in {precision!r}"
+        )
         raise ModelError(msg)
     require_size(size)
     if weights is not None:
         require_weights(weights)
-    found = weights or packaged_weights(network) or load_zoo().fetch_weights(network)
     request = ExportRequest(
-        network=network, layers=tuple(layers), precision=precision, size=size, weights=found
+        network=network,
+        # However they are asked for, it is the same network; nodes come after short names.
+        layers=(
+            *(layer for layer in network.layers if layer in layers),
+            *sorted(set(layers) - set(network.layers)),
+        ),
+        precision=precision,
+        size=size,
+        weights=weights or packaged_weights(network) or load_zoo().fetch_weights(network),
     )
     folder = kept_exports() / f"{network.name}-{_digest(request)}"
     return _kept(folder, precision) or _made(request, folder)

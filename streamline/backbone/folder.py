@@ -1,6 +1,7 @@
 """A network on disk: OpenVINO IR beside a manifest that says what it is, with every hash."""
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = [
     "Backbone",
     "Layer",
     "at_size",
+    "copy_folder",
     "precisions_in",
     "read_folder",
     "require_size",
@@ -28,6 +30,9 @@ SIZE_STEP: Final = 32
 and padding is the same numbers at every size."""
 
 _SMALLEST, _LARGEST = 32, 1024
+
+_MANIFEST_BYTES = 1 << 20
+"""Of a manifest no more is read, for it may be anything."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -109,9 +114,23 @@ def read_folder(folder: Path, precision: str, /, *, cure: str) -> Backbone:
     )
 
 
+def copy_folder(net: Backbone, folder: Path, /) -> None:
+    """Copy a network's graph, weights and manifest to a folder that is made.
+
+    Raises
+    ------
+    OSError
+        If they can't be read or written.
+    """
+    folder.mkdir()
+    for file in (net.xml, net.xml.with_suffix(".bin"), net.xml.with_name(MANIFEST)):
+        shutil.copyfile(file, folder / file.name)
+
+
 def _manifest_of(folder: Path) -> _Manifest:
     try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
+        with (folder / MANIFEST).open("rb") as file:
+            return msgspec.json.decode(file.read(_MANIFEST_BYTES), type=_Manifest)
     except (OSError, msgspec.DecodeError) as exc:
         msg = f"{folder} holds no network: its {MANIFEST} can't be read"
         raise ModelError(msg) from exc

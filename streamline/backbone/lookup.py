@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamline.backbone import shipped
 from streamline.backbone.catalogue import describe
-from streamline.backbone.exports import find_export
+from streamline.backbone.exports import PRECISIONS, find_export
 from streamline.backbone.folder import Backbone
 from streamline.errors import ModelError
 
@@ -58,6 +58,10 @@ def find(
         If the weights are not there.
     """
     network = describe(name)
+    known = sorted({*PRECISIONS, *shipped.shipped_precisions(name)})
+    if precision not in {None, *known}:
+        msg = f"backbone {name} comes in {', '.join(known)}, not in {precision!r}"
+        raise ModelError(msg)
     if weights is None and shipped.serves(name, layers, precision):
         return shipped.get(name, precision or "int8", size)
     return find_export(network, layers, precision=precision or "fp16", size=size, weights=weights)

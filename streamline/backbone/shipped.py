@@ -8,19 +8,24 @@ from typing import Final
 from streamline.backbone.folder import MANIFEST, Backbone, at_size, precisions_in, read_folder
 from streamline.errors import ModelError
 
-__all__ = ["get", "is_shipped", "serves", "shipped_names"]
+__all__ = ["comes_with_package", "get", "is_shipped", "serves", "shipped_precisions"]
 
 _FOLDER: Final = Path(__file__).parent
-
-
-def shipped_names() -> list[str]:
-    """Tell which networks come with the package."""
-    return sorted(path.parent.name for path in _FOLDER.glob(f"*/{MANIFEST}"))
 
 
 def is_shipped(name: str, /) -> bool:
     """Tell whether a network comes with the package."""
     return (_FOLDER / name / MANIFEST).is_file()
+
+
+def comes_with_package(net: Backbone, /) -> bool:
+    """Tell whether this very network comes with the package."""
+    return net.xml.is_relative_to(_FOLDER)
+
+
+def shipped_precisions(name: str, /) -> list[str]:
+    """Tell in which precisions a network comes with the package; none if it doesn't."""
+    return precisions_in(_FOLDER / name) if is_shipped(name) else []
 
 
 @cache
@@ -33,9 +38,10 @@ def get(name: str = "efficientnet_lite0", precision: str = "int8", size: int = 2
         If there is none of that name, precision or size, or a file is not the one shipped.
     """
     if not is_shipped(name):
-        msg = f"no backbone {name!r} in this release; there are: {', '.join(shipped_names())}"
+        names = sorted(path.parent.name for path in _FOLDER.glob(f"*/{MANIFEST}"))
+        msg = f"no backbone {name!r} in this release; there are: {', '.join(names)}"
         raise ModelError(msg)
-    known = precisions_in(_FOLDER / name)
+    known = shipped_precisions(name)
     if precision not in known:
         msg = f"backbone {name} comes in {' and '.join(known)}, not in {precision!r}"
         raise ModelError(msg)
@@ -45,7 +51,7 @@ def get(name: str = "efficientnet_lite0", precision: str = "int8", size: int = 2
 
 def serves(name: str, layers: Sequence[str], precision: str | None, /) -> bool:
     """Tell whether a shipped network has these layers in this precision, or in any if None."""
-    if not is_shipped(name):
+    known = shipped_precisions(name)
+    if not known or precision not in {None, *known}:
         return False
-    known = precisions_in(_FOLDER / name)
-    return precision in {None, *known} and set(layers) <= set(get(name, known[0]).layers)
+    return set(layers) <= set(get(name, known[0]).layers)

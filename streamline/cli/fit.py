@@ -54,6 +54,37 @@ def fit(  # noqa: PLR0913 - each is an option of the command
             help="Hold the features of no more frames in memory; those beyond are merged: 1600.",
         ),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Network whose features are used; see 'streamline model list-backbones'.",
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L,L…",
+            help="Its layers that make the score, and the map if --map-layers isn't given.",
+        ),
+    ] = None,
+    map_layers: Annotated[
+        str | None, typer.Option(metavar="L,L…", help="Its layers that make the map.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Height and width that frames are scaled to, px: 256."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights to use: .safetensors, .pth, or a folder of .npy files.",
+        ),
+    ] = None,
     roi: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Part of the picture, px, as the line has it."),
@@ -68,8 +99,18 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     from streamline.model import check_free
 
     check_free(out, replace=force)
-    chosen: dict[str, Any] = {"alpha": alpha, "retain": retain, "hold": hold}
-    settings = FitSettings(**{name: one for name, one in chosen.items() if one is not None})
+    given: dict[str, Any] = {
+        "alpha": alpha,
+        "retain": retain,
+        "hold": hold,
+        "backbone": backbone,
+        "precision": precision,
+        "size": size,
+        "weights": weights,
+        "score_layers": _names(layers),
+        "map_layers": _names(map_layers),
+    }
+    settings = FitSettings(**{name: one for name, one in given.items() if one is not None})
     selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=_parse_roi(roi))
     sources = [parse_source(text, Path()) for text in source]
     fitted = _fit(out, sources, settings, selection, replace=force)
@@ -103,6 +144,10 @@ def _fit(
     for warning in fitted.report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return fitted
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:

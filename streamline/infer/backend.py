@@ -12,10 +12,9 @@ from typing import Literal, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from streamline import backbone
 from streamline.backbone import Backbone
-from streamline.errors import ConfigError, ModelError
-from streamline.model import BackboneId, Model
+from streamline.errors import ConfigError
+from streamline.model import BackboneId, Model, network_of
 
 __all__ = [
     "Compute",
@@ -218,7 +217,7 @@ def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
     ConfigError
         If the backend or the device is not there.
     """
-    net = _backbone_of([score_network(model) for model in models])
+    net = _backbone_of(models, score_network)
     return _load(compute.backend).open_scorer(models, net, compute, on_done=on_done)
 
 
@@ -238,7 +237,7 @@ def open_mapper(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
     ModelError, ConfigError
         As `open_scorer`.
     """
-    net = _backbone_of([map_network(model) for model in models])
+    net = _backbone_of(models, map_network)
     return _load(compute.backend).open_mapper(models, net, compute, on_done=on_done)
 
 
@@ -259,19 +258,12 @@ def open_extractor(
     return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
 
 
-def _backbone_of(networks: Sequence[Network]) -> Backbone:
-    if len(set(networks)) != 1:
-        msg = f"models opened together must hang on one network, not on {set(networks)}"
+def _backbone_of(models: Sequence[Model], of: Callable[[Model], Network]) -> Backbone:
+    networks = {of(model) for model in models}
+    if len(networks) != 1:
+        msg = f"models opened together must hang on one network, not on {networks}"
         raise ValueError(msg)
-    wanted = networks[0].backbone
-    net = backbone.get(wanted.name, wanted.precision)
-    if net.sha256 != wanted.sha256:
-        msg = (
-            f"the model was fitted on another build of {net.name} {net.precision} than this "
-            "version of Streamline ships; fit the model again"
-        )
-        raise ModelError(msg)
-    return net
+    return network_of(models[0])
 
 
 def _load(name: str) -> _Backend:

@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 import numpy.typing as npt
 
-from streamline import backbone
+from streamline.backbone import comes_with_package
 from streamline.errors import InputError
 from streamline.fre import conformal_threshold, require_support, smallest_alpha
 from streamline.learn.distinct import Distinct
@@ -62,7 +62,8 @@ def fit_frames(
     """
     started = monotonic()
     settings.require_valid()
-    net = backbone.get(settings.backbone, settings.precision)
+    settings = settings.resolved()
+    net = settings.find_backbone()
     few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), FreFit(net, settings)
     watched = _watched(frames, few, progress)
     deepest = settings.score_layers[-1]
@@ -82,6 +83,7 @@ def fit_frames(
         raise InputError(msg) from exc
     model = Model(
         backbone=BackboneId(net.name, net.precision, net.sha256),
+        stored=None if comes_with_package(net) else net,
         preprocessing=PREPROCESSING,
         height=net.height,
         width=net.width,

@@ -59,7 +59,7 @@ def fit_sources(
         If a source can't be opened or is lost.
     """
     names = ", ".join(source.label for source in sources)
-    frames = SelectedFrames(sources, selection)
+    frames = SelectedFrames(sources, selection, size=settings.size)
     return fit_frames(frames, settings, source=names, progress=progress)
 
 
@@ -70,8 +70,11 @@ class SelectedFrames:
     say how long it is, as many as are taken from it.
     """
 
-    def __init__(self, sources: Sequence[AnySource], selection: Selection) -> None:
+    def __init__(
+        self, sources: Sequence[AnySource], selection: Selection, *, size: int = 256
+    ) -> None:
         self._sources = sources
+        self._size = (size, size)
         self._selection = selection
         self._expected = 0
 
@@ -117,7 +120,7 @@ class SelectedFrames:
 
     def _prepared(self, reading: Reading) -> Frame:
         try:
-            return prepare(reading.picture, roi=self._selection.roi)
+            return prepare(reading.picture, roi=self._selection.roi, size=self._size)
         except ValueError as exc:
             raise InputError(str(exc)) from exc
 

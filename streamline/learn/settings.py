@@ -1,8 +1,11 @@
 """What a fit may choose, and what it says of its choices."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
 
+from streamline.backbone import Backbone, default_layers, find
 from streamline.errors import InputError
 from streamline.fre import Solver
 from streamline.infer import Compute
@@ -32,14 +35,24 @@ class FitSettings:
     """
 
     backbone: str = "efficientnet_lite0"
-    precision: str = "int8"
-    """Of the backbone's stored weights."""
+    """A shipped one, another of `streamline.backbone.CATALOGUE`, ``torchvision.NAME`` or
+    ``timm.NAME``."""
 
-    score_layers: tuple[str, ...] = ("block4", "block5")
-    """Whose errors are fused to the score."""
+    precision: str | None = None
+    """Of the backbone's stored weights; None: int8 where that is shipped, else fp16."""
 
-    map_layers: tuple[str, ...] = ("block2", "block3")
-    """Whose errors are fused to the map."""
+    size: int = 256
+    """Height and width of the model's input, px; frames must be prepared so."""
+
+    weights: Path | None = None
+    """File or folder of the backbone's weights; None: the published ones."""
+
+    score_layers: tuple[str, ...] = ()
+    """Whose errors are fused to the score; none: the backbone's default."""
+
+    map_layers: tuple[str, ...] = ()
+    """Whose errors are fused to the map; none: `score_layers` if they are given, else the
+    backbone's default."""
 
     retain: float = 0.90
     """Share of each layer's variance to keep, in (0, 1]."""
@@ -63,6 +76,36 @@ class FitSettings:
 
     compute: Compute = field(default_factory=Compute)
     """What computes the features; the line should be judged by the same."""
+
+    def resolved(self) -> Self:
+        """Return the same settings with the layers named.
+
+        Raises
+        ------
+        ModelError
+            If there is no such backbone, or none of its layers is the default.
+        """
+        score, maps = self.score_layers, self.map_layers or self.score_layers
+        if not score:
+            score, default = default_layers(self.backbone)
+            maps = maps or default
+        return replace(self, score_layers=score, map_layers=maps)
+
+    def find_backbone(self) -> Backbone:
+        """Return the backbone with the layers that the fit needs, exported now if it must be.
+
+        Raises
+        ------
+        ModelError, InputError
+            See `streamline.backbone.find`.
+        """
+        return find(
+            self.backbone,
+            list(dict.fromkeys((*self.score_layers, *self.map_layers))),
+            precision=self.precision,
+            size=self.size,
+            weights=self.weights,
+        )
 
     def require_valid(self) -> None:
         """Refuse now what would be refused after minutes of work.

@@ -9,6 +9,7 @@
 from streamline.model.directory import check_free, load_model, save_model
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.manifest import FORMAT_VERSION
+from streamline.model.network import network_of
 from streamline.model.record import BackboneId, Calibration, Model
 from streamline.model.rerank import rerank_model
 
@@ -21,6 +22,7 @@ __all__ = [
     "Model",
     "check_free",
     "load_model",
+    "network_of",
     "rerank_model",
     "save_model",
 ]

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from streamline import __version__
+from streamline.backbone import Backbone, copy_folder, read_folder
 from streamline.errors import InputError, ModelError
 from streamline.model import manifest as entries
 from streamline.model.entries import Shapes
@@ -26,6 +27,7 @@ __all__ = ["check_free", "load_model", "save_model"]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
+NETWORK = "backbone"
 _MANIFEST_BYTES = 1 << 20
 _SCORES = "calibration.scores"
 
@@ -97,9 +99,11 @@ def _write(model: Model, folder: Path) -> str:
     save_file(_tensors_of(model), tensors)
     manifest = _manifest_of(model, tensors)
     (folder / MANIFEST).write_bytes(entries.encode_manifest(manifest))
+    if model.stored is not None:
+        copy_folder(model.stored, folder / NETWORK)
     # Made private by mkdtemp and by safetensors; the line often runs as another user.
-    for place, mode in ((tensors, 0o644), (folder / MANIFEST, 0o644), (folder, 0o755)):
-        place.chmod(mode)
+    for place in (*folder.rglob("*"), folder):
+        place.chmod(0o755 if place.is_dir() else 0o644)
         _sync(place)
     return entries.digest_of(manifest)
 
@@ -127,7 +131,7 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
         streamline=__version__,
         created=model.created,
         source=model.source[:4096],
-        backbone=entries.BackboneEntry(**model.backbone._asdict()),
+        backbone=entries.BackboneEntry(**model.backbone._asdict(), stored=model.stored is not None),
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
         detector=model.detector.entry(),
@@ -165,13 +169,14 @@ def load_model(path: Path, /) -> Model:
     try:
         manifest = entries.decode_manifest(_read_manifest(path))
         tensors = _read_tensors(path / TENSORS, manifest)
+        stored = _read_network(path / NETWORK, manifest)
     except ValueError as exc:
         _refuse(path, str(exc), exc)
     except FileNotFoundError as exc:
         _refuse(path, f"is no model: {Path(exc.filename).name} is missing; fit it first", exc)
     except (OSError, SafetensorError) as exc:
         _refuse(path, f"can't be read ({exc}); restore a copy or fit it again", exc)
-    return _model_of(manifest, tensors)
+    return _model_of(manifest, tensors, stored)
 
 
 def _refuse(path: Path, why: str, cause: Exception) -> NoReturn:
@@ -211,6 +216,18 @@ def _read_tensors(path: Path, manifest: Manifest) -> Mapping[str, npt.NDArray[An
         return {name: file.get_tensor(name) for name in expected}
 
 
+def _read_network(folder: Path, manifest: Manifest) -> Backbone | None:
+    entry = manifest.backbone
+    if not entry.stored:
+        return None
+    net = read_folder(folder, entry.precision, cure="restore a copy or fit the model again")
+    size = (manifest.input.height, manifest.input.width)
+    if net.sha256 != entry.sha256 or (net.height, net.width) != size:
+        msg = f"has another network in {NETWORK} than it was fitted on; restore a copy or fit again"
+        raise ValueError(msg)
+    return net
+
+
 def _shape_of(part: Any) -> tuple[str, tuple[int, ...]]:  # noqa: ANN401
     # A slice of safetensors, which exports no type for it.
     return part.get_dtype(), tuple(part.get_shape())
@@ -220,12 +237,15 @@ def _expected(manifest: Manifest) -> Shapes:
     return {_SCORES: ("F64", (manifest.calibration.frames,)), **manifest.detector.shapes()}
 
 
-def _model_of(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Model:
+def _model_of(
+    manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]], stored: Backbone | None
+) -> Model:
     calibration = manifest.calibration
     return Model(
         backbone=BackboneId(
             manifest.backbone.name, manifest.backbone.precision, manifest.backbone.sha256
         ),
+        stored=stored,
         preprocessing=manifest.preprocessing,
         height=manifest.input.height,
         width=manifest.input.width,

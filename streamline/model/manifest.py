@@ -37,6 +37,8 @@ class BackboneEntry(Entry, frozen=True):
     name: Name
     precision: Name
     sha256: Digest
+    stored: bool
+    """Whether it lies in the model's directory; if not, it comes with the package."""
 
 
 class InputEntry(Entry, frozen=True):

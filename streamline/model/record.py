@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streamline.backbone import Backbone
 from streamline.errors import ModelError
 from streamline.model.fre import FreDetector
 
@@ -17,7 +18,7 @@ class BackboneId(NamedTuple):
 
     name: str
     precision: str
-    """Of its stored weights: ``int8`` or ``fp16``."""
+    """Of its stored weights: ``int8``, ``fp16`` or ``f32``."""
 
     sha256: str
 
@@ -55,6 +56,9 @@ class Model:
     """Everything that scoring a frame needs beside the backbone."""
 
     backbone: BackboneId
+    stored: Backbone | None = None
+    """The very network, if it does not come with the package: kept in the model's directory."""
+
     preprocessing: str
     """Name of the function that made frames from pictures; another one needs another fit."""
 

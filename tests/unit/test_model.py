@@ -1,7 +1,9 @@
 """Model directories: what goes in comes out, and nothing else is let in."""
 
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamline.backbone import Backbone, read_folder
 from streamline.errors import InputError, ModelError
 from streamline.fre import Subspace
 from streamline.model import (
@@ -22,6 +25,7 @@ from streamline.model import (
     Model,
     check_free,
     load_model,
+    network_of,
     save_model,
 )
 
@@ -102,6 +106,73 @@ def same_layer(one: FittedLayer, other: FittedLayer) -> None:
         found, expected = getattr(one.subspace, field), getattr(other.subspace, field)
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Backbone:
+    """Some files for a network; nothing here looks into them."""
+    folder = tmp_path / "network"
+    folder.mkdir()
+    files = {"fp16.xml": b"<net/>", "fp16.bin": bytes(range(256))}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    manifest = {
+        "name": "net",
+        "input": {"height": 64, "width": 32},
+        "layers": {"deep": {"channels": 4, "height": 2, "width": 2, "stride": 32}},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return read_folder(folder, "fp16", cure="")
+
+
+def on(network: Backbone, model: Model) -> Model:
+    named = BackboneId(network.name, network.precision, network.sha256)
+    return replace(model, backbone=named, stored=network)
+
+
+def test_a_network_that_is_not_shipped_goes_with_the_model(
+    model: Model, network: Backbone, tmp_path: Path
+) -> None:
+    save_model(on(network, model), tmp_path / "model")
+    (tmp_path / "model").rename(tmp_path / "elsewhere")
+    shutil.rmtree(network.xml.parent)
+    found = network_of(load_model(tmp_path / "elsewhere"))
+    assert found.xml == tmp_path / "elsewhere" / "backbone" / "fp16.xml"
+    assert replace(found, xml=network.xml) == network
+    assert found.xml.with_suffix(".bin").read_bytes() == bytes(range(256))
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "elsewhere").rglob("*"))
+
+
+@pytest.mark.parametrize("file", ["fp16.xml", "fp16.bin", "manifest.json"])
+def test_a_changed_network_is_refused(
+    file: str, model: Model, network: Backbone, tmp_path: Path
+) -> None:
+    save_model(on(network, model), tmp_path / "model")
+    path = tmp_path / "model" / "backbone" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        load_model(tmp_path / "model")
+
+
+def test_a_network_from_another_model_is_refused(
+    model: Model, network: Backbone, tmp_path: Path
+) -> None:
+    save_model(on(network, model), tmp_path / "model")
+    (tmp_path / "model" / "backbone" / "fp16.bin").write_bytes(b"other weights")
+    manifest = json.loads((network.xml.parent / "manifest.json").read_text())
+    manifest["sha256"]["fp16.bin"] = hashlib.sha256(b"other weights").hexdigest()
+    (tmp_path / "model" / "backbone" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="another network in backbone than it was fitted on"):
+        load_model(tmp_path / "model")
+
+
+def test_a_model_of_another_build_of_the_shipped_network_is_refused(model: Model) -> None:
+    other = BackboneId("efficientnet_lite0", "int8", "ab" * 32)
+    with pytest.raises(ModelError, match="fitted on another build of efficientnet_lite0 int8"):
+        network_of(replace(model, backbone=other))
 
 
 def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.support.parts import part, parts
 
 Bytes = npt.NDArray[np.uint8]
 
-SETTINGS = FitSettings(compute=Compute(precision="f32"))
+SETTINGS = FitSettings(compute=Compute(precision="f32")).resolved()
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +190,38 @@ def test_progress_counts_frames_and_then_layers(frames: list[Bytes]) -> None:
     fit_frames(frames[:9], SETTINGS, source="parts", progress=lambda *step: told.append(step))
     assert told[:9] == [("frames", count, 9) for count in range(1, 10)]
     assert told[9:] == [("layers", count, 4) for count in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "score", "maps"),
+    [
+        pytest.param(FitSettings(), ("block4", "block5"), ("block2", "block3"), id="default"),
+        pytest.param(
+            FitSettings(score_layers=("block3",)), ("block3",), ("block3",), id="map-as-score"
+        ),
+        pytest.param(
+            FitSettings(map_layers=("block1",)), ("block4", "block5"), ("block1",), id="map-alone"
+        ),
+        pytest.param(
+            FitSettings(backbone="resnet50"),
+            ("layer2",),
+            ("layer1", "layer2", "layer3"),
+            id="the-paper's",
+        ),
+    ],
+)
+def test_layers_that_nobody_names_are_the_backbone_s_own(
+    settings: FitSettings, score: tuple[str, ...], maps: tuple[str, ...]
+) -> None:
+    resolved = settings.resolved()
+    assert (resolved.score_layers, resolved.map_layers) == (score, maps)
+
+
+def test_the_shipped_network_is_fitted_at_another_size() -> None:
+    small = [frame[64:192, 64:192] for frame in parts(12, seed=5)]
+    model = fit_frames(small, replace(SETTINGS, size=128), source="parts").model
+    assert (model.height, model.width, model.map_shape) == (128, 128, (16, 16))
+    (scores,) = score_frames(model, small[:8], compute=SETTINGS.compute)
+    assert (scores > 0).all()
+    with pytest.raises(InputError, match="expected a frame of uint8"):
+        fit_frames(parts(12, seed=5), replace(SETTINGS, size=128), source="parts")

@@ -148,10 +148,23 @@ def test_weights_that_are_not_there_are_one_sentence(
         find("resnet18", ["layer1"], weights=tmp_path / name)
 
 
-def test_eight_bits_are_only_for_what_is_shipped_so(tmp_path: Path) -> None:
-    weights = saved("mobilenet_v3_small", tmp_path)
-    with pytest.raises(ModelError, match="comes in fp16 and f32, not in 'int8'"):
-        find("mobilenet_v3_small", ["stage1"], precision="int8", weights=weights)
+@pytest.mark.parametrize(
+    ("name", "layer", "precision", "sentence"),
+    [
+        pytest.param("resnet18", "layer1", "int8", "comes in f32, fp16, not in 'int8'", id="int8"),
+        pytest.param(
+            "efficientnet_lite0", "block1", "int4", "comes in f32, fp16, int8, not in", id="int4"
+        ),
+        pytest.param(
+            "efficientnet_lite0", "block0", "int8", "is made in fp16 or f32, not in", id="layer"
+        ),
+    ],
+)
+def test_eight_bits_are_only_for_what_is_shipped_so(
+    name: str, layer: str, precision: str, sentence: str
+) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        find(name, [layer], precision=precision)
 
 
 def test_the_shipped_network_serves_other_sizes(frames: Frames) -> None:
