@@ -33,6 +33,7 @@ __all__ = [
     "Ring",
     "Sample",
     "Table",
+    "begin_again",
     "decode",
     "inherit",
     "quantiles",
@@ -483,6 +484,21 @@ def inherit(path: Path, name: str, value: float, **labels: str) -> None:
         series, start = _layout(cells)
         first = {(s.name, s.labels): s.first for s in series if s.kind == "gauge"}
         struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
+
+
+def begin_again(path: Path) -> None:
+    """Set every gauge of a ledger to 0, for a line that goes on where a killed one stopped.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file is missing or no ledger.
+    """
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as cells:
+        series, start = _layout(cells)
+        for one in series:
+            if one.kind == "gauge":
+                struct.pack_into("=d", cells, start + 8 * one.first, 0.0)
 
 
 def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
+from streamline import __version__
 from streamline.config import Pipeline
 from streamline.errors import InputError
+from streamline.ledger import begin_again
 
 __all__ = ["Runtime"]
 
@@ -23,19 +25,30 @@ class Runtime:
 
     Its name follows from the line's, so that a line started again finds and clears what a
     killed one left behind; a lock keeps two lines of one name and file apart.
+
+    A part of a line goes on with the counters of a killed one instead: the parts on other hosts
+    live on, and what was judged and captured before is still part of their account.
+
+    Parameters
+    ----------
+    folder : Path
+    continued : str
+        Counters that were made for the same are gone on with; empty: for none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, continued: str = "") -> None:
         self.folder = folder
+        self._continued = continued
 
     @classmethod
     def of(cls, pipeline: Pipeline, part: str = "") -> "Runtime":
         """Return the folder that belongs to *pipeline*; `part` names a stage run on its own."""
         mark = hashlib.sha256(f"{pipeline.file}\0{part}".encode()).hexdigest()[:8]
-        return cls(_base() / f"{pipeline.name[:24]}-{mark}")
+        same = hashlib.sha256(f"{__version__}\0{pipeline!r}".encode()).hexdigest()
+        return cls(_base() / f"{pipeline.name[:24]}-{mark}", same if part else "")
 
     def acquire(self) -> int:
-        """Make the folder empty and ours; return the descriptor that holds the lock.
+        """Make the folder ours and clear it; return the descriptor that holds the lock.
 
         Raises
         ------
@@ -49,7 +62,7 @@ class Runtime:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Only with the lock: a line that is just ending removes the folder.
-            self._empty()
+            self._clear()
         except BlockingIOError:
             os.close(lock)
             msg = "this line is running already; stop it first, or copy the pipeline file"
@@ -59,11 +72,18 @@ class Runtime:
             self._refuse(exc)
         return lock
 
-    def _empty(self) -> None:
+    def _clear(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)
+        made_for = self.folder / "made-for"
+        goes_on = made_for.exists() and made_for.read_text() == self._continued
         for entry in self.folder.iterdir():
-            entry.unlink()
+            if goes_on and entry.suffix == ".ledger":
+                begin_again(entry)
+            else:
+                entry.unlink()
+        if self._continued:
+            made_for.write_text(self._continued)
 
     def _refuse(self, cause: OSError) -> NoReturn:
         msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"

@@ -34,6 +34,7 @@ from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
+from streamline.run.orphans import Orphans
 from streamline.run.peers import Peers
 from streamline.run.placement import plan
 from streamline.run.stage import TICK_MS, Site, Stage
@@ -148,8 +149,9 @@ class SourceStage(Stage):
         captures[camera.name] = self._capture
         self._hung = False
         self._incarnation = 0
-        self._orphans: deque[Frame] = deque()
-        """A predecessor's frames, to ask for: one at a time, so that no queue evicts them."""
+        self._orphans = Orphans(site.ledger, camera.name)
+        self._to_ask: deque[Frame] = deque()
+        """For orphans one at a time, so that no queue evicts them."""
 
         self._asks = False
         self._peers = Peers(site, "frames", stage=self.name, peers=["preprocess"])
@@ -196,8 +198,7 @@ class SourceStage(Stage):
     def _begin(self) -> None:
         """Start a new incarnation: what the one before held has been counted by now."""
         counts = self._counts
-        self._orphans.extend(self._undecided())
-        counts.in_flight.add(len(self._orphans))
+        self._adopt_orphans()
         for index in range(HELD):
             counts.held[index] = 0.0
         counts.base[0] = counts.captured.value
@@ -228,7 +229,23 @@ class SourceStage(Stage):
         """Workers that judge, if they run on this host."""
         return [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
 
-    def _undecided(self) -> list[Frame]:
+    def _adopt_orphans(self) -> None:
+        """Take over the frames whose fate predecessors did not come to hear of."""
+        self._orphans.recover()
+        views = Views(self.site.runtime)
+        for frame in self._orphans.all():
+            # Counted, and its asker died before it was taken off the list.
+            if frame.seq in decided(views.by_worker(), frame.camera, frame.incarnation):
+                self._orphans.remove(frame)
+        views.close()
+        for frame in self._orphans.add(self._undecided()):
+            self._drop(frame, "crashed")
+        picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
+        origins = [Origin(one, monotonic_ns(), wall_ns(), 0) for one in self._orphans.all()]
+        self._to_ask.extend(Frame(origin=o, picture=picture, fault=Fault.LOST) for o in origins)
+        self._counts.in_flight.add(len(self._to_ask))
+
+    def _undecided(self) -> list[FrameId]:
         """Predecessor's frames of which nobody on this host knows the fate.
 
         Where the alert stage runs here, the supervisor has counted them.
@@ -244,10 +261,7 @@ class SourceStage(Stage):
         known = decided(views.by_worker(), self._camera.name, incarnation)
         self._complete_log(views, held)
         views.close()
-        picture = Picture(format=PixelFormat.GRAY, planes=(np.zeros((2, 2), np.uint8),))
-        frames = sorted(frame for frame in held if frame.seq not in known)
-        origins = [Origin(frame, monotonic_ns(), wall_ns(), 0) for frame in frames]
-        return [Frame(origin=one, picture=picture, fault=Fault.LOST) for one in origins]
+        return [frame for frame in held if frame.seq not in known]
 
     def _complete_log(self, views: Views, held: set[FrameId]) -> None:
         """Log drops that a predecessor had counted, or not heard of, and not come to log."""
@@ -329,7 +343,7 @@ class SourceStage(Stage):
         views = Views(self.site.runtime)
         known = decided(views.by_worker(), self._camera.name, self._incarnation)
         views.close()
-        for frame in [*self._outlet.abandon(), *self._orphans]:
+        for frame in [*self._outlet.abandon(), *self._to_ask]:
             frame_id = frame.origin.id
             if frame.fault is Fault.LOST:
                 self._resolve(frame_id, None)
@@ -340,9 +354,9 @@ class SourceStage(Stage):
             self._counts.in_flight.add(-1)
 
     def _forward(self) -> None:
-        if self._orphans and not self._asks:
+        if self._to_ask and not self._asks:
             self._asks = True
-            frame = self._orphans.popleft()
+            frame = self._to_ask.popleft()
             self._outlet.offer(encode_frame(frame), frame)
         if self._asks:
             return
@@ -424,6 +438,7 @@ class SourceStage(Stage):
         elif isinstance(outcome, Judged) and outcome.pin is not None:
             self._counts.taken.add()
             self._counts.skipped["crashed"].add()
+        self._orphans.remove(frame_id)
 
     def _keep(self, frame: Frame, pin: Pin) -> None:
         if self._evidence is not None:
