@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,20 +64,29 @@ class RunningLine:
         Where its log and figures are kept.
     stage : str
         Run only this stage.
+    within : sequence of str
+        Command that runs it somewhere else on this machine.
     """
 
-    def __init__(self, pipeline: Path, folder: Path, *, stage: str = "") -> None:
+    def __init__(
+        self, pipeline: Path, folder: Path, *, stage: str = "", within: Sequence[str] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / f"log-{stage or 'run'}.txt"
         self._json = folder / f"report-{stage or 'run'}.json"
         verb = ["stage", stage] if stage else ["run"]
+        self._command = [*within, *_COMMAND]
         self._arguments = [*verb, str(pipeline), "--json", str(self._json)]
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*_COMMAND, *self._arguments], stdout=log, stderr=log, env=_environment()
+                [*self._command, *self._arguments],
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
             )
         return self
 
@@ -88,11 +97,11 @@ class RunningLine:
         traceback: TracebackType | None,
     ) -> None:
         if self._process.poll() is None:
-            self._process.terminate()
+            self.signal_all(signal.SIGTERM)
             try:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self.signal_all(signal.SIGKILL)
                 self._process.wait()
         if kind is not None:
             sys.stderr.write(self.log)
@@ -145,6 +154,10 @@ class RunningLine:
     def stop(self) -> None:
         """SIGTERM, as a service manager does."""
         self._process.send_signal(signal.SIGTERM)
+
+    def signal_all(self, signum: signal.Signals) -> None:
+        """Send a signal to every process of the line, and of what it runs within."""
+        os.killpg(self._process.pid, signum)
 
     def wait(self, limit_s: float = 200) -> int:
         """Exit status, once it has ended by itself or by `stop`."""

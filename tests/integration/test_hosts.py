@@ -1,0 +1,188 @@
+"""One pipeline file on two hosts: same verdicts, and the accounting closes whatever happens."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.support.hosts import HostLine, TwoHosts
+from tests.support.line import RunningLine, eventually, json_lines
+
+LINK = {"stage": "infer", "peer": "preprocess-belt"}
+
+
+@pytest.fixture
+def hosts() -> Iterator[TwoHosts]:
+    """Two hosts, if this machine lets us make them."""
+    try:
+        hosts = TwoHosts()
+    except (FileNotFoundError, subprocess.SubprocessError) as exc:
+        pytest.skip(f"network and time namespaces can't be made here: {exc}")
+    yield hosts
+    hosts.close()
+
+
+def write_pipeline(folder: Path, model: Path, source: object, server: str) -> Path:
+    """A line whose infer and alert stages are together, on the server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "line.yaml"
+    links = {
+        "prepared": f"tcp://{server}:5701",
+        "scores": "inproc",
+        "telemetry": f"tcp://{server}:5703",
+    }
+    record = {"verdicts": str(folder / "verdicts.jsonl"), "drops": str(folder / "drops.jsonl")}
+    sections = {
+        "model": str(model),
+        "cameras": {"belt": {"source": source}},
+        "record": record,
+        "links": links,
+        "metrics": {"address": server, "port": 0},
+    }
+    path.write_text(json.dumps({"version": 1, **sections}))
+    return path
+
+
+def ids(path: Path) -> list[tuple[int, int]]:
+    """Incarnation and number of the frames in a log."""
+    return [(line["incarnation"], line["seq"]) for line in json_lines(path)]
+
+
+def test_two_hosts_judge_as_one_does_and_claim_latency_across_clocks_1000_s_apart(
+    hosts: TwoHosts, demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    source = {"type": "video", "path": str(demo_clip), "pace": 30}
+    alone = write_pipeline(tmp_path / "alone", demo_model, source, "127.0.0.1")
+    with RunningLine(alone, alone.parent) as line:
+        assert line.wait() == 0, line.log
+    pipeline = write_pipeline(tmp_path / "two", demo_model, source, hosts.server.address)
+    folder = pipeline.parent
+    with (
+        HostLine(pipeline, folder, stage="source", host=hosts.camera) as camera,
+        HostLine(pipeline, folder, stage="alert", host=hosts.server) as server,
+    ):
+        server.await_ready()
+        eventually(lambda: len(ids(folder / "verdicts.jsonl")) > 30, "thirty verdicts")
+        eventually(
+            lambda: server.metric("streamline_clock_error_seconds", **LINK) < 1, "clocks compared"
+        )
+        figures = server.metrics()
+        assert figures["streamline_link_up", frozenset(LINK.items())] == 1
+        offset_s = figures["streamline_clock_offset_seconds", frozenset(LINK.items())]
+        error_s = figures["streamline_clock_error_seconds", frozenset(LINK.items())]
+        # Both clocks are this machine's, 1000 s apart by construction.
+        assert abs(offset_s + 1000) <= error_s < 1
+        assert camera.wait() == 0, camera.log
+        captured = len(ids(folder / "verdicts.jsonl")) + len(ids(folder / "drops.jsonl"))
+        eventually(
+            lambda: (
+                server.metric("streamline_frames_captured_total", camera="belt") == captured
+                and server.metric("streamline_frames_in_flight", camera="belt") == 0
+            ),
+            "the camera's last figures have reached the server",
+        )
+        unclaimed = server.metric("streamline_latency_unclaimed_total", camera="belt")
+        server.signal_all(signal.SIGTERM)
+        assert server.wait() == 0, server.log
+        report = server.report()["cameras"]["belt"]
+    lines = json_lines(folder / "verdicts.jsonl")
+    claimed = [line["latency_ms"] for line in lines if line["latency_ms"] is not None]
+    assert len(claimed) == len(lines) - unclaimed
+    assert claimed
+    # The clip lasts some 10 s: a latency taken on one clock alone would be 1000 s off.
+    assert 0 < report["latency_ms"]["p50"] < 100_000
+    there = {(line["seq"]): line["score"] for line in lines}
+    here = {line["seq"]: line["score"] for line in json_lines(alone.parent / "verdicts.jsonl")}
+    both = there.keys() & here.keys()
+    assert len(both) > len(here) / 4
+    assert {seq: there[seq] for seq in both} == pytest.approx(
+        {seq: here[seq] for seq in both}, rel=1e-3
+    )
+
+
+@pytest.mark.timeout(400)
+def test_a_cable_cut_for_10_s_and_either_host_killed_leave_every_frame_accounted_for(
+    hosts: TwoHosts, demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    source = {"type": "video", "path": str(demo_clip), "pace": 10, "loop": True}
+    pipeline = write_pipeline(tmp_path / "two", demo_model, source, hosts.server.address)
+    folder = pipeline.parent
+    verdicts = folder / "verdicts.jsonl"
+    lives = iter(range(100))
+
+    def start(stage: str) -> HostLine:
+        host = hosts.server if stage == "alert" else hosts.camera
+        life = HostLine(pipeline, folder / f"life-{next(lives)}", stage=stage, host=host)
+        return life.__enter__()
+
+    def goes_on() -> None:
+        count = len(ids(verdicts))
+        eventually(lambda: len(ids(verdicts)) > count + 20, "twenty verdicts more")
+
+    def is_up(server: HostLine) -> bool:
+        return server.metrics().get(("streamline_link_up", frozenset(LINK.items()))) == 1
+
+    server, camera = start("alert"), start("source")
+    try:
+        server.await_ready()
+        goes_on()
+        hosts.cut()
+        cut_s = monotonic()
+        eventually(lambda: not is_up(server), "the server has noticed")
+        sys.stdout.write(f"a vanished peer was noticed after {monotonic() - cut_s:.1f} s\n")
+        eventually(lambda: monotonic() - cut_s >= 10, "10 s have passed")
+        hosts.mend()
+        mended_s = monotonic()
+        eventually(lambda: is_up(server), "the link has resumed")
+        sys.stdout.write(f"the link resumed after {monotonic() - mended_s:.1f} s\n")
+        goes_on()
+        assert server.log.count("peer has vanished") == camera.log.count("peer has vanished") == 1
+        server.signal_all(signal.SIGKILL)
+        server.wait()
+        server = start("alert")
+        server.await_ready()
+        goes_on()
+        camera.signal_all(signal.SIGKILL)
+        camera.wait()
+        camera = start("source")
+        goes_on()
+        camera.signal_all(signal.SIGTERM)
+        assert camera.wait() == 0, camera.log
+        dropped = len(ids(folder / "drops.jsonl"))
+        eventually(
+            lambda: (
+                server.metric("streamline_frames_captured_total", camera="belt")
+                == len(ids(verdicts)) + dropped
+                and server.metric("streamline_frames_in_flight", camera="belt") == 0
+            ),
+            "the camera's last figures have reached the server",
+        )
+        server.signal_all(signal.SIGTERM)
+        assert server.wait() == 0, server.log
+        report = server.report()["cameras"]["belt"]
+    finally:
+        for life in (camera, server):
+            life.__exit__(None, None, None)
+    check_logs(folder, report, incarnations=2)
+
+
+def check_logs(folder: Path, report: dict[str, Any], *, incarnations: int) -> None:
+    """Every frame is in one of the logs, once, and the counters say the same."""
+    judged, lost = ids(folder / "verdicts.jsonl"), ids(folder / "drops.jsonl")
+    assert len(set(judged)) == len(judged)
+    assert len(set(lost)) == len(lost)
+    assert not set(judged) & set(lost)
+    assert len(judged) == sum(report["judged"].values())
+    assert len(lost) == sum(report["dropped"].values())
+    # Every number up to an incarnation's last frame is in one of the logs.
+    frames = sorted(judged + lost)
+    for incarnation in {begun for begun, _ in frames}:
+        seqs = [seq for begun, seq in frames if begun == incarnation]
+        assert seqs == list(range(len(seqs)))
+    assert len({begun for begun, _ in frames}) == incarnations
