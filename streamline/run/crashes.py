@@ -116,7 +116,8 @@ class Crashes:
         self._counts[camera].add(lost)
         path = self._views.path(worker)
         inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
-        _log.warning("frames died with their source", camera=camera, frames=lost)
+        if lost:
+            _log.warning("frames died with their source", camera=camera, frames=lost)
         self._record(camera, incarnation, self._held(camera, worker, incarnation))
 
     def _show_down(self, worker: str, camera: str) -> None:

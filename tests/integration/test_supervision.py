@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +110,9 @@ def judged(line: RunningLine, camera: str) -> float:
     )
 
 
-def end_and_recover(line: RunningLine, name: str, signum: signal.Signals) -> None:
+def end_and_recover(
+    line: RunningLine, name: str, signum: signal.Signals, cameras: Iterable[str] = CAMERAS
+) -> None:
     """Send a worker a signal; wait until it was restarted and every camera is judged again."""
     before = restarts(line, name)
     worker(line, f"sl:{name}").send_signal(signum)
@@ -118,7 +120,7 @@ def end_and_recover(line: RunningLine, name: str, signum: signal.Signals) -> Non
     eventually(lambda: restarts(line, name) > before, f"{name} is restarted")
     noticed_s = time.monotonic() - since
     eventually(lambda: line.metric("streamline_worker_up", worker=name) == 1, f"{name} is up again")
-    for camera in CAMERAS:
+    for camera in cameras:
         held = judged(line, camera)
         eventually(lambda: judged(line, camera) > held + 3, f"{camera} is judged after {name}")  # noqa: B023
     sys.stdout.write(
@@ -157,21 +159,29 @@ def line(tmp_path: Path, demo_model: Path) -> Iterator[RunningLine]:
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_a_line_survives_the_loss_of_each_worker_in_turn(
-    signum: signal.Signals, line: RunningLine, tmp_path: Path
+    signum: signal.Signals, tmp_path: Path, demo_model: Path
 ) -> None:
-    with Watch(line) as watch:
-        for name in ("infer", "alert", "camera-left"):
-            end_and_recover(line, name, signum)
-        line.stop()
-        assert line.wait() == 0, line.log
+    source = {"type": "demo", "part": "inspect", "pace": 10, "loop": True}
+    names = ("first", "second", "third", "fourth")
+    pipeline = write_line(
+        tmp_path, demo_model, cameras={name: {"source": source} for name in names}
+    )
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: all(judged(line, name) > 5 for name in names), "all are judged")
+        with Watch(line) as watch:
+            for name in ("infer", "alert", "camera-first"):
+                end_and_recover(line, name, signum, names)
+            line.stop()
+            assert line.wait() == 0, line.log
     cameras = check_books(tmp_path, line)
-    assert "source:crashed" not in cameras["right"]["dropped"]
+    assert not any("source:crashed" in cameras[name]["dropped"] for name in names[1:])
     assert not watch.backwards
     assert watch.scrapes > 10
     sources = {
         (c, incarnation) for c, incarnation, _ in ids(json_lines(tmp_path / "verdicts.jsonl"))
     }
-    assert Counter(camera for camera, _ in sources) == {"left": 2, "right": 1}
+    assert Counter(camera for camera, _ in sources) == {**dict.fromkeys(names, 1), "first": 2}
 
 
 def test_a_line_drains_while_its_workers_are_being_restarted(

@@ -51,6 +51,7 @@ def _options() -> argparse.Namespace:
     memory = commands.add_parser("memory", help="frames pushed through: memory stays flat")
     memory.add_argument("--frames", type=int, default=180_000)
     memory.add_argument("--limit-mb", type=float, default=4.0, help="bound of the growth")
+    memory.add_argument("--light", action="store_true", help="a smaller, faster model")
     evidence = commands.add_parser("evidence", help="every frame fails: the frame rate stays")
     evidence.add_argument("--seconds", type=float, default=10.0, help="of each run")
     evidence.add_argument("--rounds", type=int, default=3)

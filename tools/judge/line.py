@@ -4,14 +4,18 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from streamline.config import load
+from streamline.config import load, parse_source
+from streamline.learn import FitSettings, Selection, fit_sources
+from streamline.model import save_model
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
 from streamline.source.synthetic import rendered_clip
-from tests.support.line import streamline
 
-__all__ = ["Counters", "clip_or_rendered", "fitted", "names", "own_runtime", "write_pipeline"]
+__all__ = ["Counters", "clip_or_rendered", "names", "own_runtime", "write_pipeline"]
+
+_DEFAULT: Final = FitSettings()
 
 
 def clip_or_rendered(clip: Path | None) -> Path:
@@ -19,12 +23,11 @@ def clip_or_rendered(clip: Path | None) -> Path:
     return rendered_clip("inspect", 0) if clip is None else clip.resolve()
 
 
-def fitted(clip: Path, folder: Path) -> Path:
-    """Fit the default model to the clip's first seconds."""
+def fitted(clip: Path, folder: Path, settings: FitSettings) -> Path:
+    """Fit a model to the clip's first seconds."""
     model = folder / "model"
-    done = streamline("fit", clip, "--seconds", "5", "--out", model)
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    source = parse_source(str(clip), folder)
+    save_model(fit_sources([source], settings, Selection(seconds=5)).model, model)
     return model
 
 
@@ -39,12 +42,18 @@ def own_runtime(folder: Path) -> None:
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
 
 
-def write_pipeline(folder: Path, cameras: Sequence[str], clip: Path, pace: float | str) -> Path:
+def write_pipeline(
+    folder: Path,
+    cameras: Sequence[str],
+    clip: Path,
+    pace: float | str,
+    settings: FitSettings = _DEFAULT,
+) -> Path:
     """Write the file of a line whose cameras play a clip for ever, with a model of it."""
     source = {"type": "video", "path": str(clip), "pace": pace, "loop": True}
     content = {
         "version": 1,
-        "model": str(fitted(clip, folder)),
+        "model": str(fitted(clip, folder, settings)),
         "cameras": {name: {"source": source} for name in cameras},
         "alert": {"sinks": []},
         "record": {"verdicts": "verdicts.jsonl", "drops": "drops.jsonl"},
