@@ -10,6 +10,7 @@ import pytest
 
 from streamline.config import Pipeline, load
 from streamline.errors import InputError
+from streamline.ledger import Ledger, LedgerView
 from streamline.run.runtime import Runtime
 
 RUNNING = "this line is running already; stop it first, or copy the pipeline file"
@@ -157,3 +158,38 @@ def test_a_path_too_long_for_a_socket_is_refused_with_the_cure() -> None:
     assert Runtime(Path(longest)).address("scores", "ipc") == f"ipc://{longest}/scores.sock"
     with pytest.raises(InputError, match="too long for a socket; set XDG_RUNTIME_DIR"):
         Runtime(Path(longest + "x")).address("scores", "ipc")
+
+
+@pytest.mark.usefixtures("base")
+def test_a_part_that_was_killed_goes_on_with_its_counts_and_no_gauge(pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline, "infer")
+    os.close(runtime.acquire())  # As a kill does: the lock is free, the folder stays.
+    counted = Ledger()
+    counted.counter("frames_total").add(7)
+    counted.gauge("finished").set(1.0)
+    counted.open(runtime.ledger("infer"))
+    counted.close()
+    runtime.control.touch()
+    again = Runtime.of(pipeline, "infer")
+    lock = again.acquire()
+    view = LedgerView(again.ledger("infer"))
+    assert (view.value("frames_total"), view.value("finished")) == (7.0, 0.0)
+    assert not again.control.exists()
+    view.close()
+    again.release(lock)
+
+
+@pytest.mark.parametrize("part", ["", "infer"])
+@pytest.mark.usefixtures("base")
+def test_counts_of_a_whole_line_or_of_another_file_are_not_gone_on_with(
+    pipeline: Pipeline, part: str
+) -> None:
+    runtime = Runtime.of(pipeline, part)
+    os.close(runtime.acquire())
+    runtime.ledger("infer").touch()
+    other = pipeline.model_copy(update={"drain_s": 1.5})
+    again = Runtime.of(other, part)
+    assert again.folder == runtime.folder
+    lock = again.acquire()
+    assert not again.ledgers()
+    again.release(lock)
