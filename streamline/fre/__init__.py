@@ -17,6 +17,7 @@ from streamline.fre.diversity import effective_count
 from streamline.fre.reference import (
     fuse_errors,
     fuse_maps,
+    interpolation_matrix,
     mean_square_map,
     reconstruction_error,
     reconstruction_residual,
@@ -44,6 +45,7 @@ __all__ = [
     "fuse_errors",
     "fuse_maps",
     "held_out",
+    "interpolation_matrix",
     "mean_square_map",
     "rank_for",
     "reconstruction_error",

@@ -19,6 +19,7 @@ __all__ = [
     "TINY",
     "fuse_errors",
     "fuse_maps",
+    "interpolation_matrix",
     "mean_square_map",
     "reconstruction_error",
     "reconstruction_residual",
@@ -125,14 +126,14 @@ def resize_bilinear(maps: Floats, /, *, size: tuple[int, int]) -> Doubles:
     >>> resize_bilinear(np.array([[[0.0, 4.0]]]), size=(1, 4)).tolist()
     [[[0.0, 1.0, 3.0, 4.0]]]
     """
-    rows = _interpolation(maps.shape[1], size[0])
-    columns = _interpolation(maps.shape[2], size[1])
+    rows = interpolation_matrix(maps.shape[1], size[0])
+    columns = interpolation_matrix(maps.shape[2], size[1])
     resized: Doubles = rows @ maps.astype(np.float64) @ columns.T
     return resized
 
 
-def _interpolation(old: int, new: int) -> Doubles:
-    """Matrix of shape (new, old) that interpolates at half-pixel centres."""
+def interpolation_matrix(old: int, new: int) -> Doubles:
+    """Matrix of shape (new, old) that interpolates at half-pixel centres, edges held."""
     centres = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.minimum(centres.astype(np.intp), max(old - 2, 0))
     high = np.minimum(low + 1, old - 1)
