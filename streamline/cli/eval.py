@@ -3,16 +3,18 @@
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+from streamline.cli.method import Method, fit_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streamline.evaluate import PlannedRun
     from streamline.evaluate.tables import Table
-    from streamline.learn import FitSettings
+    from streamline.learn import AnyFitSettings
 
 __all__ = ["Layout", "evaluate"]
 
@@ -82,11 +84,24 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     layers: Annotated[
         str | None,
-        typer.Option(metavar="L,L…", help="Its layers, for the score and the map alike."),
+        typer.Option(
+            metavar="L,L…", help="Its layers: fre, for the score and the map; sgfr, for the map."
+        ),
     ] = None,
     retain: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Share of the variance that the model keeps, to 1."),
+        typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
+    ] = None,
+    method: Annotated[Method, typer.Option(help="As for fit.")] = Method.FRE,
+    sampling_level: Annotated[
+        str | None,
+        typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="P", min=1, help="sgfr: most frames in a sub-bank.")
+    ] = None,
+    sparsity: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
     ] = None,
 ) -> None:
     """Fit to each category's normal images, score its test images, print how well that went."""
@@ -97,7 +112,18 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     for file in (json, index):
         if file is not None:
             writable(file)
-    settings = _settings(backbone=backbone, precision=precision, layers=layers, retain=retain)
+    settings = fit_settings(
+        method,
+        {"backbone": backbone, "precision": precision},
+        {
+            "layers": layers,
+            "retain": retain,
+            "sampling-level": sampling_level,
+            "samples": samples,
+            "sparsity": sparsity,
+        },
+    )
+    settings.require_valid()
     runs = _planned(root, layout, seeds, category)
     found = (
         _evaluated(runs, layout, settings)
@@ -120,21 +146,6 @@ class _Found(NamedTuple):
     page: "Callable[[], str]"
 
 
-def _settings(
-    *, backbone: str | None, precision: str | None, layers: str | None, retain: float | None
-) -> "FitSettings":
-    """Change what was asked for, and leave all else as `fit` has it."""
-    from streamline.learn import FitSettings
-
-    given: dict[str, Any] = {"backbone": backbone, "precision": precision, "retain": retain}
-    if layers is not None:
-        names = tuple(name.strip() for name in layers.split(","))
-        given |= {"score_layers": names, "map_layers": names}
-    settings = FitSettings(**{name: value for name, value in given.items() if value is not None})
-    settings.require_valid()
-    return settings
-
-
 def _planned(
     root: Path, layout: Layout, seeds: str | None, category: str | None
 ) -> "list[PlannedRun]":
@@ -147,7 +158,7 @@ def _planned(
     return runs
 
 
-def _evaluated(runs: "Sequence[PlannedRun]", layout: Layout, settings: "FitSettings") -> _Found:
+def _evaluated(runs: "Sequence[PlannedRun]", layout: Layout, settings: "AnyFitSettings") -> _Found:
     from streamline.cli.progress import Bars
     from streamline.evaluate import Evaluated, Evaluation, evaluate_category
     from streamline.evaluate.page import evaluation_page
@@ -166,11 +177,16 @@ def _evaluated(runs: "Sequence[PlannedRun]", layout: Layout, settings: "FitSetti
 
 
 def _ablated(
-    runs: "Sequence[PlannedRun]", ablation: AblationName, settings: "FitSettings"
+    runs: "Sequence[PlannedRun]", ablation: AblationName, settings: "AnyFitSettings"
 ) -> _Found:
     from streamline.cli.progress import Bars
+    from streamline.errors import InputError
     from streamline.evaluate.ablation import ABLATIONS
+    from streamline.learn import FitSettings
 
+    if not isinstance(settings, FitSettings):
+        msg = f"--ablation {ablation} varies what --method fre has; leave --method out"
+        raise InputError(msg)
     with Bars(ablation.value) as bars:
         result = ABLATIONS[ablation.value](runs, settings, bars)
     return _Found(result.tables, result.to_json, result.to_page)

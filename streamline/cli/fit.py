@@ -1,15 +1,17 @@
 """The command that makes a model from normal frames."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from streamline.cli.method import BankPrecision, Method, ScoreBy, fit_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamline.config import AnySource, Learn
-    from streamline.learn import FitReport, FitSettings, Fitted, Selection
+    from streamline.learn import AnyFitSettings, FitReport, Fitted, Selection
 
 __all__ = ["fit", "learn_into"]
 
@@ -44,14 +46,40 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     retain: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Share of the variance that the model keeps, to 1."),
+        typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
+    ] = None,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="fre: what a subspace of normal features leaves; sgfr: what combinations of few "
+            "normal frames in a memory bank leave."
+        ),
+    ] = Method.FRE,
+    sampling_level: Annotated[
+        str | None,
+        typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="P", min=1, help="sgfr: most frames in a sub-bank.")
+    ] = None,
+    sparsity: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
+    ] = None,
+    score_by: Annotated[
+        ScoreBy | None,
+        typer.Option(
+            help="sgfr: error, what is left of the sampling level; or the smoothed map's maximum."
+        ),
+    ] = None,
+    bank: Annotated[
+        BankPrecision | None, typer.Option(help="sgfr: what the memory bank is stored in.")
     ] = None,
     hold: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=16,
-            help="Hold the features of no more frames in memory; those beyond are merged: 1600.",
+            help="fre: hold the features of no more frames; those beyond are merged: 1600.",
         ),
     ] = None,
     backbone: Annotated[
@@ -65,11 +93,12 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         str | None,
         typer.Option(
             metavar="L,L…",
-            help="Its layers that make the score, and the map if --map-layers isn't given.",
+            help="Its layers: fre, that make the score, and the map if --map-layers isn't "
+            "given; sgfr, that are reconstructed for the map.",
         ),
     ] = None,
     map_layers: Annotated[
-        str | None, typer.Option(metavar="L,L…", help="Its layers that make the map.")
+        str | None, typer.Option(metavar="L,L…", help="fre: its layers that make the map.")
     ] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
@@ -95,26 +124,33 @@ def fit(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Learn what is normal, and the score above which a frame is not."""
     from streamline.config import parse_source
-    from streamline.learn import FitSettings, Selection
+    from streamline.learn import Selection
     from streamline.model import check_free
 
     check_free(out, replace=force)
-    given: dict[str, Any] = {
+    common = {
         "alpha": alpha,
-        "retain": retain,
-        "hold": hold,
         "backbone": backbone,
         "precision": precision,
         "size": size,
         "weights": weights,
-        "score_layers": _names(layers),
-        "map_layers": _names(map_layers),
     }
-    settings = FitSettings(**{name: one for name, one in given.items() if one is not None})
+    own = {
+        "retain": retain,
+        "hold": hold,
+        "layers": layers,
+        "map-layers": map_layers,
+        "sampling-level": sampling_level,
+        "samples": samples,
+        "sparsity": sparsity,
+        "score-by": score_by,
+        "bank": bank,
+    }
+    settings = fit_settings(method, common, own)
     selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=_parse_roi(roi))
     sources = [parse_source(text, Path()) for text in source]
     fitted = _fit(out, sources, settings, selection, replace=force)
-    typer.echo(_summary(out, fitted.report))
+    typer.echo(_summary(out, fitted))
 
 
 def learn_into(path: Path, learn: "Learn", roi: tuple[int, int, int, int] | None = None) -> None:
@@ -123,13 +159,13 @@ def learn_into(path: Path, learn: "Learn", roi: tuple[int, int, int, int] | None
 
     selection = Selection(seconds=learn.seconds, every=learn.every, roi=roi)
     fitted = _fit(path, [learn.source], FitSettings(), selection, replace=False)
-    typer.echo(_summary(path, fitted.report), err=True)
+    typer.echo(_summary(path, fitted), err=True)
 
 
 def _fit(
     path: Path,
     sources: "Sequence[AnySource]",
-    settings: "FitSettings",
+    settings: "AnyFitSettings",
     selection: "Selection",
     *,
     replace: bool,
@@ -144,10 +180,6 @@ def _fit(
     for warning in fitted.report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return fitted
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
@@ -165,16 +197,16 @@ def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
     return x, y, w, h
 
 
-def _summary(path: Path, report: "FitReport") -> str:
-    score = ", ".join(f"{layer} {rank}" for layer, rank in report.score_ranks.items())
-    maps = ", ".join(f"{layer} {rank}" for layer, rank in report.map_ranks.items())
+def _summary(path: Path, fitted: "Fitted") -> str:
+    report = fitted.report
+    heading, learnt = fitted.model.detector.summary()
     distinct = f"about {report.effective_frames:.0f} of them distinct"
     rate = f"false-alarm rate {report.alpha:.2g} a frame{_origin(report)}"
     return "\n".join(
         (
             f"model      {path}",
             f"frames     {report.frames}, {distinct}",
-            f"directions {score} for the score; {maps} for the map",
+            f"{heading:10} {learnt}",
             f"threshold  {report.threshold:.6g}, {rate}",
             f"time       {report.seconds:.1f} s",
         )

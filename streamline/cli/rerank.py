@@ -26,7 +26,7 @@ def rerank(
     check_free(out, replace=force)
     reduced = save_model(rerank_model(load_model(model), retain=retain), out, replace=force)
     ranks = ", ".join(
-        f"{name} {layer.subspace.rank}" for name, layer in reduced.detector.score_layers.items()
+        f"{name} {layer.subspace.rank}" for name, layer in reduced.fre.score_layers.items()
     )
     typer.echo(f"model      {out}")
     typer.echo(f"directions {ranks} for the score")

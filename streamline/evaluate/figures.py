@@ -34,7 +34,8 @@ class Figures:
     """Normal images fitted to."""
 
     k: int
-    """Directions that the score layers keep, together."""
+    """What a frame is scored by: FRE's directions, all score layers together, or the frames in
+    SGFR's sub-bank."""
 
 
 def means_of(rows: Sequence[Figures | Summary], /) -> Summary:

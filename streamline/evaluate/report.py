@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from streamline import __version__
+from streamline.evaluate.describe import describe
 from streamline.evaluate.figures import Summary, means_of, spreads_of
 from streamline.evaluate.maps import SMOOTHING_PX
 from streamline.evaluate.published import Comparison, Setting, compare
-from streamline.evaluate.run import Evaluated, layers_of
+from streamline.evaluate.run import Evaluated
+from streamline.model import FreDetector
 from streamline.preprocess import PREPROCESSING
 
 __all__ = ["Evaluation", "Runs"]
@@ -67,12 +69,12 @@ class Evaluation:
 
     def _setting(self) -> Setting:
         model = self._some().model
-        score, maps = len(model.detector.score_layers), len(model.detector.map_layers)
+        described = describe(model)
         return Setting(
-            method="fre",
+            method=described.method,
             layout=self.layout,
             backbone=model.backbone.name,
-            layers={"image_auroc": score, "pixel_auroc": maps, "pro": maps},
+            layers=described.layers,
         )
 
     def _setup(self) -> dict[str, object]:
@@ -86,7 +88,8 @@ class Evaluation:
             "backbone": model.backbone._asdict(),
             "preprocessing": PREPROCESSING,
             "size_px": [model.height, model.width],
-            "retain": model.detector.retain,
+            "method": model.detector.kind,
+            "retain": model.detector.retain if isinstance(model.detector, FreDetector) else None,
             "map_smoothing_px": SMOOTHING_PX,
             "models": {name: _models(runs) for name, runs in self.categories.items()},
         }
@@ -101,7 +104,7 @@ def _models(runs: Runs) -> dict[str, object]:
     return {
         "train": len(first.category.train),
         "test": len(first.category.test),
-        **layers_of(first.model),
+        **describe(first.model).facts,
     }
 
 

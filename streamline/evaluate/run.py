@@ -1,6 +1,6 @@
 """Fit to a category's normal images, score its test images, and say how well that went."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle, islice
 from pathlib import Path
@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.evaluate.curves import Curves, curves_of
+from streamline.evaluate.describe import describe
 from streamline.evaluate.figures import Figures
 from streamline.evaluate.frames import PreparedImages
 from streamline.evaluate.layouts import Category
 from streamline.evaluate.maps import read_masks
 from streamline.infer import map_frames, score_frames
-from streamline.learn import FitSettings, Progress, fit_frames
+from streamline.learn import AnyFitSettings, Progress, fit_frames
 from streamline.model import Model, save_model
 
-__all__ = ["Evaluated", "evaluate_category", "layers_of"]
+__all__ = ["Evaluated", "evaluate_category"]
 
 Frame = npt.NDArray[np.uint8]
 
@@ -47,7 +48,7 @@ class Evaluated:
 
 
 def evaluate_category(
-    category: Category, settings: FitSettings, /, *, progress: Progress
+    category: Category, settings: AnyFitSettings, /, *, progress: Progress
 ) -> Evaluated:
     """Fit, score and compare with the truth.
 
@@ -77,7 +78,7 @@ def evaluate_category(
             fps=fps,
             model_bytes=_stored_bytes(model),
             n=len(category.train),
-            k=sum(layers_of(model)["score_layers"].values()),
+            k=describe(model).k,
         ),
         model=model,
         scores=scores,
@@ -96,7 +97,7 @@ def _with_progress(frames: PreparedImages, progress: Progress) -> list[Frame]:
 
 
 def _score(
-    model: Model, frames: Sequence[Frame], settings: FitSettings
+    model: Model, frames: Sequence[Frame], settings: AnyFitSettings
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Score the frames, and tell how many were done a second once the device was warm."""
     warm = settings.compute.max_batch
@@ -120,12 +121,3 @@ def _unmarked(category: Category) -> str:
     return (
         f"{category.name}: no ground truth, so pixel AUROC and PRO can't be measured and are null"
     )
-
-
-def layers_of(model: Model) -> Mapping[str, Mapping[str, int]]:
-    """Tell which layers a model scores and maps with, and how many directions each has."""
-    uses = {"score_layers": model.detector.score_layers, "map_layers": model.detector.map_layers}
-    return {
-        use: {name: layer.subspace.rank for name, layer in layers.items()}
-        for use, layers in uses.items()
-    }

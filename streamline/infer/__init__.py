@@ -5,15 +5,7 @@
 """
 
 from streamline.infer.backend import (
-    Compute,
-    Extractor,
-    Features,
-    Mapper,
-    Maps,
     Network,
-    Requests,
-    Scorer,
-    Scores,
     map_network,
     open_extractor,
     open_mapper,
@@ -21,6 +13,16 @@ from streamline.infer.backend import (
     score_network,
 )
 from streamline.infer.offline import extract_features, map_frames, score_frames
+from streamline.infer.protocol import (
+    Compute,
+    Extractor,
+    Features,
+    Mapper,
+    Maps,
+    Requests,
+    Scorer,
+    Scores,
+)
 
 __all__ = [
     "Compute",

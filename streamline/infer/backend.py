@@ -4,148 +4,25 @@ Only the chosen backend's module is imported, so a line on OpenVINO never loads 
 library.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Literal, NamedTuple, Protocol, TypeVar, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, NamedTuple, Protocol, cast
 
 from streamline.backbone import Backbone
 from streamline.errors import ConfigError
-from streamline.model import BackboneId, Model, network_of
+from streamline.infer.protocol import Compute, Extractor, Mapper, OnDone, Scorer
+from streamline.infer.sgfr import SgfrMapper, SgfrScorer
+from streamline.model import BackboneId, Model, SgfrDetector, network_of
+from streamline.sgfr import Judge
 
 __all__ = [
-    "Compute",
-    "Extractor",
-    "Features",
-    "Mapper",
-    "Maps",
     "Network",
-    "OnDone",
-    "Requests",
-    "Scorer",
-    "Scores",
     "map_network",
     "open_extractor",
     "open_mapper",
     "open_scorer",
     "score_network",
 ]
-
-Result_co = TypeVar("Result_co", covariant=True)
-OnDone = Callable[[int], None]
-"""Called with the slot when its batch is finished or has failed, from a thread of the backend."""
-
-Scores = npt.NDArray[np.float32]
-"""Of a batch, shape ``(n,)``: fused feature reconstruction error, >= 0."""
-
-Maps = npt.NDArray[np.float16]
-"""Of a batch, shape ``(n, mh, mw)``: fused mean square error at each place, >= 0."""
-
-Features = Mapping[str, npt.NDArray[np.float32]]
-"""Features of a batch by layer, each of shape ``(n, c * h * w)``, channels first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compute:
-    """What a graph runs on, and how."""
-
-    backend: str = "openvino"
-    """Key of the table of backends."""
-
-    device: str = "CPU"
-    """As the backend names it."""
-
-    precision: Literal["auto", "f32", "bf16"] = "auto"
-    """Arithmetic of what is not quantised; auto: bf16 where the device has it, else f32."""
-
-    max_batch: int = 8
-    """Most frames judged together."""
-
-    slots: int = 0
-    """Batches under way at once; 0: what the device keeps busy, and one to fill meanwhile."""
-
-    hint: Literal["throughput", "latency"] = "throughput"
-    """latency: all threads work on one batch; throughput: several batches side by side."""
-
-    streams: int | None = None
-    """Batches the device works on side by side; None: by `hint`."""
-
-    threads: int | None = None
-    """Threads of the device; None: one per core."""
-
-
-class Requests(Protocol[Result_co]):
-    """A graph compiled for a device, with room for several batches at once.
-
-    A slot goes round `input` (fill the first n) → `start` → `on_done` → `result` → `input`.
-    Different slots may be used from different threads; one slot by one thread at a time.
-
-    Several models on one network have a head each; the frames of a batch lie in the order of
-    the heads that judge them.
-    """
-
-    @property
-    def height(self) -> int:
-        """Rows of a frame, px."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns of a frame, px."""
-        ...
-
-    @property
-    def max_batch(self) -> int:
-        """Most frames in a batch."""
-        ...
-
-    @property
-    def slots(self) -> int:
-        """Batches that may be under way at once."""
-        ...
-
-    def input(self, slot: int, /) -> npt.NDArray[np.uint8]:
-        """Return the slot's buffer, shape ``(max_batch, height, width, 3)``, RGB, to write to."""
-        ...
-
-    def start(self, slot: int, /, *counts: int) -> None:
-        """Run the first frames of the buffer, which must not change until `on_done`.
-
-        Parameters
-        ----------
-        *counts : int
-            How many of them are for each head, in their order; heads left out get none.
-        """
-        ...
-
-    def result(self, slot: int, /, *, head: int = 0) -> Result_co:
-        """Return what a head gave for its frames of the slot's last batch, in fresh arrays.
-
-        Only for a head that had frames.
-
-        Raises
-        ------
-        InferenceError
-            If the device failed on it; other heads' results may be there all the same.
-        """
-        ...
-
-    def close(self) -> None:
-        """Wait for what is under way and release the device."""
-        ...
-
-
-Scorer = Requests[Scores]
-"""Scores of one model, or of several on one network, compiled for a device."""
-
-Mapper = Requests[Maps]
-"""Maps of one model, or of several on one network, compiled for a device."""
-
-Extractor = Requests[Features]
-"""A backbone compiled for a device."""
 
 
 class Network(NamedTuple):
@@ -162,6 +39,9 @@ class Network(NamedTuple):
 
     layers: tuple[str, ...]
     """Sorted."""
+
+    kind: Literal["fre", "sgfr"]
+    """Of their detectors."""
 
 
 class _Backend(Protocol):
@@ -185,16 +65,18 @@ _MODULES = {"openvino": "streamline.infer.openvino_backend"}
 
 def score_network(model: Model) -> Network:
     """Return what the model's score hangs on."""
-    return _network(model, model.detector.score_layers)
+    return _network(model, model.detector.score_taps)
 
 
 def map_network(model: Model) -> Network:
     """Return what the model's map hangs on."""
-    return _network(model, model.detector.map_layers)
+    return _network(model, model.detector.map_taps)
 
 
 def _network(model: Model, layers: Iterable[str]) -> Network:
-    return Network(model.backbone, (model.height, model.width), tuple(sorted(layers)))
+    return Network(
+        model.backbone, (model.height, model.width), tuple(sorted(layers)), model.detector.kind
+    )
 
 
 def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -> Scorer:
@@ -218,6 +100,9 @@ def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
         If the backend or the device is not there.
     """
     net = _backbone_of(models, score_network)
+    if any(isinstance(model.detector, SgfrDetector) for model in models):
+        judges, extractor = _sgfr_parts(models, net, compute, maps=False)
+        return SgfrScorer(judges, extractor, on_done=on_done)
     return _load(compute.backend).open_scorer(models, net, compute, on_done=on_done)
 
 
@@ -238,6 +123,9 @@ def open_mapper(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
         As `open_scorer`.
     """
     net = _backbone_of(models, map_network)
+    if any(isinstance(model.detector, SgfrDetector) for model in models):
+        judges, extractor = _sgfr_parts(models, net, compute, maps=True)
+        return SgfrMapper(judges, extractor, on_done=on_done)
     return _load(compute.backend).open_mapper(models, net, compute, on_done=on_done)
 
 
@@ -256,6 +144,19 @@ def open_extractor(
         msg = f"{net.name} has no layer {unknown[0]!r}; it has {', '.join(net.layers)}"
         raise ConfigError(msg)
     return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
+
+
+def _sgfr_parts(
+    models: Sequence[Model], net: Backbone, compute: Compute, *, maps: bool
+) -> tuple[list[Judge], Callable[[OnDone], Extractor]]:
+    """Open the banks of models of one network, and say how its extractor is opened."""
+    judges = [
+        model.detector.judge(size=(model.height, model.width), maps=maps)
+        for model in models
+        if isinstance(model.detector, SgfrDetector)
+    ]
+    layers = score_network(models[0]).layers
+    return judges, lambda on_done: open_extractor(net, layers, compute, on_done=on_done)
 
 
 def _backbone_of(models: Sequence[Model], of: Callable[[Model], Network]) -> Backbone:

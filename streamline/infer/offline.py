@@ -12,17 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone
-from streamline.infer.backend import (
-    Compute,
-    Features,
-    Maps,
-    OnDone,
-    Requests,
-    Scores,
-    open_extractor,
-    open_mapper,
-    open_scorer,
-)
+from streamline.infer.backend import open_extractor, open_mapper, open_scorer
+from streamline.infer.protocol import Compute, Features, Maps, OnDone, Requests, Scores
 from streamline.model import Model
 
 __all__ = ["extract_features", "map_frames", "score_frames"]

@@ -6,14 +6,23 @@ return the model and a report of what was chosen.
 
 from streamline.learn.fit import fit_frames
 from streamline.learn.select import Selection, fit_sources
-from streamline.learn.settings import FitReport, FitSettings, Fitted, Progress
+from streamline.learn.settings import (
+    AnyFitSettings,
+    FitReport,
+    FitSettings,
+    Fitted,
+    Progress,
+    SgfrSettings,
+)
 
 __all__ = [
+    "AnyFitSettings",
     "FitReport",
     "FitSettings",
     "Fitted",
     "Progress",
     "Selection",
+    "SgfrSettings",
     "fit_frames",
     "fit_sources",
 ]

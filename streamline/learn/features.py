@@ -15,20 +15,16 @@ Frame = npt.NDArray[np.uint8]
 
 
 def stream_features(
-    net: Backbone,
-    score_layers: Sequence[str],
-    map_layers: Sequence[str],
-    frames: Iterable[Frame],
-    compute: Compute,
-) -> Iterator[tuple[Features, Features]]:
-    """Compute the features that the score and the map are made of, batch by batch.
+    net: Backbone, passes: Sequence[Sequence[str]], frames: Iterable[Frame], compute: Compute
+) -> Iterator[tuple[Features, ...]]:
+    """Compute the features of each pass's layers, batch by batch.
 
-    They come from two passes, in step: asked for other layers an int8 graph is fused
-    otherwise, rounds otherwise, and would move a score by up to half a percent.
+    The passes go in step. What the line computes apart is learnt from a pass of its own: asked
+    for other layers an int8 graph is fused otherwise, rounds otherwise, and would move a score
+    by up to half a percent.
     """
-    for_score, for_map = tee(frames)
-    return zip(
-        extract_features(net, score_layers, for_score, compute=compute),
-        extract_features(net, map_layers, for_map, compute=compute),
-        strict=True,
-    )
+    streams = [
+        extract_features(net, layers, copy, compute=compute)
+        for layers, copy in zip(passes, tee(frames, len(passes)), strict=True)
+    ]
+    return zip(*streams, strict=True)

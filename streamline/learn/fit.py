@@ -7,15 +7,24 @@ from time import monotonic
 import numpy as np
 import numpy.typing as npt
 
-from streamline.backbone import comes_with_package
+from streamline.backbone import Backbone, comes_with_package
 from streamline.errors import InputError
 from streamline.fre import conformal_threshold, require_support, smallest_alpha
+from streamline.learn.bank import BankFit
+from streamline.learn.detector import DetectorFit, FittedDetector
 from streamline.learn.distinct import Distinct
 from streamline.learn.features import stream_features
-from streamline.learn.fre import FreFit, FreFitted
+from streamline.learn.fre import FreFit
 from streamline.learn.holdout import HoldOut, hold_out
 from streamline.learn.noise import noise_distance
-from streamline.learn.settings import FitReport, FitSettings, Fitted, Progress, ignore_progress
+from streamline.learn.settings import (
+    AnyFitSettings,
+    FitReport,
+    Fitted,
+    Progress,
+    SgfrSettings,
+    ignore_progress,
+)
 from streamline.learn.spread import Spread
 from streamline.model import BackboneId, Calibration, Model
 from streamline.model.manifest import now
@@ -37,7 +46,7 @@ _NOISE_FRAMES = 8
 
 def fit_frames(
     frames: Iterable[Frame],
-    settings: FitSettings,
+    settings: AnyFitSettings,
     /,
     *,
     source: str,
@@ -45,8 +54,9 @@ def fit_frames(
 ) -> Fitted:
     """Fit and calibrate a model.
 
-    Memory: the features of `FitSettings.hold` frames, 0.4 MB each with the default layers.
-    Further frames are merged with them and cost less than 10 kB each.
+    Memory: FRE holds the features of `FitSettings.hold` frames, 0.4 MB each with the default
+    layers; further frames are merged with them and cost less than 10 kB each. SGFR holds those
+    of all frames, 0.3 MB each, twice while it ends.
 
     Parameters
     ----------
@@ -63,20 +73,17 @@ def fit_frames(
     started = monotonic()
     settings.require_valid()
     settings = settings.resolved()
-    net = settings.find_backbone()
-    few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), FreFit(net, settings)
+    net = settings.find_backbone(settings.passes)
+    few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), _begun(net, settings)
     watched = _watched(frames, few, progress)
-    deepest = settings.score_layers[-1]
     try:
-        for score, maps in stream_features(
-            net, settings.score_layers, settings.map_layers, watched, settings.compute
-        ):
-            distinct.add(score[deepest])
-            fit.add(score, maps)
+        for together in stream_features(net, settings.passes, watched, settings.compute):
+            distinct.add(together[0][settings.deepest])
+            fit.add(together)
         _require_enough(fit.frames, settings)
         held = hold_out(fit.frames)
         fitted = fit.finish(held, progress)
-        noise = noise_distance(net, deepest, few.frames, settings.compute)
+        noise = noise_distance(net, settings.deepest, few.frames, settings.compute)
         calibration = _calibrate(fitted, held, settings, distinct.count(noise=noise))
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
@@ -97,6 +104,12 @@ def fit_frames(
     return Fitted(model=model, report=report)
 
 
+def _begun(net: Backbone, settings: AnyFitSettings) -> DetectorFit:
+    if isinstance(settings, SgfrSettings):
+        return BankFit(net, settings)
+    return FreFit(net, settings)
+
+
 def _watched(frames: Iterable[Frame], few: Spread, progress: Progress) -> Iterator[Frame]:
     """Pass frames on, report them, and keep copies of a few."""
     for count, frame in enumerate(frames, start=1):
@@ -106,7 +119,7 @@ def _watched(frames: Iterable[Frame], few: Spread, progress: Progress) -> Iterat
         yield frame
 
 
-def _require_enough(n: int, settings: FitSettings) -> None:
+def _require_enough(n: int, settings: AnyFitSettings) -> None:
     if n < MIN_FRAMES:
         msg = f"a fit needs at least {MIN_FRAMES} normal frames, got {n}; show it more"
         raise InputError(msg)
@@ -118,7 +131,7 @@ def _require_enough(n: int, settings: FitSettings) -> None:
 
 
 def _calibrate(
-    fitted: FreFitted, held: HoldOut, settings: FitSettings, effective_frames: float
+    fitted: FittedDetector, held: HoldOut, settings: AnyFitSettings, effective_frames: float
 ) -> Calibration:
     scores = fitted.scores
     alpha = smallest_alpha(len(scores)) if settings.alpha is None else settings.alpha
@@ -133,14 +146,12 @@ def _calibrate(
 
 
 def _report(
-    model: Model, settings: FitSettings, warnings: tuple[str, ...], *, seconds: float
+    model: Model, settings: AnyFitSettings, warnings: tuple[str, ...], *, seconds: float
 ) -> FitReport:
-    calibration, detector = model.calibration, model.detector
+    calibration = model.calibration
     return FitReport(
         frames=calibration.frames,
         effective_frames=calibration.effective_frames,
-        score_ranks={name: layer.subspace.rank for name, layer in detector.score_layers.items()},
-        map_ranks={name: layer.subspace.rank for name, layer in detector.map_layers.items()},
         alpha=calibration.alpha,
         alpha_chosen=settings.alpha is None,
         threshold=calibration.threshold,

@@ -1,10 +1,9 @@
 """FRE's part of a fit: a subspace for each layer, and the scores of frames held out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.fre import (
@@ -17,26 +16,16 @@ from streamline.fre import (
     subspace_of,
 )
 from streamline.infer import Features
+from streamline.learn.detector import FittedDetector
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import FitSettings, Progress
 from streamline.model import FittedLayer, FreDetector
 
-__all__ = ["FreFit", "FreFitted"]
+__all__ = ["FreFit"]
 
 _SPARE = 2
 """Once frames are merged, this many times the directions that may be wanted are gone on with:
 those wanted come out as from all frames (see README.md)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FreFitted:
-    """A detector, and what it says of frames it has not seen."""
-
-    detector: FreDetector
-    scores: npt.NDArray[np.float64]
-    """Shape ``(n,)``: of each frame, by the fit to frames far from it."""
-
-    warnings: tuple[str, ...]
 
 
 class FreFit:
@@ -53,15 +42,16 @@ class FreFit:
         }
         self.frames = 0
 
-    def add(self, score: Features, maps: Features) -> None:
-        """Take the features of a batch; see `streamline.learn.features`."""
+    def add(self, passes: Sequence[Features], /) -> None:
+        """Take the features of a batch: for the score, and for the map."""
+        score, maps = passes
         for name, builder in self._score.items():
             builder.add(score[name])
         for name, builder in self._map.items():
             builder.add(maps[name])
         self.frames = next(iter(self._score.values())).frames
 
-    def finish(self, held: HoldOut, progress: Progress) -> FreFitted:
+    def finish(self, held: HoldOut, progress: Progress) -> FittedDetector:
         """Fit all layers, one after the other, and let go of their features.
 
         Raises
@@ -97,7 +87,7 @@ class FreFit:
             shares=tuple(shares),
             heldout=heldout.astype(np.float32),
         )
-        return FreFitted(detector=detector, scores=heldout[0], warnings=tuple(warnings))
+        return FittedDetector(detector=detector, scores=heldout[0], warnings=tuple(warnings))
 
     def _map_layers(self, progress: Progress, count: int) -> Mapping[str, FittedLayer]:
         layers: dict[str, FittedLayer] = {}

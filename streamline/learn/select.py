@@ -12,7 +12,7 @@ from streamline.config import AnySource, ImagesSource, RtspSource, UsbSource
 from streamline.errors import InputError, SourceError
 from streamline.learn.ahead import read_ahead
 from streamline.learn.fit import fit_frames
-from streamline.learn.settings import FitSettings, Fitted, Progress, ignore_progress
+from streamline.learn.settings import AnyFitSettings, Fitted, Progress, ignore_progress
 from streamline.learn.spread import Spread
 from streamline.preprocess import prepare
 from streamline.source import Reading, Source, open_source
@@ -44,7 +44,7 @@ class Selection:
 
 def fit_sources(
     sources: Sequence[AnySource],
-    settings: FitSettings,
+    settings: AnyFitSettings,
     selection: Selection,
     *,
     progress: Progress = ignore_progress,

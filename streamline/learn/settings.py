@@ -1,7 +1,8 @@
 """What a fit may choose, and what it says of its choices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -10,8 +11,17 @@ from streamline.errors import InputError
 from streamline.fre import Solver
 from streamline.infer import Compute
 from streamline.model import Model
+from streamline.sgfr import BankPrecision, Recipe
 
-__all__ = ["FitReport", "FitSettings", "Fitted", "Progress", "ignore_progress"]
+__all__ = [
+    "AnyFitSettings",
+    "FitReport",
+    "FitSettings",
+    "Fitted",
+    "Progress",
+    "SgfrSettings",
+    "ignore_progress",
+]
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is done (``frames`` or ``layers``), how many are, and of how many if known."""
@@ -26,13 +36,8 @@ def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitSettings:
-    """What is fitted; one setting for every product.
-
-    The defaults were measured on magnetic tiles (mean image AUROC of five splits 0.9885) and
-    bottles (1.000, PRO 0.9635): another share of variance, another layer or features divided
-    by their spread changed that by 0.001 at most.
-    """
+class CommonSettings:
+    """What is chosen for a fit of any method."""
 
     backbone: str = "efficientnet_lite0"
     """A shipped one, another of `streamline.backbone.CATALOGUE`, ``torchvision.NAME`` or
@@ -46,6 +51,50 @@ class FitSettings:
 
     weights: Path | None = None
     """File or folder of the backbone's weights; None: the published ones."""
+
+    alpha: float | None = None
+    """False-alarm rate per frame; None: the smallest that the number of frames supports."""
+
+    compute: Compute = field(default_factory=Compute)
+    """What computes the features; the line should be judged by the same."""
+
+    def find_backbone(self, passes: Sequence[Sequence[str]]) -> Backbone:
+        """Return the backbone with the layers that the fit needs, exported now if it must be.
+
+        Raises
+        ------
+        ModelError, InputError
+            See `streamline.backbone.find`.
+        """
+        return find(
+            self.backbone,
+            list(dict.fromkeys(chain.from_iterable(passes))),
+            precision=self.precision,
+            size=self.size,
+            weights=self.weights,
+        )
+
+    def require_valid(self) -> None:
+        """Refuse now what would be refused after minutes of work.
+
+        Raises
+        ------
+        InputError
+            If a number is out of range.
+        """
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            msg = f"the false-alarm rate must be in (0, 1), not {self.alpha:g}"
+            raise InputError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSettings(CommonSettings):
+    """What FRE is fitted with; one setting for every product.
+
+    The defaults were measured on magnetic tiles (mean image AUROC of five splits 0.9885) and
+    bottles (1.000, PRO 0.9635): another share of variance, another layer or features divided
+    by their spread changed that by 0.001 at most.
+    """
 
     score_layers: tuple[str, ...] = ()
     """Whose errors are fused to the score; none: the backbone's default."""
@@ -71,11 +120,15 @@ class FitSettings:
     there are more, their leading directions are merged, which changes scores by less than a
     thousandth as long as this is four times `max_rank`."""
 
-    alpha: float | None = None
-    """False-alarm rate per frame; None: the smallest that the number of frames supports."""
+    @property
+    def passes(self) -> tuple[tuple[str, ...], ...]:
+        """Layers that features are computed of: for the score, and for the map."""
+        return self.score_layers, self.map_layers
 
-    compute: Compute = field(default_factory=Compute)
-    """What computes the features; the line should be judged by the same."""
+    @property
+    def deepest(self) -> str:
+        """Layer by which frames are told apart."""
+        return self.score_layers[-1]
 
     def resolved(self) -> Self:
         """Return the same settings with the layers named.
@@ -91,22 +144,6 @@ class FitSettings:
             maps = maps or default
         return replace(self, score_layers=score, map_layers=maps)
 
-    def find_backbone(self) -> Backbone:
-        """Return the backbone with the layers that the fit needs, exported now if it must be.
-
-        Raises
-        ------
-        ModelError, InputError
-            See `streamline.backbone.find`.
-        """
-        return find(
-            self.backbone,
-            list(dict.fromkeys((*self.score_layers, *self.map_layers))),
-            precision=self.precision,
-            size=self.size,
-            weights=self.weights,
-        )
-
     def require_valid(self) -> None:
         """Refuse now what would be refused after minutes of work.
 
@@ -115,15 +152,64 @@ class FitSettings:
         InputError
             If a share, a rate or a number is out of range.
         """
+        CommonSettings.require_valid(self)
         if self.hold < _FEWEST_HELD:
             msg = f"a fit must hold at least {_FEWEST_HELD} frames at once, not {self.hold}"
             raise InputError(msg)
         if not 0 < self.retain <= 1:
             msg = f"the share of variance to retain must be in (0, 1], not {self.retain:g}"
             raise InputError(msg)
-        if self.alpha is not None and not 0 < self.alpha < 1:
-            msg = f"the false-alarm rate must be in (0, 1), not {self.alpha:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgfrSettings(CommonSettings):
+    """What SGFR is fitted with; one setting for every product."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """Its layers are those of the default backbone unless they are named."""
+
+    bank_precision: BankPrecision = "float16"
+    """What the bank is stored in."""
+
+    @property
+    def passes(self) -> tuple[tuple[str, ...], ...]:
+        """Layers that features are computed of, all at once."""
+        return (tuple(sorted(self.recipe.layers)),)
+
+    @property
+    def deepest(self) -> str:
+        """Layer by which frames are told apart."""
+        return self.recipe.sampling_layer
+
+    def resolved(self) -> Self:
+        """Return the same settings: all layers are named already."""
+        return self
+
+    def require_valid(self) -> None:
+        """Refuse now what would be refused after minutes of work.
+
+        Raises
+        ------
+        InputError
+            If a number is out of range.
+        """
+        CommonSettings.require_valid(self)
+        recipe = self.recipe
+        if min(recipe.samples, recipe.sparsity) < 1:
+            msg = (
+                "the numbers of frames that are sampled and combined must be at least 1, "
+                f"not {recipe.samples} and {recipe.sparsity}"
+            )
             raise InputError(msg)
+        if not recipe.tolerance >= 0:
+            msg = f"the tolerance must be 0 or more, not {recipe.tolerance:g}"
+            raise InputError(msg)
+        if not recipe.map_layers:
+            msg = "a map needs at least one layer to be reconstructed"
+            raise InputError(msg)
+
+
+AnyFitSettings = FitSettings | SgfrSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +221,6 @@ class FitReport:
 
     effective_frames: float
     """How many distinct ones those are."""
-
-    score_ranks: Mapping[str, int]
-    """Directions kept in each score layer."""
-
-    map_ranks: Mapping[str, int]
-    """Directions kept in each map layer."""
 
     alpha: float
     """False-alarm rate per frame."""

@@ -1,8 +1,8 @@
 """The fitted model: what it holds, and the directory it is kept in.
 
 `Model` is the record of what every model has, its `detector` what it does with the features
-(`FreDetector`); `save_model` and `load_model` move it to and from a directory with
-``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
+(`FreDetector` or `SgfrDetector`); `save_model` and `load_model` move it to and from a directory
+with ``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
 ``tensors.safetensors`` (the numbers).
 """
 
@@ -12,14 +12,17 @@ from streamline.model.manifest import FORMAT_VERSION
 from streamline.model.network import network_of
 from streamline.model.record import BackboneId, Calibration, Model
 from streamline.model.rerank import rerank_model
+from streamline.model.sgfr import BankLayer, SgfrDetector
 
 __all__ = [
     "FORMAT_VERSION",
     "BackboneId",
+    "BankLayer",
     "Calibration",
     "FittedLayer",
     "FreDetector",
     "Model",
+    "SgfrDetector",
     "check_free",
     "load_model",
     "network_of",

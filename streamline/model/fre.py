@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -49,11 +49,33 @@ class FreDetector:
     heldout: npt.NDArray[np.float32]
     """Shape ``(s, n)``: scores of the normal frames, held out, if a share is retained."""
 
+    kind: ClassVar[Literal["fre"]] = "fre"
+
+    @property
+    def score_taps(self) -> tuple[str, ...]:
+        """Layers that the score's graph asks the backbone for."""
+        return tuple(self.score_layers)
+
+    @property
+    def map_taps(self) -> tuple[str, ...]:
+        """Layers that the map's graph asks the backbone for."""
+        return tuple(self.map_layers)
+
     @property
     def map_shape(self) -> tuple[int, int]:
         """Rows and columns of the finest map layer, which are those of a map."""
         shapes = [layer.shape[1:] for layer in self.map_layers.values()]
         return max(shapes, key=lambda shape: shape[0] * shape[1])
+
+    def summary(self) -> tuple[str, str]:
+        """Say what was learnt and how much of it, for people to read."""
+        uses = {"score": self.score_layers, "map": self.map_layers}
+        parts = [
+            ", ".join(f"{name} {layer.subspace.rank}" for name, layer in layers.items())
+            + f" for the {use}"
+            for use, layers in uses.items()
+        ]
+        return "directions", "; ".join(parts)
 
     def entry(self) -> "FreEntry":
         """Describe what `tensors` holds, for the manifest."""

@@ -9,6 +9,7 @@ import msgspec
 from streamline.clock import wall_ns
 from streamline.model.entries import Count, Digest, Entry, Level, Name, Side, Text
 from streamline.model.fre import FreEntry
+from streamline.model.sgfr import SgfrEntry
 
 __all__ = [
     "FORMAT",
@@ -27,7 +28,7 @@ __all__ = [
 
 FORMAT = "streamline-model"
 FORMAT_VERSION = 1
-_KINDS = ("fre",)
+_KINDS = ("fre", "sgfr")
 """Tags of what `Manifest.detector` may be."""
 
 
@@ -86,7 +87,7 @@ class Manifest(Entry, frozen=True):
     backbone: BackboneEntry
     preprocessing: Text
     input: InputEntry
-    detector: FreEntry
+    detector: FreEntry | SgfrEntry
     calibration: CalibrationEntry
     tensors: TensorsEntry
     digest: Digest | Literal[""] = ""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from streamline.backbone import Backbone
 from streamline.errors import ModelError
 from streamline.model.fre import FreDetector
+from streamline.model.sgfr import SgfrDetector
 
 __all__ = ["BackboneId", "Calibration", "Model"]
 
@@ -68,7 +69,7 @@ class Model:
     width: int
     """Columns of an input frame, px."""
 
-    detector: FreDetector
+    detector: FreDetector | SgfrDetector
     """What it does with the backbone's features."""
 
     calibration: Calibration
@@ -85,6 +86,20 @@ class Model:
     def map_shape(self) -> tuple[int, int]:
         """Rows and columns of a map."""
         return self.detector.map_shape
+
+    @property
+    def fre(self) -> FreDetector:
+        """The detector, for what only FRE's can do.
+
+        Raises
+        ------
+        ModelError
+            If the model is of another kind.
+        """
+        if not isinstance(self.detector, FreDetector):
+            msg = "this takes a model that was fitted with --method fre, and this one was not"
+            raise ModelError(msg)
+        return self.detector
 
     @property
     def threshold(self) -> float:

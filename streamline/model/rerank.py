@@ -32,8 +32,10 @@ def rerank_model(model: Model, /, *, retain: float) -> Model:
     ------
     InputError
         If the model can't be reduced to this share.
+    ModelError
+        If it is no FRE model.
     """
-    detector = model.detector
+    detector = model.fre
     found = np.flatnonzero(np.isclose(detector.shares, retain, rtol=0, atol=1e-9))
     if not len(found):
         msg = (

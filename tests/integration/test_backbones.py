@@ -68,8 +68,8 @@ def test_a_model_on_another_backbone_runs_on_a_machine_without_torch(tmp_path: P
     model = load_model(tmp_path / "model")
     assert model.backbone.name == "mobilenet_v3_small"
     assert (model.height, model.width, model.map_shape) == (96, 96, (24, 24))
-    assert set(model.detector.score_layers) == {"stage3", "features.4"}
-    assert set(model.detector.map_layers) == {"stage2"}
+    assert set(model.fre.score_layers) == {"stage3", "features.4"}
+    assert set(model.fre.map_layers) == {"stage2"}
 
 
 def test_fitting_on_another_backbone_without_torch_is_one_sentence(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_fit_says_what_it_chose(
     assert f"{fitted.threshold:.6g}" in told
     assert "12, about" in told
     assert "the smallest 12 frames support" in told
-    assert f"block5 {fitted.detector.score_layers['block5'].subspace.rank}" in told
-    assert fitted.detector.retain == 0.8
+    assert f"block5 {fitted.fre.score_layers['block5'].subspace.rank}" in told
+    assert fitted.fre.retain == 0.8
     assert fitted.source == str(good)
 
 
@@ -58,9 +58,9 @@ def test_a_model_is_made_smaller_without_its_pictures(
     assert main(["model", "rerank", str(model), "--retain", "0.7", "--out", str(small)]) == 0
     told = capsys.readouterr().out
     before, after = load_model(model), load_model(small)
-    assert after.detector.retain == 0.7
-    for name, layer in after.detector.score_layers.items():
-        assert layer.subspace.rank < before.detector.score_layers[name].subspace.rank
+    assert after.fre.retain == 0.7
+    for name, layer in after.fre.score_layers.items():
+        assert layer.subspace.rank < before.fre.score_layers[name].subspace.rank
     assert f"{after.threshold:.6g}" in told
     assert after.threshold > before.threshold
     assert main(["model", "rerank", str(small), "--retain", "0.9", "--out", str(model)]) == 2

@@ -88,13 +88,13 @@ def test_a_model_comes_back_as_it_was_saved(model: Model, tmp_path: Path) -> Non
     assert len(read.digest) == 64
     for field in ("backbone", "preprocessing", "height", "width", "source", "created"):
         assert getattr(read, field) == getattr(model, field)
-    assert read.detector.retain == model.detector.retain
-    assert read.detector.shares == model.detector.shares
-    np.testing.assert_array_equal(read.detector.heldout, model.detector.heldout)
-    assert list(read.detector.score_layers) == ["deep", "deeper"]
-    for name, one in read.detector.score_layers.items():
-        same_layer(one, model.detector.score_layers[name])
-    same_layer(read.detector.map_layers["deep"], model.detector.map_layers["deep"])
+    assert read.fre.retain == model.fre.retain
+    assert read.fre.shares == model.fre.shares
+    np.testing.assert_array_equal(read.fre.heldout, model.fre.heldout)
+    assert list(read.fre.score_layers) == ["deep", "deeper"]
+    for name, one in read.fre.score_layers.items():
+        same_layer(one, model.fre.score_layers[name])
+    same_layer(read.fre.map_layers["deep"], model.fre.map_layers["deep"])
     assert read.threshold == model.threshold
     assert read.calibration.frames == 20
     np.testing.assert_array_equal(read.calibration.scores, model.calibration.scores)
@@ -184,13 +184,13 @@ def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_model_of_strided_arrays_comes_back_unscrambled(model: Model, tmp_path: Path) -> None:
-    deep = model.detector.map_layers["deep"]
+    deep = model.fre.map_layers["deep"]
     columns = np.asarray(np.asfortranarray(deep.subspace.directions), np.float16)
     assert not columns.flags.c_contiguous
     strided = replace(deep.subspace, directions=columns)
-    detector = replace(model.detector, map_layers={"deep": replace(deep, subspace=strided)})
+    detector = replace(model.fre, map_layers={"deep": replace(deep, subspace=strided)})
     save_model(replace(model, detector=detector), tmp_path / "m")
-    same_layer(load_model(tmp_path / "m").detector.map_layers["deep"], deep)
+    same_layer(load_model(tmp_path / "m").fre.map_layers["deep"], deep)
 
 
 def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
@@ -198,7 +198,7 @@ def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
         "coarse": layer(4, rank=1, shape=(8, 2, 3)),
         "fine": layer(5, rank=1, shape=(2, 4, 6)),
     }
-    assert replace(model, detector=replace(model.detector, map_layers=layers)).map_shape == (4, 6)
+    assert replace(model, detector=replace(model.fre, map_layers=layers)).map_shape == (4, 6)
 
 
 def test_others_may_read_a_model_and_nothing_else_is_left_behind(saved: Path) -> None:

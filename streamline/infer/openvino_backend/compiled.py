@@ -6,7 +6,6 @@ from typing import NamedTuple
 import openvino as ov
 
 from streamline.backbone import Backbone
-from streamline.infer.backend import Compute
 from streamline.infer.openvino_backend.cache import trusted_folder
 from streamline.infer.openvino_backend.device import compile_graph
 from streamline.infer.openvino_backend.graph import (
@@ -15,6 +14,7 @@ from streamline.infer.openvino_backend.graph import (
     head_graph,
     joined_graph,
 )
+from streamline.infer.protocol import Compute
 from streamline.model import Model
 
 __all__ = ["Compiled", "compile_features", "compile_models"]
@@ -56,12 +56,12 @@ def compile_models(
     use = head.__name__
     if len(models) == 1:
         (model,) = models
-        graph = joined_graph(core, net, head, model.detector)
+        graph = joined_graph(core, net, head, model.fre)
         with trusted_folder(use, net.sha256, model.digest) as kept:
             return Compiled(compile_graph(core, graph, compute, kept=kept))
     heads = []
     for model in models:
-        graph = head_graph(net, layers, head, model.detector)
+        graph = head_graph(net, layers, head, model.fre)
         with trusted_folder(use, "alone", model.digest) as kept:
             heads.append(compile_graph(core, graph, compute, kept=kept))
     return Compiled(compile_features(net, layers, compute), tuple(heads))

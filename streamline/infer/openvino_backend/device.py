@@ -5,7 +5,7 @@ from pathlib import Path
 import openvino as ov
 
 from streamline.errors import ConfigError
-from streamline.infer.backend import Compute
+from streamline.infer.protocol import Compute
 
 __all__ = ["compile_graph"]
 

@@ -9,15 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone
-from streamline.infer.backend import (
-    Compute,
-    Features,
-    Maps,
-    OnDone,
-    Scores,
-    map_network,
-    score_network,
-)
+from streamline.infer.backend import map_network, score_network
 from streamline.infer.openvino_backend.compiled import (
     Compiled,
     compile_features,
@@ -25,6 +17,7 @@ from streamline.infer.openvino_backend.compiled import (
 )
 from streamline.infer.openvino_backend.graph import MAP, SCORE, map_head, score_head
 from streamline.infer.openvino_backend.slots import Slot
+from streamline.infer.protocol import Compute, Features, Maps, OnDone, Scores
 from streamline.model import Model
 
 __all__ = [

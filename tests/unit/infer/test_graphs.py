@@ -48,23 +48,23 @@ def features_of(names: Iterable[str], frames: Bytes) -> dict[str, npt.NDArray[np
 
 
 def expected_scores(model: Model, frames: Bytes) -> npt.NDArray[np.float64]:
-    features = features_of(model.detector.score_layers, frames)
+    features = features_of(model.fre.score_layers, frames)
     return fuse_errors(
         [
             reconstruction_error(features[name], layer.subspace)
-            for name, layer in model.detector.score_layers.items()
+            for name, layer in model.fre.score_layers.items()
         ]
     )
 
 
 def expected_maps(model: Model, frames: Bytes) -> npt.NDArray[np.float64]:
-    features = features_of(model.detector.map_layers, frames)
+    features = features_of(model.fre.map_layers, frames)
     return fuse_maps(
         [
             mean_square_map(
                 reconstruction_residual(features[name], layer.subspace), shape=layer.shape
             )
-            for name, layer in model.detector.map_layers.items()
+            for name, layer in model.fre.map_layers.items()
         ]
     )
 

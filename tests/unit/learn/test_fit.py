@@ -43,9 +43,9 @@ def test_the_report_says_what_the_model_holds(fitted: Fitted) -> None:
     assert report.threshold == model.threshold == model.calibration.scores.max()
     assert report.alpha == pytest.approx(1 / 31)
     assert report.alpha_chosen
-    assert set(report.score_ranks) == set(SETTINGS.score_layers)
-    assert report.score_ranks["block5"] == model.detector.score_layers["block5"].subspace.rank > 1
-    assert set(report.map_ranks) == set(SETTINGS.map_layers)
+    assert set(model.fre.score_layers) == set(SETTINGS.score_layers)
+    assert model.fre.score_layers["block5"].subspace.rank > 1
+    assert set(model.fre.map_layers) == set(SETTINGS.map_layers)
     assert report.seconds > 0
     assert (model.source, model.preprocessing) == ("parts", PREPROCESSING)
     assert (model.height, model.width) == (256, 256)
@@ -88,8 +88,8 @@ def test_scratched_parts_fail(fitted: Fitted) -> None:
 def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Bytes]) -> None:
     again = fit_frames(iter(frames), SETTINGS, source="parts").model
     assert again.threshold == pytest.approx(fitted.model.threshold, rel=1e-6)
-    for name, layer in again.detector.score_layers.items():
-        same = fitted.model.detector.score_layers[name].subspace
+    for name, layer in again.fre.score_layers.items():
+        same = fitted.model.fre.score_layers[name].subspace
         cosines = np.linalg.svd(
             layer.subspace.directions.astype(float) @ same.directions.T.astype(float),
             compute_uv=False,
@@ -107,8 +107,8 @@ def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
     assert merged.calibration.frames == 30
     assert merged.calibration.effective_frames == pytest.approx(fitted.report.effective_frames)
     assert merged.threshold == pytest.approx(exact.threshold, rel=0.06)
-    for name, layer in merged.detector.score_layers.items():
-        same = exact.detector.score_layers[name].subspace
+    for name, layer in merged.fre.score_layers.items():
+        same = exact.fre.score_layers[name].subspace
         assert layer.subspace.rank == same.rank == 4
         assert layer.subspace.retained == pytest.approx(same.retained, rel=0.05)
         cosines = np.linalg.svd(
@@ -127,9 +127,10 @@ def test_a_fit_says_that_too_few_frames_were_held_for_the_variance_asked_for(
 
 
 def test_no_layer_keeps_more_directions_than_allowed(frames: list[Bytes]) -> None:
-    report = fit_frames(frames, FitSettings(max_rank=5, map_max_rank=3), source="parts").report
-    assert set(report.score_ranks.values()) == {5}
-    assert set(report.map_ranks.values()) == {3}
+    few = FitSettings(max_rank=5, map_max_rank=3)
+    detector = fit_frames(frames, few, source="parts").model.fre
+    assert {layer.subspace.rank for layer in detector.score_layers.values()} == {5}
+    assert {layer.subspace.rank for layer in detector.map_layers.values()} == {3}
 
 
 def test_different_parts_are_distinct_frames_without_a_warning(fitted: Fitted) -> None:

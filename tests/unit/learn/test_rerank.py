@@ -29,11 +29,11 @@ def test_reducing_a_model_is_fitting_it_with_the_smaller_share(
 ) -> None:
     reduced = rerank_model(wide, retain=retain)
     fitted = fit_frames(drawn, FitSettings(retain=retain, compute=COMPUTE), source="parts").model
-    assert reduced.detector.retain == fitted.detector.retain
-    assert reduced.detector.shares == fitted.detector.shares
+    assert reduced.fre.retain == fitted.fre.retain
+    assert reduced.fre.shares == fitted.fre.shares
     assert reduced.threshold == pytest.approx(fitted.threshold, rel=1e-5)
     np.testing.assert_allclose(reduced.calibration.scores, fitted.calibration.scores, rtol=1e-5)
-    np.testing.assert_allclose(reduced.detector.heldout, fitted.detector.heldout, rtol=1e-5)
+    np.testing.assert_allclose(reduced.fre.heldout, fitted.fre.heldout, rtol=1e-5)
     fresh = parts(3, seed=22)
     np.testing.assert_allclose(
         np.concatenate(list(score_frames(reduced, fresh, compute=COMPUTE))),
@@ -46,8 +46,8 @@ def test_a_model_can_be_reduced_again(wide: Model) -> None:
     twice = rerank_model(rerank_model(wide, retain=0.95), retain=0.8)
     once = rerank_model(wide, retain=0.8)
     assert twice.threshold == once.threshold
-    for name, layer in twice.detector.score_layers.items():
-        assert layer.subspace.rank == once.detector.score_layers[name].subspace.rank
+    for name, layer in twice.fre.score_layers.items():
+        assert layer.subspace.rank == once.fre.score_layers[name].subspace.rank
 
 
 @pytest.mark.parametrize("retain", [0.98, 0.4, 0.9025])
@@ -57,8 +57,8 @@ def test_a_share_whose_threshold_is_not_known_is_refused(wide: Model, retain: fl
 
 
 def test_the_model_that_is_reduced_stays_as_it_is(wide: Model) -> None:
-    before = {name: layer.subspace.rank for name, layer in wide.detector.score_layers.items()}
+    before = {name: layer.subspace.rank for name, layer in wide.fre.score_layers.items()}
     threshold = wide.threshold
     rerank_model(wide, retain=0.5)
     assert threshold == wide.threshold
-    assert before == {name: one.subspace.rank for name, one in wide.detector.score_layers.items()}
+    assert before == {name: one.subspace.rank for name, one in wide.fre.score_layers.items()}

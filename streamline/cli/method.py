@@ -1,0 +1,101 @@
+"""Which method a model is fitted by, and the options that belong to it."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamline.learn import AnyFitSettings
+
+__all__ = ["BankPrecision", "Method", "ScoreBy", "fit_settings"]
+
+
+class Method(StrEnum):
+    """How normal frames are learnt."""
+
+    FRE = "fre"
+    SGFR = "sgfr"
+
+
+class BankPrecision(StrEnum):
+    """What a memory bank is stored in."""
+
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+class ScoreBy(StrEnum):
+    """What SGFR's score of a frame is."""
+
+    ERROR = "error"
+    MAXIMUM = "maximum"
+
+
+_RECIPE = {
+    "layers": "map_layers",
+    "sampling-level": "sampling_layer",
+    "samples": "samples",
+    "sparsity": "sparsity",
+    "score-by": "rule",
+}
+"""Field of SGFR's recipe by option."""
+
+_FRE = {
+    "layers": "score_layers",
+    "map-layers": "map_layers",
+    "retain": "retain",
+    "hold": "hold",
+}
+"""Field of FRE's settings by option."""
+
+_OPTIONS = {Method.FRE: set(_FRE), Method.SGFR: {*_RECIPE, "bank"}}
+
+
+def fit_settings(
+    method: Method, common: dict[str, Any], own: dict[str, Any], /
+) -> "AnyFitSettings":
+    """Change what was asked for, and leave all else as the method has it.
+
+    Parameters
+    ----------
+    common : dict
+        By name of the settings' field; None where nothing was asked for.
+    own : dict
+        By name of the option, for those that belong to one method; None likewise.
+
+    Raises
+    ------
+    InputError
+        If an option of another method was given.
+    """
+    from streamline.learn import FitSettings, SgfrSettings
+    from streamline.sgfr import Recipe
+
+    given = {name: value for name, value in own.items() if value is not None}
+    _refuse_foreign(method, set(given))
+    fields = {name: value for name, value in common.items() if value is not None}
+    if "layers" in given:
+        given["layers"] = _names(given["layers"])
+    if "map-layers" in given:
+        given["map-layers"] = _names(given["map-layers"])
+    if method is Method.FRE:
+        return FitSettings(**fields, **{_FRE[name]: value for name, value in given.items()})
+    if "bank" in given:
+        fields["bank_precision"] = given.pop("bank").value
+    if "score-by" in given:
+        given["score-by"] = given["score-by"].value
+    recipe = Recipe(**{_RECIPE[name]: value for name, value in given.items()})
+    return SgfrSettings(recipe=recipe, **fields)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _refuse_foreign(method: Method, given: set[str]) -> None:
+    from streamline.errors import InputError
+
+    foreign = sorted(given - _OPTIONS[method])
+    if foreign:
+        other = Method.SGFR if method is Method.FRE else Method.FRE
+        msg = f"--{foreign[0]} belongs to --method {other}, not to {method}; leave one of them out"
+        raise InputError(msg)

@@ -1,0 +1,163 @@
+"""SGFR on any device: the backbone's features from its extractor, matching pursuit in NumPy.
+
+A batch's numerics run in a thread of their own as soon as the device has its features, while
+the device works on the next batch; NumPy lets go of the interpreter in its products.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.errors import InferenceError
+from streamline.infer.protocol import Extractor, Features, Maps, OnDone, Scores
+from streamline.sgfr import Judge
+
+__all__ = ["SgfrMapper", "SgfrScorer"]
+
+Result = TypeVar("Result")
+
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+class _Slot(Generic[Result]):
+    """What became of one batch."""
+
+    def __init__(self) -> None:
+        self.counts: tuple[int, ...] = ()
+        self.results: dict[int, Result] = {}
+        self.failure: Exception | None = None
+
+
+class _JudgedFeatures(Generic[Result]):
+    """An extractor's slots, with something made of each batch's features.
+
+    Parameters
+    ----------
+    judge : sequence of callable
+        From the features of some frames to their result; one for each head.
+    open_extractor : callable
+        Opens the extractor, to tell the given function what is finished.
+    on_done : callable
+        Told each slot whose batch has its results.
+    """
+
+    def __init__(
+        self,
+        judges: Sequence[Callable[[Features], Result]],
+        open_extractor: Callable[[OnDone], Extractor],
+        *,
+        on_done: OnDone,
+    ) -> None:
+        self._judges = judges
+        self._on_done = on_done
+        # One: its products use all cores, and batches end in the order they began.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sgfr")
+        self._extractor = open_extractor(self._extracted)
+        self._slots: list[_Slot[Result]] = [_Slot() for _ in range(self._extractor.slots)]
+
+    @property
+    def height(self) -> int:
+        """Rows of a frame, px."""
+        return self._extractor.height
+
+    @property
+    def width(self) -> int:
+        """Columns of a frame, px."""
+        return self._extractor.width
+
+    @property
+    def max_batch(self) -> int:
+        """Most frames in a batch."""
+        return self._extractor.max_batch
+
+    @property
+    def slots(self) -> int:
+        """Batches that may be under way at once."""
+        return self._extractor.slots
+
+    def input(self, slot: int, /) -> npt.NDArray[np.uint8]:
+        """Return the slot's buffer to write frames to."""
+        return self._extractor.input(slot)
+
+    def start(self, slot: int, /, *counts: int) -> None:
+        """Run the first frames of the slot's buffer, so many for each head."""
+        self._slots[slot].counts = counts
+        self._extractor.start(slot, sum(counts))
+
+    def result(self, slot: int, /, *, head: int = 0) -> Result:
+        """Return what a head gave for its frames of the slot's last batch.
+
+        Raises
+        ------
+        InferenceError
+            If the device or the numerics failed on the batch.
+        """
+        failure = self._slots[slot].failure
+        if isinstance(failure, InferenceError):
+            raise failure
+        if failure is not None:
+            msg = f"matching pursuit failed on a batch of frames: {failure}"
+            raise InferenceError(msg) from failure
+        return self._slots[slot].results.pop(head)
+
+    def close(self) -> None:
+        """Wait for what is under way and release the device."""
+        self._extractor.close()
+        self._worker.shutdown()
+
+    def _extracted(self, slot: int) -> None:
+        self._worker.submit(self._judge, slot)
+
+    def _judge(self, index: int) -> None:
+        slot = self._slots[index]
+        slot.results, slot.failure = {}, None
+        try:
+            features = self._extractor.result(index)
+            ends = list(accumulate(slot.counts))
+            for head, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
+                if first < end:
+                    share = {name: rows[first:end] for name, rows in features.items()}
+                    slot.results[head] = self._judges[head](share)
+        except Exception as exc:  # noqa: BLE001 - raised again where the result is asked for
+            slot.failure = exc
+        # Whatever happened: a batch nobody hears of would be frames without a verdict.
+        self._on_done(index)
+
+
+class SgfrScorer(_JudgedFeatures[Scores]):
+    """Scores of SGFR models on one network."""
+
+    def __init__(
+        self,
+        judges: Sequence[Judge],
+        open_extractor: Callable[[OnDone], Extractor],
+        *,
+        on_done: OnDone,
+    ) -> None:
+        super().__init__([_scores_by(judge) for judge in judges], open_extractor, on_done=on_done)
+
+
+class SgfrMapper(_JudgedFeatures[Maps]):
+    """Maps of SGFR models on one network."""
+
+    def __init__(
+        self,
+        judges: Sequence[Judge],
+        open_extractor: Callable[[OnDone], Extractor],
+        *,
+        on_done: OnDone,
+    ) -> None:
+        super().__init__([_maps_by(judge) for judge in judges], open_extractor, on_done=on_done)
+
+
+def _scores_by(judge: Judge) -> Callable[[Features], Scores]:
+    return lambda features: judge.scores(features).astype(np.float32)
+
+
+def _maps_by(judge: Judge) -> Callable[[Features], Maps]:
+    # Beyond float16's range a place is as bad as can be: no infinity on the wire.
+    return lambda features: np.minimum(judge.maps(features), _LARGEST_HALF).astype(np.float16)

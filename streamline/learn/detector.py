@@ -1,0 +1,47 @@
+"""What a fit of any method comes to, before the threshold is read from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.infer import Features
+from streamline.learn.holdout import HoldOut
+from streamline.learn.settings import Progress
+from streamline.model import FreDetector, SgfrDetector
+
+__all__ = ["DetectorFit", "FittedDetector"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedDetector:
+    """A detector, and what it says of frames it has not seen."""
+
+    detector: FreDetector | SgfrDetector
+    scores: npt.NDArray[np.float64]
+    """Shape ``(n,)``: of each frame, by the fit to frames far from it."""
+
+    warnings: tuple[str, ...] = ()
+
+
+class DetectorFit(Protocol):
+    """Takes the features of all frames in batches, and fits to them."""
+
+    frames: int
+    """Taken so far."""
+
+    def add(self, passes: Sequence[Features], /) -> None:
+        """Take the features of a batch, one mapping for each pass of the settings."""
+        ...
+
+    def finish(self, held: HoldOut, progress: Progress) -> FittedDetector:
+        """Fit, and score each frame by the others.
+
+        Raises
+        ------
+        ValueError
+            If the frames do not differ, or hold values that are no finite numbers.
+        """
+        ...
