@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
         one.add_argument("--cameras", type=int, default=4)
         one.add_argument("--rate", type=float, default=25.0, help="frames a second and camera")
     memory = commands.add_parser("memory", help="frames pushed through: memory stays flat")
-    memory.add_argument("--frames", type=int, default=180_000)
+    memory.add_argument("--frames", type=int, default=180_000, help="10,000 or more")
     memory.add_argument("--limit-mb", type=float, default=4.0, help="bound of the growth")
     memory.add_argument("--light", action="store_true", help="a smaller, faster model")
     evidence = commands.add_parser("evidence", help="every frame fails: the frame rate stays")

@@ -19,6 +19,9 @@ __all__ = ["judge_memory"]
 _WARM: Final = 0.1
 """Share of the run, at its beginning, in which memory may still be taken for good."""
 
+_WARM_FRAMES: Final = 3000
+"""At least so many: the clip has begun anew by then, for which its reader takes memory once."""
+
 _LIGHT: Final = FitSettings(score_layers=("block1",), map_layers=("block1",))
 """Twice as fast as the default model, along the same path."""
 
@@ -68,6 +71,6 @@ def _held(line: RunningLine) -> dict[str, int]:
 
 def _growth(frames: np.ndarray, sizes: np.ndarray) -> float:
     """Slope after warming up times the whole run, MiB."""
-    steady = frames > _WARM * frames[-1]
+    steady = frames > max(_WARM_FRAMES, _WARM * frames[-1])
     slope = np.polyfit(frames[steady], sizes[steady], 1)[0]
     return float(slope * frames[-1])
