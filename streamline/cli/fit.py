@@ -51,10 +51,18 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     method: Annotated[
         Method,
         typer.Option(
-            help="fre: what a subspace of normal features leaves; sgfr: what combinations of few "
-            "normal frames in a memory bank leave."
+            help="fre, fre-pca: what a subspace of normal features leaves; fre-ae, fre-aet: the "
+            "same by an autoencoder, aet with tied weights; sgfr: what combinations of few normal "
+            "frames in a memory bank leave."
         ),
     ] = Method.FRE,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
+    ] = None,
     sampling_level: Annotated[
         str | None,
         typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
@@ -138,6 +146,8 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     own = {
         "retain": retain,
         "hold": hold,
+        "epochs": epochs,
+        "device": device,
         "layers": layers,
         "map-layers": map_layers,
         "sampling-level": sampling_level,

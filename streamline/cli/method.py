@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamline.learn import AnyFitSettings
+    from streamline.learn.settings import FreMethod
 
 __all__ = ["BankPrecision", "Method", "ScoreBy", "fit_settings"]
 
 
 class Method(StrEnum):
-    """How normal frames are learnt."""
+    """How normal frames are learnt; fre is fre-pca."""
 
     FRE = "fre"
+    FRE_PCA = "fre-pca"
+    FRE_AE = "fre-ae"
+    FRE_AET = "fre-aet"
     SGFR = "sgfr"
 
 
@@ -47,7 +51,18 @@ _FRE = {
 }
 """Field of FRE's settings by option."""
 
-_OPTIONS = {Method.FRE: set(_FRE), Method.SGFR: {*_RECIPE, "bank"}}
+_TRAINING = {"epochs", "device"}
+"""Options, and fields, of the training of autoencoders."""
+
+_VARIANTS: "dict[Method, FreMethod]" = {Method.FRE_AE: "fre-ae", Method.FRE_AET: "fre-aet"}
+
+_OPTIONS = {
+    Method.FRE: set(_FRE),
+    Method.FRE_PCA: set(_FRE),
+    Method.FRE_AE: {*_FRE, *_TRAINING},
+    Method.FRE_AET: {*_FRE, *_TRAINING},
+    Method.SGFR: {*_RECIPE, "bank"},
+}
 
 
 def fit_settings(
@@ -67,6 +82,7 @@ def fit_settings(
     InputError
         If an option of another method was given.
     """
+    from streamline.fre import Training
     from streamline.learn import FitSettings, SgfrSettings
     from streamline.sgfr import Recipe
 
@@ -77,8 +93,11 @@ def fit_settings(
         given["layers"] = _names(given["layers"])
     if "map-layers" in given:
         given["map-layers"] = _names(given["map-layers"])
-    if method is Method.FRE:
-        return FitSettings(**fields, **{_FRE[name]: value for name, value in given.items()})
+    if method is not Method.SGFR:
+        training = Training(**{name: given.pop(name) for name in _TRAINING & set(given)})
+        chosen = {_FRE[name]: value for name, value in given.items()}
+        variant = _VARIANTS.get(method, "fre-pca")
+        return FitSettings(**fields, **chosen, method=variant, training=training)
     if "bank" in given:
         fields["bank_precision"] = given.pop("bank").value
     if "score-by" in given:
@@ -96,6 +115,6 @@ def _refuse_foreign(method: Method, given: set[str]) -> None:
 
     foreign = sorted(given - _OPTIONS[method])
     if foreign:
-        other = Method.SGFR if method is Method.FRE else Method.FRE
+        other = next(one for one, options in _OPTIONS.items() if foreign[0] in options)
         msg = f"--{foreign[0]} belongs to --method {other}, not to {method}; leave one of them out"
         raise InputError(msg)

@@ -5,6 +5,7 @@ in this package reads a file, an image or a clock, writes to an argument or draw
 """
 
 from streamline.fre.accumulate import SpanBuilder
+from streamline.fre.autoencoder import Epoch, LinearAutoencoder, Training
 from streamline.fre.calibrate import (
     conformal_threshold,
     contiguous_blocks,
@@ -33,10 +34,13 @@ from streamline.fre.subspace import (
 )
 
 __all__ = [
+    "Epoch",
+    "LinearAutoencoder",
     "Solver",
     "Span",
     "SpanBuilder",
     "Subspace",
+    "Training",
     "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre.autoencoder import LinearAutoencoder
 from streamline.fre.subspace import Subspace
 
 __all__ = [
@@ -33,8 +34,8 @@ TINY = 1e-12
 """Squared errors are raised to this before the logarithm of a geometric mean."""
 
 
-def reconstruction_residual(features: Floats, subspace: Subspace, /) -> Doubles:
-    """Find what the subspace can't reconstruct.
+def reconstruction_residual(features: Floats, subspace: Subspace | LinearAutoencoder, /) -> Doubles:
+    """Find what the subspace, or the autoencoder, can't reconstruct.
 
     Parameters
     ----------
@@ -46,12 +47,12 @@ def reconstruction_residual(features: Floats, subspace: Subspace, /) -> Doubles:
     array of shape (n, d)
         ``e``, float64.
     """
-    directions = subspace.directions.astype(np.float64)
+    encoder, decoder = subspace.encoder.astype(np.float64), subspace.decoder.astype(np.float64)
     centred = features - subspace.mean.astype(np.float64)
-    return np.asarray(centred - (centred @ directions.T) @ directions, np.float64)
+    return np.asarray(centred - (centred @ encoder.T) @ decoder, np.float64)
 
 
-def reconstruction_error(features: Floats, subspace: Subspace, /) -> Doubles:
+def reconstruction_error(features: Floats, subspace: Subspace | LinearAutoencoder, /) -> Doubles:
     """Norm of the residual of each frame, shape ``(n,)``."""
     squares: Doubles = np.square(reconstruction_residual(features, subspace))
     return np.asarray(np.sqrt(squares.sum(axis=1)), np.float64)

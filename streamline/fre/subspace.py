@@ -39,6 +39,16 @@ class Subspace:
         return int(self.directions.shape[0])
 
     @property
+    def encoder(self) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
+        """What makes coordinates of centred features: the directions."""
+        return self.directions
+
+    @property
+    def decoder(self) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
+        """What makes centred features of coordinates: the directions again."""
+        return self.directions
+
+    @property
     def retained(self) -> float:
         """Share of the variance that the kept directions hold, in (0, 1]."""
         variance = np.square(self.singular_values)

@@ -1,12 +1,13 @@
 """What a fit of any method comes to, before the threshold is read from it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre import Epoch
 from streamline.infer import Features
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import Progress
@@ -22,6 +23,12 @@ class FittedDetector:
     detector: FreDetector | SgfrDetector
     scores: npt.NDArray[np.float64]
     """Shape ``(n,)``: of each frame, by the fit to frames far from it."""
+
+    training: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
+    """How the training of each layer went; empty if nothing was trained."""
+
+    snapshots: Mapping[int, FreDetector] = field(default_factory=dict)
+    """As `Training.snapshots` asked."""
 
     warnings: tuple[str, ...] = ()
 

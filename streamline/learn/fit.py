@@ -1,6 +1,7 @@
 """Fit a model to prepared normal frames and calibrate it on the same frames, held out in turn."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from operator import length_hint
 from time import monotonic
 
@@ -99,9 +100,11 @@ def fit_frames(
         source=source,
         created=now(),
     )
-    warnings = (*_warnings(calibration), *fitted.warnings)
-    report = _report(model, settings, warnings, seconds=monotonic() - started)
-    return Fitted(model=model, report=report)
+    report = _report(model, settings, fitted, seconds=monotonic() - started)
+    snapshots = {
+        epoch: replace(model, detector=detector) for epoch, detector in fitted.snapshots.items()
+    }
+    return Fitted(model=model, report=report, snapshots=snapshots)
 
 
 def _begun(net: Backbone, settings: AnyFitSettings) -> DetectorFit:
@@ -146,7 +149,7 @@ def _calibrate(
 
 
 def _report(
-    model: Model, settings: AnyFitSettings, warnings: tuple[str, ...], *, seconds: float
+    model: Model, settings: AnyFitSettings, fitted: FittedDetector, *, seconds: float
 ) -> FitReport:
     calibration = model.calibration
     return FitReport(
@@ -156,7 +159,8 @@ def _report(
         alpha_chosen=settings.alpha is None,
         threshold=calibration.threshold,
         seconds=seconds,
-        warnings=warnings,
+        training=fitted.training,
+        warnings=(*_warnings(calibration), *fitted.warnings),
     )
 
 

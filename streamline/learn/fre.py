@@ -1,9 +1,9 @@
 """FRE's part of a fit: a subspace for each layer, and the scores of frames held out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.fre import (
@@ -19,6 +19,7 @@ from streamline.infer import Features
 from streamline.learn.detector import FittedDetector
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import FitSettings, Progress
+from streamline.learn.train import Rebuilder, rebuilder_of, require_trainer
 from streamline.model import FittedLayer, FreDetector
 
 __all__ = ["FreFit"]
@@ -32,6 +33,7 @@ class FreFit:
     """Takes the features of all frames in batches, in bounded memory, and fits to them."""
 
     def __init__(self, net: Backbone, settings: FitSettings) -> None:
+        require_trainer(settings)  # What is missing is told before the frames are read.
         self._net = net
         self._settings = settings
         self._score = {
@@ -40,6 +42,8 @@ class FreFit:
         self._map = {
             name: _builder(settings, settings.map_max_rank) for name in settings.map_layers
         }
+        self._rebuilders: dict[str, dict[str, Rebuilder]] = {"score": {}, "map": {}}
+        self._warnings: list[str] = []
         self.frames = 0
 
     def add(self, passes: Sequence[Features], /) -> None:
@@ -59,52 +63,85 @@ class FreFit:
         ValueError
             If the frames do not differ, or hold values that are no finite numbers.
         """
-        count = len(self._score) + len(self._map)
-        settings = self._settings
-        shares = smaller_shares(settings.retain)
-        score: dict[str, FittedLayer] = {}
-        errors, warnings = [], []
-        while self._score:
-            name = next(iter(self._score))
-            span = self._score.pop(name).finish(solver=settings.solver)
-            score[name] = self._layer(name, span, settings.max_rank)
+        shares = smaller_shares(self._settings.retain)
+        if self._settings.method != "fre-pca":
+            del shares[1:]  # The units of an autoencoder are in no order.
+        errors = []
+        for name, span in self._spans("score", self._score, progress):
             errors.append(
                 crossfit_errors(
                     span,
                     blocks=held.blocks,
                     gap=held.gap,
                     shares=shares,
-                    max_rank=settings.max_rank,
+                    max_rank=self._settings.max_rank,
                 )
             )
-            warnings += _shortage(name, score[name].subspace, settings)
-            progress("layers", len(score), count)
-        heldout = fuse_errors(errors)
-        detector = FreDetector(
-            score_layers=score,
-            map_layers=self._map_layers(progress, count),
-            retain=settings.retain,
-            shares=tuple(shares),
-            heldout=heldout.astype(np.float32),
-        )
-        return FittedDetector(detector=detector, scores=heldout[0], warnings=tuple(warnings))
+            self._learn("score", name, span, progress)
+        for name, span in self._spans("map", self._map, progress):
+            self._learn("map", name, span, progress)
+        return self._fitted(tuple(shares), fuse_errors(errors))
 
-    def _map_layers(self, progress: Progress, count: int) -> Mapping[str, FittedLayer]:
-        layers: dict[str, FittedLayer] = {}
-        while self._map:
-            name = next(iter(self._map))
-            span = self._map.pop(name).finish(solver=self._settings.solver)
-            layers[name] = self._layer(name, span, self._settings.map_max_rank)
-            progress("layers", count - len(self._map), count)
-        return layers
+    def _spans(
+        self, use: str, builders: dict[str, SpanBuilder], progress: Progress
+    ) -> Iterator[tuple[str, Span]]:
+        """Give one span after the other, and let go of it; tell when it is done with."""
+        count = len(self._settings.score_layers) + len(self._settings.map_layers)
+        before = 0 if use == "score" else len(self._settings.score_layers)
+        while builders:
+            name = next(iter(builders))
+            yield name, builders.pop(name).finish(solver=self._settings.solver)
+            progress("layers", before + len(self._rebuilders[use]), count)
 
-    def _layer(self, name: str, span: Span, max_rank: int | None) -> FittedLayer:
-        subspace = subspace_of(span, retain=self._settings.retain, max_rank=max_rank)
-        layer = self._net.layers[name]
-        return FittedLayer(
-            subspace=replace(subspace, directions=subspace.directions.astype(np.float16)),
-            shape=(layer.channels, layer.height, layer.width),
+    def _learn(self, use: str, name: str, span: Span, progress: Progress) -> None:
+        settings = self._settings
+        max_rank = settings.max_rank if use == "score" else settings.map_max_rank
+        subspace = subspace_of(span, retain=settings.retain, max_rank=max_rank)
+        epochs = settings.training.epochs
+        rebuilder = rebuilder_of(
+            span,
+            subspace,
+            settings,
+            lambda epoch: progress(f"training of {name}", epoch.epoch, epochs),
         )
+        self._rebuilders[use][name] = rebuilder
+        if use == "score":
+            self._warnings += _shortage(name, subspace, settings)
+        self._warnings += _unfinished(name, rebuilder, settings)
+
+    def _fitted(
+        self, shares: tuple[float, ...], heldout: npt.NDArray[np.float64]
+    ) -> FittedDetector:
+        def detector(epoch: int | None) -> FreDetector:
+            return FreDetector(
+                score_layers=self._layers("score", epoch),
+                map_layers=self._layers("map", epoch),
+                retain=self._settings.retain,
+                shares=shares,
+                heldout=heldout.astype(np.float32),
+            )
+
+        trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
+        return FittedDetector(
+            detector=detector(None),
+            scores=heldout[0],
+            training={name: one.curve for name, one in trained.items() if one.curve},
+            snapshots={epoch: detector(epoch) for epoch in self._settings.training.snapshots}
+            if self._settings.method != "fre-pca"
+            else {},
+            warnings=tuple(self._warnings),
+        )
+
+    def _layers(self, use: str, epoch: int | None) -> dict[str, FittedLayer]:
+        found = {}
+        for name, rebuilder in self._rebuilders[use].items():
+            layer = self._net.layers[name]
+            subspace = rebuilder.final if epoch is None else rebuilder.snapshots.get(epoch)
+            found[name] = FittedLayer(
+                subspace=subspace or rebuilder.final,
+                shape=(layer.channels, layer.height, layer.width),
+            )
+        return found
 
 
 def _builder(settings: FitSettings, max_rank: int | None) -> SpanBuilder:
@@ -120,5 +157,17 @@ def _shortage(name: str, subspace: Subspace, settings: FitSettings) -> list[str]
     warning = (
         f"{name} keeps {subspace.retained:.3f} of the variance, not {settings.retain:g}: no more "
         f"directions are at hand when {settings.hold} frames are held; hold more, or show fewer"
+    )
+    return [warning]
+
+
+def _unfinished(name: str, rebuilder: Rebuilder, settings: FitSettings) -> list[str]:
+    """Say so where a training ended before its error was as small as it should be."""
+    training = settings.training
+    if not rebuilder.curve or rebuilder.curve[-1].excess <= training.tolerance:
+        return []
+    warning = (
+        f"{name} was trained for {training.epochs} epochs and its error is still "
+        f"{rebuilder.curve[-1].excess:.1%} above that of principal directions; train for longer"
     )
     return [warning]

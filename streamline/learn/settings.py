@@ -1,14 +1,14 @@
 """What a fit may choose, and what it says of its choices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from streamline.backbone import Backbone, default_layers, find
 from streamline.errors import InputError
-from streamline.fre import Solver
+from streamline.fre import Epoch, Solver, Training
 from streamline.infer import Compute
 from streamline.model import Model
 from streamline.sgfr import BankPrecision, Recipe
@@ -18,10 +18,14 @@ __all__ = [
     "FitReport",
     "FitSettings",
     "Fitted",
+    "FreMethod",
     "Progress",
     "SgfrSettings",
     "ignore_progress",
 ]
+
+FreMethod = Literal["fre-pca", "fre-ae", "fre-aet"]
+"""fre-ae: autoencoder; fre-aet: autoencoder whose decoder is its encoder transposed."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is done (``frames`` or ``layers``), how many are, and of how many if known."""
@@ -95,6 +99,12 @@ class FitSettings(CommonSettings):
     bottles (1.000, PRO 0.9635): another share of variance, another layer or features divided
     by their spread changed that by 0.001 at most.
     """
+
+    method: FreMethod = "fre-pca"
+    """Principal directions, or an autoencoder trained to reconstruct as well as they do."""
+
+    training: Training = field(default_factory=Training)
+    """How autoencoders are trained."""
 
     score_layers: tuple[str, ...] = ()
     """Whose errors are fused to the score; none: the backbone's default."""
@@ -234,8 +244,11 @@ class FitReport:
     seconds: float
     """Time from the first frame to the model, s."""
 
+    training: Mapping[str, tuple[Epoch, ...]]
+    """How the training of each layer went; empty if nothing was trained."""
+
     warnings: tuple[str, ...]
-    """Sentences on what is wrong with the frames."""
+    """Sentences on what is wrong with the frames, or with what was learnt from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -244,3 +257,6 @@ class Fitted:
 
     model: Model
     report: FitReport
+
+    snapshots: Mapping[int, Model] = field(default_factory=dict)
+    """Models as they were after the epochs that `Training.snapshots` names."""

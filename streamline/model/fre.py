@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streamline.fre import Subspace
+from streamline.fre import LinearAutoencoder, Subspace
 from streamline.model.entries import Count, Entry, Level, Name, Shapes, Share, Side
 
 __all__ = ["FittedLayer", "FreDetector", "FreEntry"]
@@ -20,11 +20,11 @@ _HELDOUT = "score.heldout"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedLayer:
-    """One layer's subspace and the shape its features were flattened from."""
+    """What reconstructs one layer's features, and the shape they were flattened from."""
 
-    subspace: Subspace
-    """Directions in float16: the rounding moves a held-out frame's score by less than 1e-5
-    of itself and halves what is stored and read for every frame."""
+    subspace: Subspace | LinearAutoencoder
+    """Directions or weights in float16: the rounding moves a held-out frame's score by less than
+    1e-5 of itself and halves what is stored and read for every frame."""
 
     shape: tuple[int, int, int]
     """Channels, rows, columns."""
@@ -93,38 +93,107 @@ class FreDetector:
         tensors: dict[str, npt.NDArray[Any]] = {_HELDOUT: self.heldout}
         for use, layers in (("score", self.score_layers), ("map", self.map_layers)):
             for name, layer in layers.items():
-                tensors[f"{use}.{name}.mean"] = layer.subspace.mean
-                tensors[f"{use}.{name}.directions"] = layer.subspace.directions
-                tensors[f"{use}.{name}.singular_values"] = layer.subspace.singular_values
+                for part, tensor in _parts(layer.subspace).items():
+                    tensors[f"{use}.{name}.{part}"] = tensor
         return tensors
 
 
-def _layer_entry(layer: FittedLayer) -> "LayerEntry":
+def _parts(subspace: Subspace | LinearAutoencoder) -> dict[str, npt.NDArray[Any]]:
+    if isinstance(subspace, Subspace):
+        return {
+            "mean": subspace.mean,
+            "directions": subspace.directions,
+            "singular_values": subspace.singular_values,
+        }
+    parts = {"mean": subspace.mean, "encoder": subspace.encoder}
+    return parts if subspace.tied else {**parts, "decoder": subspace.decoder}
+
+
+def _layer_entry(layer: FittedLayer) -> "SubspaceEntry | AutoencoderEntry":
     channels, height, width = layer.shape
-    return LayerEntry(
+    if isinstance(layer.subspace, Subspace):
+        return SubspaceEntry(
+            channels=channels,
+            height=height,
+            width=width,
+            rank=layer.subspace.rank,
+            singular_values=len(layer.subspace.singular_values),
+            retained=layer.subspace.retained,
+            discarded=layer.subspace.discarded,
+        )
+    return AutoencoderEntry(
         channels=channels,
         height=height,
         width=width,
         rank=layer.subspace.rank,
-        singular_values=len(layer.subspace.singular_values),
         retained=layer.subspace.retained,
-        discarded=layer.subspace.discarded,
+        tied=layer.subspace.tied,
     )
 
 
-class LayerEntry(Entry, frozen=True):
+class LayerEntry(Entry, frozen=True, tag_field="method"):
     """See `FittedLayer`."""
 
     channels: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
     height: Side
     width: Side
     rank: Count
+
+    @property
+    def features(self) -> int:
+        """How many there are when the layer is flattened."""
+        return self.channels * self.height * self.width
+
+
+class SubspaceEntry(LayerEntry, frozen=True, tag="pca"):
+    """See `streamline.fre.Subspace`."""
+
     singular_values: Count
     retained: Share
     discarded: Level
 
+    def shapes(self) -> Shapes:
+        """Say which tensors there must be."""
+        return {
+            "mean": ("F32", (self.features,)),
+            "directions": ("F16", (self.rank, self.features)),
+            "singular_values": ("F64", (self.singular_values,)),
+        }
 
-Layers = Annotated[dict[Name, LayerEntry], msgspec.Meta(min_length=1, max_length=64)]
+    def subspace(self, tensors: Tensors, /) -> Subspace:
+        """Join with the tensors of those `shapes`."""
+        return Subspace(
+            mean=tensors["mean"],
+            directions=tensors["directions"],
+            singular_values=tensors["singular_values"],
+            discarded=self.discarded,
+        )
+
+
+class AutoencoderEntry(LayerEntry, frozen=True, tag="autoencoder"):
+    """See `streamline.fre.LinearAutoencoder`."""
+
+    retained: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    tied: bool
+
+    def shapes(self) -> Shapes:
+        """Say which tensors there must be."""
+        shape = (self.rank, self.features)
+        shapes: Shapes = {"mean": ("F32", (self.features,)), "encoder": ("F16", shape)}
+        return shapes if self.tied else {**shapes, "decoder": ("F16", shape)}
+
+    def subspace(self, tensors: Tensors, /) -> LinearAutoencoder:
+        """Join with the tensors of those `shapes`."""
+        return LinearAutoencoder(
+            mean=tensors["mean"],
+            encoder=tensors["encoder"],
+            decoder=tensors["encoder"] if self.tied else tensors["decoder"],
+            retained=self.retained,
+        )
+
+
+AnyLayerEntry = SubspaceEntry | AutoencoderEntry
+Layers = Annotated[dict[Name, AnyLayerEntry], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
@@ -141,24 +210,17 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
         """Say which tensors there must be, before any is read."""
         shapes: Shapes = {_HELDOUT: ("F32", (len(self.shares), self.frames))}
         for use, name, layer in self._each():
-            features = layer.channels * layer.height * layer.width
-            shapes[f"{use}.{name}.mean"] = ("F32", (features,))
-            shapes[f"{use}.{name}.directions"] = ("F16", (layer.rank, features))
-            shapes[f"{use}.{name}.singular_values"] = ("F64", (layer.singular_values,))
+            for part, shape in layer.shapes().items():
+                shapes[f"{use}.{name}.{part}"] = shape
         return shapes
 
     def detector(self, tensors: Tensors, /) -> FreDetector:
         """Join with the tensors of those `shapes`."""
         found: dict[str, dict[str, FittedLayer]] = {"score": {}, "map": {}}
         for use, name, layer in self._each():
+            parts = {part: tensors[f"{use}.{name}.{part}"] for part in layer.shapes()}
             found[use][name] = FittedLayer(
-                subspace=Subspace(
-                    mean=tensors[f"{use}.{name}.mean"],
-                    directions=tensors[f"{use}.{name}.directions"],
-                    singular_values=tensors[f"{use}.{name}.singular_values"],
-                    discarded=layer.discarded,
-                ),
-                shape=(layer.channels, layer.height, layer.width),
+                subspace=layer.subspace(parts), shape=(layer.channels, layer.height, layer.width)
             )
         return FreDetector(
             score_layers=found["score"],
@@ -168,7 +230,7 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
             heldout=tensors[_HELDOUT],
         )
 
-    def _each(self) -> Iterator[tuple[str, str, LayerEntry]]:
+    def _each(self) -> Iterator[tuple[str, str, AnyLayerEntry]]:
         for use, layers in (("score", self.score_layers), ("map", self.map_layers)):
             for name, layer in layers.items():
                 yield use, name, layer

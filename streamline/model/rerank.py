@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from streamline.errors import InputError
-from streamline.fre import conformal_threshold
+from streamline.fre import LinearAutoencoder, conformal_threshold
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.record import Model
 
 __all__ = ["rerank_model"]
+
+
+_UNORDERED = "the units of an autoencoder are in no order; fit with --method fre-pca to reduce it"
 
 
 def rerank_model(model: Model, /, *, retain: float) -> Model:
@@ -36,6 +39,8 @@ def rerank_model(model: Model, /, *, retain: float) -> Model:
         If it is no FRE model.
     """
     detector = model.fre
+    if any(isinstance(one.subspace, LinearAutoencoder) for one in detector.score_layers.values()):
+        raise InputError(_UNORDERED)
     found = np.flatnonzero(np.isclose(detector.shares, retain, rtol=0, atol=1e-9))
     if not len(found):
         msg = (
@@ -59,4 +64,6 @@ def rerank_model(model: Model, /, *, retain: float) -> Model:
 
 
 def _reduced(layer: FittedLayer, retain: float) -> FittedLayer:
+    if isinstance(layer.subspace, LinearAutoencoder):
+        raise InputError(_UNORDERED)
     return replace(layer, subspace=layer.subspace.reduced(retain=retain))

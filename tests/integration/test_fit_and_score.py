@@ -70,6 +70,22 @@ def test_a_model_is_made_smaller_without_its_pictures(
     assert "fit again" in refused[1]
 
 
+def test_a_model_is_trained_by_back_propagation_and_scores(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch").set_num_threads(1)
+    out = tmp_path / "trained"
+    fit = ["fit", str(good), "--method", "fre-aet", "--retain", "0.6", "--out", str(out)]
+    assert main([*fit, "--epochs", "40", "--device", "nowhere"]) == 2
+    assert "torch can't train on 'nowhere'" in capsys.readouterr().err
+    assert main([*fit, "--epochs", "40"]) == 0
+    capsys.readouterr()
+    assert main(["score", str(out), str(good / "000.png")]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
+    assert main(["model", "rerank", str(out), "--retain", "0.5", "--out", f"{out}-small"]) == 2
+    assert "fit with --method fre-pca" in capsys.readouterr().err
+
+
 def test_score_tells_sound_from_scratched_parts(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

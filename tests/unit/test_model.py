@@ -185,6 +185,7 @@ def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
 
 def test_a_model_of_strided_arrays_comes_back_unscrambled(model: Model, tmp_path: Path) -> None:
     deep = model.fre.map_layers["deep"]
+    assert isinstance(deep.subspace, Subspace)
     columns = np.asarray(np.asfortranarray(deep.subspace.directions), np.float16)
     assert not columns.flags.c_contiguous
     strided = replace(deep.subspace, directions=columns)

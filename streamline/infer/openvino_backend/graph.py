@@ -13,6 +13,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from streamline.backbone import Backbone
+from streamline.fre import LinearAutoencoder
 from streamline.fre.reference import TINY
 from streamline.model import FittedLayer, FreDetector
 
@@ -113,36 +114,57 @@ class _Projection:
     """One layer's centred features and their coordinates in the subspace."""
 
     def __init__(self, tap: ov.Output, layer: FittedLayer) -> None:
-        subspace = layer.subspace
+        self._subspace = layer.subspace
         self._shape = layer.shape
-        self._centred = ops.subtract(_flat(tap), ops.constant(subspace.mean[None]))
-        # Stored as float16 in the graph too; the device converts once, when it compiles.
-        self._directions = ops.convert(
-            ops.constant(np.asarray(subspace.directions, np.float16)), "f32"
-        )
+        self._centred = ops.subtract(_flat(tap), ops.constant(layer.subspace.mean[None]))
+        self._encoder = _stored(layer.subspace.encoder)
         self._coordinates = ops.matmul(
-            self._centred, self._directions, transpose_a=False, transpose_b=True
+            self._centred, self._encoder, transpose_a=False, transpose_b=True
         )
 
     def squared_error(self) -> ov.Node:
         """Squared norm of the residual, shape ``(n, 1)``.
 
-        By Pythagoras, since the directions are orthonormal: the residual itself would cost
+        By Pythagoras where the directions are orthonormal: the residual itself would cost
         the same multiplication again. On held-out frames the norms differ by a fifth or more,
         so the difference loses no more than two bits.
         """
+        if isinstance(self._subspace, LinearAutoencoder):
+            return self._autoencoder_error(self._subspace)
         whole = _sum_of_squares(self._centred)
         kept = _sum_of_squares(self._coordinates)
         return ops.subtract(whole, kept)
 
+    def _autoencoder_error(self, autoencoder: LinearAutoencoder) -> ov.Node:
+        if not autoencoder.tied:
+            return _sum_of_squares(self._residual())
+        # |c - Wᵀ z|² = |c|² - 2 |z|² + zᵀ (W Wᵀ) z with z = W c: one large product again.
+        weights = autoencoder.encoder.astype(np.float64)
+        products = ops.constant(np.asarray(weights @ weights.T, np.float32))
+        turned = ops.matmul(self._coordinates, products, transpose_a=False, transpose_b=False)
+        twice = ops.multiply(self._coordinates, np.float32(2))
+        kept = ops.multiply(self._coordinates, ops.subtract(twice, turned))
+        return ops.subtract(
+            _sum_of_squares(self._centred), ops.reduce_sum(kept, [1], keep_dims=True)
+        )
+
+    def _residual(self) -> ov.Node:
+        subspace = self._subspace
+        same = subspace.decoder is subspace.encoder
+        decoder = self._encoder if same else _stored(subspace.decoder)
+        rebuilt = ops.matmul(self._coordinates, decoder, transpose_a=False, transpose_b=False)
+        return ops.subtract(self._centred, rebuilt)
+
     def error_map(self) -> ov.Node:
         """Channel mean of the squared residual, shape ``(n, 1, h, w)``."""
-        rebuilt = ops.matmul(
-            self._coordinates, self._directions, transpose_a=False, transpose_b=False
-        )
-        residual = ops.subtract(self._centred, rebuilt)
+        residual = self._residual()
         picture = ops.reshape(residual, np.array([0, *self._shape]), special_zero=True)
         return ops.reduce_mean(ops.multiply(picture, picture), [1], keep_dims=True)
+
+
+def _stored(weights: npt.NDArray[np.floating]) -> ov.Node:
+    """Keep weights in float16 in the graph too; the device converts once, when it compiles."""
+    return ops.convert(ops.constant(np.asarray(weights, np.float16)), "f32")
 
 
 def _flat(tap: ov.Output) -> ov.Node:

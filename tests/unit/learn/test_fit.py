@@ -91,7 +91,7 @@ def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Byte
     for name, layer in again.fre.score_layers.items():
         same = fitted.model.fre.score_layers[name].subspace
         cosines = np.linalg.svd(
-            layer.subspace.directions.astype(float) @ same.directions.T.astype(float),
+            layer.subspace.encoder.astype(float) @ same.encoder.T.astype(float),
             compute_uv=False,
         )
         np.testing.assert_allclose(cosines, 1, atol=1e-3)
@@ -112,7 +112,7 @@ def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
         assert layer.subspace.rank == same.rank == 4
         assert layer.subspace.retained == pytest.approx(same.retained, rel=0.05)
         cosines = np.linalg.svd(
-            layer.subspace.directions[:2].astype(float) @ same.directions.T.astype(float),
+            layer.subspace.encoder[:2].astype(float) @ same.encoder.T.astype(float),
             compute_uv=False,
         )
         assert cosines.min() > 0.95
