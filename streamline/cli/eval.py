@@ -80,13 +80,23 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         str | None, typer.Option(metavar="NAME", help="Network that the features come from.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Of its weights: int8 or fp16.")
+        str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its weights: .safetensors, .pth or a folder of .npy."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="N", help="Height and width of its input, px: 256.")
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
             metavar="L,L…", help="Its layers: fre, for the score and the map; sgfr, for the map."
         ),
+    ] = None,
+    map_layers: Annotated[
+        str | None, typer.Option(metavar="L,L…", help="fre: those for the map, if others.")
     ] = None,
     retain: Annotated[
         float | None,
@@ -114,9 +124,10 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             writable(file)
     settings = fit_settings(
         method,
-        {"backbone": backbone, "precision": precision},
+        {"backbone": backbone, "precision": precision, "weights": weights, "size": size},
         {
             "layers": layers,
+            "map-layers": map_layers,
             "retain": retain,
             "sampling-level": sampling_level,
             "samples": samples,

@@ -24,10 +24,13 @@ class PreparedImages:
     ----------
     paths : sequence of Path
         The files.
+    size : tuple of (rows, columns)
+        Of the model's input, px.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, size: tuple[int, int]) -> None:
         self._paths = paths
+        self._size = size
 
     def __length_hint__(self) -> int:
         return len(self._paths)
@@ -35,6 +38,6 @@ class PreparedImages:
     def __iter__(self) -> Iterator[Frame]:
         for path in self._paths:
             try:
-                yield prepare(read_image(path))
+                yield prepare(read_image(path), size=self._size)
             except SourceError as exc:
                 raise InputError(str(exc)) from exc

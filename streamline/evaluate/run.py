@@ -59,14 +59,16 @@ def evaluate_category(
     InputError
         If an image or a mask can't be read, a mask does not fit its image, or the fit fails.
     """
-    frames = PreparedImages(category.train)
+    size = (settings.size, settings.size)
+    frames = PreparedImages(category.train, size=size)
     source = str(category.train[0].parent)
     fitted = fit_frames(frames, settings, source=source, progress=progress)
     model = fitted.model
-    test = _with_progress(PreparedImages([one.image for one in category.test]), progress)
+    tested = PreparedImages([one.image for one in category.test], size=size)
+    test = _with_progress(tested, progress)
     scores, fps = _score(model, test, settings)
     maps = np.concatenate(list(map_frames(model, test, compute=settings.compute)))
-    masks = read_masks(category, (model.height, model.width)) if category.masked else None
+    masks = read_masks(category, size) if category.masked else None
     curves = curves_of(category, scores, maps, masks)
     return Evaluated(
         category=category,

@@ -49,7 +49,7 @@ def extracted(
     with TemporaryDirectory(prefix="streamline-features-") as folder:
         places = {
             use: _extract(net, layers, images, Path(folder, use), compute)
-            for use, images in _images(category, progress).items()
+            for use, images in _images(category, (net.height, net.width), progress).items()
         }
         yield {
             layer: LayerFeatures(
@@ -61,21 +61,21 @@ def extracted(
         }
 
 
-def _images(category: Category, progress: Progress) -> dict[str, "_Watched"]:
-    tested = [sample.image for sample in category.test]
+def _images(category: Category, size: tuple[int, int], progress: Progress) -> dict[str, "_Watched"]:
+    paths = {"train": category.train, "test": [sample.image for sample in category.test]}
     return {
-        "train": _Watched(category.train, "train images", progress),
-        "test": _Watched(tested, "test images", progress),
+        use: _Watched(PreparedImages(some, size=size), len(some), f"{use} images", progress)
+        for use, some in paths.items()
     }
 
 
 class _Watched:
     """Prepared images that tell how many of them are done."""
 
-    def __init__(self, paths: Sequence[Path], what: str, progress: Progress) -> None:
-        self._frames = PreparedImages(paths)
+    def __init__(self, frames: PreparedImages, count: int, what: str, progress: Progress) -> None:
+        self._frames = frames
         self._what, self._progress = what, progress
-        self.count = len(paths)
+        self.count = count
 
     def __iter__(self) -> Iterator[Frame]:
         for done, frame in enumerate(self._frames, start=1):

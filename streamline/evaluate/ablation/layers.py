@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from streamline import backbone
+from streamline.evaluate.ablation.network import open_network
 from streamline.evaluate.ablation.result import Ablation, Row, average
 from streamline.evaluate.ablation.study import Pick, study_layers
 from streamline.evaluate.page import Chart, Line
@@ -32,7 +32,8 @@ def ablate_layers(
     InputError
         If an image or a mask can't be read.
     """
-    net = backbone.get(settings.backbone, settings.precision)
+    net = open_network(settings)
+    settings = settings.resolved()
     picks = list(_picks(list(net.layers), settings))
     rows = []
     for run in runs:
@@ -54,7 +55,7 @@ def ablate_layers(
         charts=[_chart(rows, layers)],
         setup={
             "backbone": settings.backbone,
-            "precision": settings.precision,
+            "precision": net.precision,
             "retain": settings.retain,
         },
     )

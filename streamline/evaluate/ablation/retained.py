@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from streamline import backbone
+from streamline.evaluate.ablation.network import open_network
 from streamline.evaluate.ablation.result import Ablation, Row, average
 from streamline.evaluate.ablation.study import Pick, study_layers
 from streamline.evaluate.page import Chart, Line
@@ -28,7 +28,8 @@ def ablate_retained(
     InputError
         If an image or a mask can't be read.
     """
-    net = backbone.get(settings.backbone, settings.precision)
+    net = open_network(settings)
+    settings = settings.resolved()
     picks = [Pick((layer,), (layer,)) for layer in net.layers]
     picks.append(Pick(settings.score_layers, settings.map_layers))
     rows = []
@@ -54,7 +55,7 @@ def ablate_retained(
         rows=rows,
         tables=[_table(rows, names, figure) for figure in _SHOWN],
         charts=[_chart(rows, names, figure) for figure in _SHOWN if figure != "k"],
-        setup={"backbone": settings.backbone, "precision": settings.precision},
+        setup={"backbone": settings.backbone, "precision": net.precision},
     )
 
 
