@@ -76,7 +76,7 @@ def _picks(layers: Sequence[str], settings: FitSettings) -> Iterator[Pick]:
 def _table(rows: Sequence[Row], names: Sequence[str]) -> Table:
     """Lay out the means, with the paper's beside them where it has layers of these names."""
     printed = {
-        f"paper {title}": [figure_text(figure, _printed(name, figure)) for name in names]
+        f"paper's resnet50 {title}": [figure_text(figure, _printed(name, figure)) for name in names]
         for title, figure in _PRINTED.items()
         if any(_printed(name, figure) is not None for name in names)
     }
