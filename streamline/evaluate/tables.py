@@ -21,7 +21,15 @@ TITLES = {
 }
 """What people call a figure, by its name in `Figures`."""
 
-_DECIMALS = {"image_auroc": 4, "pixel_auroc": 4, "pro": 4, "fit_s": 1, "model_bytes": 1}
+_DECIMALS = {
+    "image_auroc": 4,
+    "pixel_auroc": 4,
+    "pro": 4,
+    "fit_s": 1,
+    "model_bytes": 1,
+    "ms": 1,
+    "error": 4,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from streamline.evaluate.ablation.bank import ablate_bank
 from streamline.evaluate.ablation.layers import ablate_layers
+from streamline.evaluate.ablation.levels import ablate_levels
 from streamline.evaluate.ablation.result import Ablation
 from streamline.evaluate.ablation.retained import ablate_retained
 from streamline.evaluate.plan import PlannedRun
-from streamline.learn import FitSettings, Progress
+from streamline.learn import AnyFitSettings, Progress
 
 __all__ = ["ABLATIONS", "Ablation"]
 
-_Ablate = Callable[[Sequence[PlannedRun], FitSettings, Progress], Ablation]
+_Ablate = Callable[[Sequence[PlannedRun], AnyFitSettings, Progress], Ablation]
 
 ABLATIONS: Final[Mapping[str, _Ablate]] = MappingProxyType(
-    {"retained": ablate_retained, "layers": ablate_layers}
+    {
+        "retained": ablate_retained,
+        "layers": ablate_layers,
+        "bank": ablate_bank,
+        "levels": ablate_levels,
+    }
 )
 """By name; called with the runs, with what they are fitted, and with who watches."""

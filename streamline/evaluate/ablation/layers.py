@@ -1,40 +1,41 @@
 """Which layers tell most: FRE, table 8, and one layer against three (tables 5 to 7)."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Final
 
-from streamline.evaluate.ablation.network import open_network
-from streamline.evaluate.ablation.result import Ablation, Row, average
-from streamline.evaluate.ablation.study import Pick, study_layers
-from streamline.evaluate.page import Chart, Line
+from streamline.evaluate.ablation.network import open_network, subspace_settings
+from streamline.evaluate.ablation.pick import Pick, neighbours
+from streamline.evaluate.ablation.pivot import layer_chart, variant_table
+from streamline.evaluate.ablation.result import Ablation, Row
+from streamline.evaluate.ablation.study import study_layers
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.published import MEAN, published_tables
 from streamline.evaluate.tables import TITLES, Table, figure_text
-from streamline.learn import FitSettings, Progress
+from streamline.learn import AnyFitSettings, FitSettings, Progress
 
 __all__ = ["ablate_layers"]
 
 _SHOWN: Final = ("image_auroc", "pixel_auroc", "pro", "k")
-_PRINTED: Final = {"pixel AUROC": "pixel_auroc", "PRO": "pro"}
-"""Columns of the paper's table 8."""
+_PRINTED: Final = ("pixel_auroc", "pro")
+"""What the paper's table 8 has."""
 
 
 def ablate_layers(
-    runs: Sequence[PlannedRun], settings: FitSettings, progress: Progress, /
+    runs: Sequence[PlannedRun], asked: AnyFitSettings, progress: Progress, /
 ) -> Ablation:
     """Measure every layer by itself, every two and three neighbours, and the model's own choice.
 
-    Each with `settings.retain` of the variance, no rank limited.
+    Each with the share of the variance asked for, no rank limited.
 
     Raises
     ------
     InputError
-        If an image or a mask can't be read.
+        If another method was asked for, or an image or a mask can't be read.
     """
-    net = open_network(settings)
-    settings = settings.resolved()
-    picks = list(_picks(list(net.layers), settings))
+    chosen = subspace_settings(asked)
+    net = open_network(chosen, (*chosen.score_layers, *chosen.map_layers))
+    settings = chosen.resolved()
+    picks = _picks(list(net.layers), settings)
     rows = []
     for run in runs:
         study = study_layers(run.category, net, [settings.retain], settings.compute, progress)
@@ -43,7 +44,6 @@ def ablate_layers(
             variant = {"layers": pick.name}
             rows.append(Row(run=run, variant=variant, figures=figures))
             progress("variants", done, len(picks))
-    layers = list(net.layers)
     return Ablation(
         title="Layers",
         text=(
@@ -51,8 +51,8 @@ def ablate_layers(
             "MVTec AD's fifteen categories."
         ),
         rows=rows,
-        tables=[_table(rows, [pick.name for pick in picks])],
-        charts=[_chart(rows, layers)],
+        tables=[_table(rows)],
+        charts=[layer_chart(rows, "layers", list(net.layers))],
         setup={
             "backbone": settings.backbone,
             "precision": net.precision,
@@ -61,49 +61,30 @@ def ablate_layers(
     )
 
 
-def _picks(layers: Sequence[str], settings: FitSettings) -> Iterator[Pick]:
-    runs = [
-        *((layer,) for layer in layers),
-        *pairwise(layers),
-        *zip(layers, layers[1:], layers[2:], strict=False),
-    ]
-    yield from (Pick(run, run) for run in runs)
+def _picks(layers: Sequence[str], settings: FitSettings) -> list[Pick]:
+    alike = [Pick(run, run) for run in neighbours(layers)]
     own = Pick(settings.score_layers, settings.map_layers)
-    if own.score != own.maps or own.score not in runs:
-        yield own
+    return alike if own in alike else [*alike, own]
 
 
-def _table(rows: Sequence[Row], names: Sequence[str]) -> Table:
+def _table(rows: Sequence[Row]) -> Table:
     """Lay out the means, with the paper's beside them where it has layers of these names."""
+    here = variant_table(rows, "layers", _SHOWN)
+    names = [row[0] for row in here.rows]
     printed = {
-        f"paper's resnet50 {title}": [figure_text(figure, _printed(name, figure)) for name in names]
-        for title, figure in _PRINTED.items()
+        f"paper's resnet50 {TITLES[figure]}": [
+            figure_text(figure, _printed(name, figure)) for name in names
+        ]
+        for figure in _PRINTED
         if any(_printed(name, figure) is not None for name in names)
     }
-    here = {
-        TITLES[figure]: [
-            figure_text(figure, average(rows, {"layers": name}, figure)) for name in names
-        ]
-        for figure in _SHOWN
-    }
-    columns = {"layers": names, **here, **printed}
-    return Table(head=tuple(columns), rows=list(zip(*columns.values(), strict=True)))
+    return Table(
+        head=(*here.head, *printed),
+        rows=[(*row, *beside) for row, *beside in zip(here.rows, *printed.values(), strict=True)],
+    )
 
 
 def _printed(layer: str, figure: str) -> float | None:
     """Look up what the paper prints of a layer of that name."""
     known = (one for one in published_tables("fre", "mvtec") if one.layer == layer)
     return next((one.value(MEAN) for one in known if one.figure == figure), None)
-
-
-def _chart(rows: Sequence[Row], layers: Sequence[str]) -> Chart:
-    numbers = range(1, len(layers) + 1)
-    named = ", ".join(f"{number} {layer}" for number, layer in zip(numbers, layers, strict=True))
-    lines = []
-    for figure in ("image_auroc", "pixel_auroc", "pro"):
-        means = [average(rows, {"layers": layer}, figure) for layer in layers]
-        known = [(x, y) for x, y in zip(numbers, means, strict=True) if y is not None]
-        if known:
-            x, y = zip(*known, strict=True)
-            lines.append(Line(label=TITLES[figure], x=x, y=y, style="points"))
-    return Chart(title="One layer", x_label=named, y_label="AUROC, PRO", lines=lines)

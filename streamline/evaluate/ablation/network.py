@@ -1,33 +1,64 @@
-"""The network whose layers an ablation compares."""
+"""What an ablation is made with: the network whose layers it compares, the method's choices."""
 
 from collections.abc import Sequence
 
 from streamline.backbone import Backbone, describe, find, get, is_shipped
-from streamline.learn import FitSettings
+from streamline.errors import InputError
+from streamline.learn import AnyFitSettings, FitSettings, SgfrSettings
 
-__all__ = ["open_network"]
+__all__ = ["bank_settings", "open_network", "subspace_settings"]
 
 
-def open_network(settings: FitSettings, /) -> Backbone:
-    """Find the network that was asked for, with the layers that were, or else all known ones.
+def open_network(settings: AnyFitSettings, layers: Sequence[str] = (), /) -> Backbone:
+    """Find the network that was asked for, with the layers named or else all known ones.
 
     Raises
     ------
     ModelError, InputError
         See `streamline.backbone.find`.
     """
-    own = [*settings.score_layers, *settings.map_layers]
     return find(
         settings.backbone,
-        list(dict.fromkeys(own)) or _known(settings),
+        list(dict.fromkeys(layers)) or _known(settings),
         precision=settings.precision,
         size=settings.size,
         weights=settings.weights,
     )
 
 
-def _known(settings: FitSettings) -> Sequence[str]:
+def _known(settings: AnyFitSettings) -> Sequence[str]:
     """List all layers, shallow to deep; of a shipped network those that come with it."""
     if is_shipped(settings.backbone) and settings.weights is None:
         return list(get(settings.backbone).layers)
-    return list(describe(settings.backbone).layers) or list(settings.resolved().score_layers)
+    known = list(describe(settings.backbone).layers)
+    if not known:
+        msg = f"name the layers of {settings.backbone} that are to be compared (--layers)"
+        raise InputError(msg)
+    return known
+
+
+def subspace_settings(settings: AnyFitSettings, /) -> FitSettings:
+    """Take what was asked for of FRE.
+
+    Raises
+    ------
+    InputError
+        If SGFR was asked for.
+    """
+    if isinstance(settings, FitSettings):
+        return settings
+    msg = "this ablation is of FRE, not of sgfr; leave --method out, or vary bank or levels"
+    raise InputError(msg)
+
+
+def bank_settings(settings: AnyFitSettings, /) -> SgfrSettings:
+    """Take what was asked for of SGFR; its defaults where no method was asked for."""
+    if isinstance(settings, SgfrSettings):
+        return settings
+    return SgfrSettings(
+        backbone=settings.backbone,
+        precision=settings.precision,
+        size=settings.size,
+        weights=settings.weights,
+        compute=settings.compute,
+    )

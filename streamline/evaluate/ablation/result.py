@@ -9,7 +9,10 @@ from streamline.evaluate.page import Chart, Section, write_html
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.tables import Table
 
-__all__ = ["Ablation", "Row", "average"]
+__all__ = ["Ablation", "Row", "Variant", "average"]
+
+Variant = Mapping[str, str | float]
+"""What was varied, by what it is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +20,7 @@ class Row:
     """What one variant came to in one run."""
 
     run: PlannedRun
-    variant: Mapping[str, str | float]
-    """What was varied, by what it is called."""
+    variant: Variant
 
     figures: Mapping[str, float | None]
     """By name; None where it can't be measured."""
@@ -57,14 +59,12 @@ class Ablation:
         return write_html(self.title, [section])
 
 
-def average(
-    rows: Sequence[Row], variant: Mapping[str, str | float], figure: str, /
-) -> float | None:
+def average(rows: Sequence[Row], variant: Variant, figure: str, /) -> float | None:
     """Average a figure of a variant over the runs that have it; None if none has."""
     known = [
         value
         for row in rows
-        if all(row.variant[name] == wanted for name, wanted in variant.items())
-        and (value := row.figures[figure]) is not None
+        if all(row.variant.get(name) == wanted for name, wanted in variant.items())
+        and (value := row.figures.get(figure)) is not None
     ]
     return mean(known) if known else None

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.evaluate.ablation.features import extracted
+from streamline.evaluate.ablation.pick import Pick
 from streamline.evaluate.ablation.sweep import Answer, sweep_retained
 from streamline.evaluate.curves import curves_of
 from streamline.evaluate.layouts import Category
@@ -16,21 +17,7 @@ from streamline.fre import fuse_errors, fuse_maps
 from streamline.infer import Compute
 from streamline.learn import Progress
 
-__all__ = ["LayerStudy", "Pick", "study_layers"]
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Layers that make a score, and those that make a map."""
-
-    score: tuple[str, ...]
-    maps: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-        score, maps = "+".join(self.score), "+".join(self.maps)
-        return score if score == maps else f"{score}, map {maps}"
+__all__ = ["LayerStudy", "study_layers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
