@@ -87,6 +87,7 @@ class Cable:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._stale: list[socket.socket] = []
+        self._late: list[tuple[socket.socket, bytes]] = []
         self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self.target = f"tcp://127.0.0.1:{port}"
         self.forward = self.back = True
@@ -117,8 +118,13 @@ class Cable:
         self.forward = self.back = True
 
     def cut_at_the_sender(self) -> None:
-        """The same, but nobody tells the receiver: it holds the connection for alive."""
+        """The same, but nobody tells the receiver: it holds the connection for alive.
+
+        What was on its way to it can still arrive (`arrive_late`).
+        """
         for near, far in self._pairs:
+            with suppress(BlockingIOError, ConnectionError):
+                self._late.append((far, near.recv(1 << 20)))
             near.close()
             self._stale.append(far)
         self._pairs.clear()
@@ -130,6 +136,13 @@ class Cable:
             self._stale.extend(pair)
         self._pairs.clear()
         self.forward = self.back = True
+
+    def arrive_late(self) -> None:
+        """Let arrive what was on its way when the sender lost its connection."""
+        for far, data in self._late:
+            with suppress(OSError):  # The receiver may have closed it meanwhile.
+                far.sendall(data)
+        self._late.clear()
 
     def close(self) -> None:
         """End."""
