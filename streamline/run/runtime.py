@@ -26,8 +26,9 @@ class Runtime:
     Its name follows from the line's, so that a line started again finds and clears what a
     killed one left behind; a lock keeps two lines of one name and file apart.
 
-    A part of a line goes on with the counters of a killed one instead: the parts on other hosts
-    live on, and what was judged and captured before is still part of their account.
+    A part of a line goes on with the counters of a killed one instead, or of one that ended with
+    frames in flight: the parts on other hosts live on, and what was judged and captured before is
+    still part of their account.
 
     Parameters
     ----------
@@ -89,13 +90,21 @@ class Runtime:
         msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"
         raise InputError(msg) from cause
 
-    def release(self, lock: int) -> None:
+    def release(self, lock: int, *, drained: bool = True) -> None:
         """Remove the folder and give up the lock, whose empty file stays.
 
         Without its name, one that waits for this file and one that makes a new one would both
         hold the lock.
+
+        Parameters
+        ----------
+        lock : int
+        drained : bool
+            Whether every frame's fate is known here; if not, a part of a line leaves its counters
+            to the next that is started.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if drained or not self._continued:
+            shutil.rmtree(self.folder, ignore_errors=True)
         os.close(lock)
 
     @property

@@ -229,6 +229,10 @@ class SourceStage(Stage):
         """Workers that judge, if they run on this host."""
         return [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
 
+    def _judged_elsewhere(self) -> bool:
+        """Whether verdicts are given on another host."""
+        return not any(self.site.runtime.ledger(name).exists() for name in self._judges())
+
     def _adopt_orphans(self) -> None:
         """Take over the frames whose fate predecessors did not come to hear of."""
         self._orphans.recover()
@@ -251,7 +255,7 @@ class SourceStage(Stage):
         Where the alert stage runs here, the supervisor has counted them.
         """
         runtime, counts = self.site.runtime, self._counts
-        if any(runtime.ledger(name).exists() for name in self._judges()):
+        if not self._judged_elsewhere():
             return []
         incarnation = int(counts.latest[0])
         captured = counts.captured.value - counts.base[0]
@@ -338,20 +342,28 @@ class SourceStage(Stage):
     def _give_up(self) -> None:
         """Count what is in flight as dropped: the time to drain is over.
 
-        Nothing is judged any more, but the answer for what was may have got lost on its way.
+        Nothing is judged here any more, but the answer for what was may have got lost on its way.
+        An alert stage on another host may have judged, or judge yet, whatever was sent: that stays
+        in flight, in the ledger, and a successor asks for it.
         """
         views = Views(self.site.runtime)
         known = decided(views.by_worker(), self._camera.name, self._incarnation)
         views.close()
-        for frame in [*self._outlet.abandon(), *self._to_ask]:
-            frame_id = frame.origin.id
-            if frame.fault is Fault.LOST:
-                self._resolve(frame_id, None)
-                continue
+        sent, unsent = self._outlet.abandon()
+        open_ = {frame.origin.id for frame in sent} if self._judged_elsewhere() else set()
+        for frame_id in (one.origin.id for one in (*sent, *unsent) if one.fault is not Fault.LOST):
             if frame_id.seq not in known:
+                if frame_id in open_:
+                    continue
                 self._drop(frame_id, "shutdown")
             self._counts.held[frame_id.seq % HELD] = 0.0
             self._counts.in_flight.add(-1)
+        if self._counts.in_flight.value:
+            _log.warning(
+                "frames may have been judged on another host, the next start asks for them",
+                camera=self._camera.name,
+                frames=int(self._counts.in_flight.value),
+            )
 
     def _forward(self) -> None:
         if self._to_ask and not self._asks:

@@ -38,7 +38,7 @@ from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
 from streamline.transport.sockets import Context, prepare
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
-__all__ = ["Context", "Delivery", "Inlet", "Outlet", "PeerState"]
+__all__ = ["Abandoned", "Context", "Delivery", "Inlet", "Outlet", "PeerState"]
 
 Token = TypeVar("Token")
 
@@ -69,6 +69,15 @@ class PeerState(NamedTuple):
 
     shift: Shift
     """From the outlet's clock to the inlet's."""
+
+
+class Abandoned(NamedTuple, Generic[Token]):
+    """Messages that an outlet has forgotten before they were settled, oldest first."""
+
+    sent: list[Token]
+    """By this outlet or a predecessor: what became of them may have been decided."""
+
+    unsent: list[Token]
 
 
 class _Entry(Generic[Token]):
@@ -210,13 +219,14 @@ class Outlet(Generic[Token]):
         settled, self._settled = self._settled, []
         return settled
 
-    def abandon(self) -> list[Token]:
-        """Forget every message that is not settled; return their tokens, oldest first."""
-        entries = [*self._unanswered.values(), *self._again, *self._waiting]
+    def abandon(self) -> Abandoned[Token]:
+        """Forget every message that is not settled; return their tokens."""
+        sent = [entry.token for entry in (*self._unanswered.values(), *self._again)]
+        unsent = [entry.token for entry in self._waiting]
         self._unanswered.clear()
         self._again.clear()
         self._waiting.clear()
-        return [entry.token for entry in entries]
+        return Abandoned(sent, unsent)
 
     def close(self) -> None:
         """Say goodbye; what is unanswered stays unanswered."""

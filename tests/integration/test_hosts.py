@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -28,7 +28,15 @@ def hosts() -> Iterator[TwoHosts]:
     hosts.close()
 
 
-def write_pipeline(folder: Path, model: Path, source: object, server: str) -> Path:
+def write_pipeline(
+    folder: Path,
+    model: Path,
+    source: object,
+    server: str,
+    *,
+    drain_s: float = 10,
+    policy: str = "auto",
+) -> Path:
     """A line whose infer and alert stages are together, on the server."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "line.yaml"
@@ -40,7 +48,8 @@ def write_pipeline(folder: Path, model: Path, source: object, server: str) -> Pa
     record = {"verdicts": str(folder / "verdicts.jsonl"), "drops": str(folder / "drops.jsonl")}
     sections = {
         "model": str(model),
-        "cameras": {"belt": {"source": source}},
+        "cameras": {"belt": {"source": source, "queue": {"policy": policy}}},
+        "drain_s": drain_s,
         "record": record,
         "links": links,
         "metrics": {"address": server, "port": 0},
@@ -52,6 +61,18 @@ def write_pipeline(folder: Path, model: Path, source: object, server: str) -> Pa
 def ids(path: Path) -> list[tuple[int, int]]:
     """Incarnation and number of the frames in a log."""
     return [(line["incarnation"], line["seq"]) for line in json_lines(path)]
+
+
+def await_last_figures(server: HostLine, folder: Path) -> None:
+    """Wait until the server knows how the camera's part has ended."""
+    captured = len(ids(folder / "verdicts.jsonl")) + len(ids(folder / "drops.jsonl"))
+    eventually(
+        lambda: (
+            server.metric("streamline_frames_captured_total", camera="belt") == captured
+            and server.metric("streamline_frames_in_flight", camera="belt") == 0
+        ),
+        "the camera's last figures have reached the server",
+    )
 
 
 def test_two_hosts_judge_as_one_does_and_claim_latency_across_clocks_1000_s_apart(
@@ -79,14 +100,7 @@ def test_two_hosts_judge_as_one_does_and_claim_latency_across_clocks_1000_s_apar
         # Both clocks are this machine's, 1000 s apart by construction.
         assert abs(offset_s + 1000) <= error_s < 1
         assert camera.wait() == 0, camera.log
-        captured = len(ids(folder / "verdicts.jsonl")) + len(ids(folder / "drops.jsonl"))
-        eventually(
-            lambda: (
-                server.metric("streamline_frames_captured_total", camera="belt") == captured
-                and server.metric("streamline_frames_in_flight", camera="belt") == 0
-            ),
-            "the camera's last figures have reached the server",
-        )
+        await_last_figures(server, folder)
         unclaimed = server.metric("streamline_latency_unclaimed_total", camera="belt")
         server.signal_all(signal.SIGTERM)
         assert server.wait() == 0, server.log
@@ -104,6 +118,102 @@ def test_two_hosts_judge_as_one_does_and_claim_latency_across_clocks_1000_s_apar
     assert {seq: there[seq] for seq in both} == pytest.approx(
         {seq: here[seq] for seq in both}, rel=1e-3
     )
+
+
+def verdicts_of(folder: Path) -> dict[int, tuple[str, float]]:
+    """Verdict and score of each frame in the log, which names each once."""
+    lines = json_lines(folder / "verdicts.jsonl")
+    assert len({line["seq"] for line in lines}) == len(lines)
+    return {line["seq"]: (line["verdict"], line["score"]) for line in lines}
+
+
+@pytest.mark.timeout(400)
+def test_a_file_is_judged_as_on_one_host_though_the_cable_is_cut_and_the_judge_killed(
+    hosts: TwoHosts, demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    source = {"type": "video", "path": str(demo_clip)}
+    alone = write_pipeline(tmp_path / "alone", demo_model, source, "127.0.0.1", policy="block")
+    with RunningLine(alone, alone.parent) as line:
+        assert line.wait() == 0, line.log
+    here = verdicts_of(alone.parent)
+    pipeline = write_pipeline(
+        tmp_path / "two", demo_model, source, hosts.server.address, policy="block"
+    )
+    folder = pipeline.parent
+
+    def has_judged(share: float) -> None:
+        verdicts = folder / "verdicts.jsonl"
+        eventually(lambda: len(ids(verdicts)) > share * len(here), f"{share:.0%} are judged")
+
+    camera = HostLine(pipeline, folder, stage="source", host=hosts.camera)
+    first = HostLine(pipeline, folder / "first", stage="alert", host=hosts.server)
+    second = HostLine(pipeline, folder / "second", stage="alert", host=hosts.server)
+    with camera, first:
+        has_judged(0.1)
+        hosts.cut()
+        eventually(lambda: "peer has vanished" in camera.log, "the camera's host has noticed")
+        hosts.mend()
+        has_judged(0.4)
+        first.signal_all(signal.SIGKILL)
+        first.wait()
+        with second:
+            assert camera.wait(90) == 0, camera.log
+            await_last_figures(second, folder)
+            second.signal_all(signal.SIGTERM)
+            assert second.wait(60) == 0, second.log
+    there = verdicts_of(folder)
+    assert ids(folder / "drops.jsonl") == []
+    assert sorted(there) == sorted(here) == list(range(len(here)))
+    assert {seq: verdict for seq, (verdict, _) in there.items()} == {
+        seq: verdict for seq, (verdict, _) in here.items()
+    }
+    assert {seq: score for seq, (_, score) in there.items()} == pytest.approx(
+        {seq: score for seq, (_, score) in here.items()}, rel=1e-3
+    )
+    report = json.loads(camera.report_file.read_text())["cameras"]["belt"]
+    assert (report["captured"], report["dropped"], report["in_flight"]) == (len(here), {}, 0)
+    assert sum(second.report()["cameras"]["belt"]["judged"].values()) == len(here)
+
+
+@pytest.mark.timeout(400)
+def test_what_was_sent_and_not_answered_when_draining_timed_out_is_asked_for_by_the_next_start(
+    hosts: TwoHosts, demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    source = {"type": "video", "path": str(demo_clip), "pace": 30, "loop": True}
+    pipeline = write_pipeline(tmp_path / "two", demo_model, source, hosts.server.address, drain_s=1)
+    folder = pipeline.parent
+    first = HostLine(pipeline, folder / "first", stage="source", host=hosts.camera)
+    second = HostLine(pipeline, folder / "second", stage="source", host=hosts.camera)
+    with HostLine(pipeline, folder, stage="alert", host=hosts.server) as server:
+        with first:
+            eventually(lambda: len(ids(folder / "verdicts.jsonl")) > 20, "twenty verdicts")
+            # What comes meanwhile is judged afterwards, and the answers do not get through.
+            server.signal_all(signal.SIGSTOP)
+            before = len(ids(folder / "verdicts.jsonl"))
+            sleep(0.5)
+            hosts.cut()
+            server.signal_all(signal.SIGCONT)
+            first.signal_all(signal.SIGTERM)
+            assert first.wait(60) == 0, first.log
+        judged = ids(folder / "verdicts.jsonl")
+        assert len(judged) > before
+        assert not set(judged) & set(ids(folder / "drops.jsonl"))
+        left = json.loads(first.report_file.read_text())["cameras"]["belt"]
+        known = len(judged) + sum(left["dropped"].values())
+        assert known <= left["captured"] <= known + left["in_flight"]
+        assert "the next start asks for them" in first.log
+        hosts.mend()
+        with second:
+            eventually(
+                lambda: len(ids(folder / "verdicts.jsonl")) > len(judged) + 20, "twenty more"
+            )
+            second.signal_all(signal.SIGTERM)
+            assert second.wait(60) == 0, second.log
+        assert json.loads(second.report_file.read_text())["cameras"]["belt"]["in_flight"] == 0
+        await_last_figures(server, folder)
+        server.signal_all(signal.SIGTERM)
+        assert server.wait() == 0, server.log
+    check_logs(folder, server.report()["cameras"]["belt"], incarnations=2)
 
 
 @pytest.mark.timeout(400)
@@ -154,15 +264,7 @@ def test_a_cable_cut_for_10_s_and_either_host_killed_leave_every_frame_accounted
         goes_on()
         camera.signal_all(signal.SIGTERM)
         assert camera.wait() == 0, camera.log
-        dropped = len(ids(folder / "drops.jsonl"))
-        eventually(
-            lambda: (
-                server.metric("streamline_frames_captured_total", camera="belt")
-                == len(ids(verdicts)) + dropped
-                and server.metric("streamline_frames_in_flight", camera="belt") == 0
-            ),
-            "the camera's last figures have reached the server",
-        )
+        await_last_figures(server, folder)
         server.signal_all(signal.SIGTERM)
         assert server.wait() == 0, server.log
         report = server.report()["cameras"]["belt"]
