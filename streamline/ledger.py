@@ -1,12 +1,13 @@
 """Counters that outlive the process which counts: series of float64 cells in a mapped file.
 
-Each worker of a line owns one ledger file and is its only writer; the supervisor and the
-exporter map it read-only.  An aligned 8-byte store is atomic on every machine this runs on, so
-readers need no lock; a histogram read while it is written may be one observation apart in its
-sum.  float64 counts exactly up to 2**53.  Opening a file that holds the same series goes on
-from its values: a restarted worker never makes a counter go backwards.
+Each worker of a line owns one ledger file and is its only writer, which a lock sees to; the
+supervisor and the exporter map it read-only.  An aligned 8-byte store is atomic on every machine
+this runs on, so readers need no lock; a histogram read while it is written may be one observation
+apart in its sum.  float64 counts exactly up to 2**53.  Opening a file that holds the same series
+goes on from its values: a restarted worker never makes a counter go backwards.
 """
 
+import fcntl
 import json
 import math
 import mmap
@@ -18,11 +19,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from threading import Event
+from typing import IO, TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from streamline.clock import monotonic_ns
+from streamline.errors import InputError
 
 __all__ = [
     "Cell",
@@ -45,6 +50,9 @@ Floats = npt.NDArray[np.float64]
 _MAGIC: Final = b"STRMLDG1"
 _PREFIX: Final = struct.Struct("<8sQ")
 _MAX_CELLS: Final = 1 << 26
+
+_LEAVING_NS: Final = 5_000_000_000
+"""How long the workers of a killed line may take to see that it is gone, and end."""
 
 _Entry = tuple[Kind, str, list[tuple[str, str]], list[float], int]
 _read_head = msgspec.json.Decoder(list[_Entry]).decode
@@ -272,6 +280,8 @@ class Ledger:
         ------
         ValueError
             If the file holds other series, then it belongs to another pipeline, or not all of them.
+        InputError
+            If another process writes it.
         OSError
             If the file can't be written.
         """
@@ -280,6 +290,8 @@ class Ledger:
             _create(path, head, self._cells)
         before = [list(handle._cells) for handle in self._handles]  # noqa: SLF001
         with path.open("r+b") as file:
+            _claim(file, path)
+            # Keeps the lock for as long as the file is mapped.
             self._map = mmap.mmap(file.fileno(), 0)
         whole = len(self._map) == len(head) + 8 * max(self._cells, 1)
         if not whole or self._map[: len(head)] != head:
@@ -340,6 +352,31 @@ def _create(path: Path, head: bytes, cells: int) -> None:
         file.write(head)
         file.truncate(len(head) + 8 * max(cells, 1))
     partial.rename(path)
+
+
+def _claim(file: IO[bytes], path: Path, *, patience_ns: int = 0) -> None:
+    """Become a ledger's only writer; InputError if another stays that."""
+    deadline_ns, pause = monotonic_ns() + patience_ns, Event()
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic_ns() >= deadline_ns:
+                msg = f"{path}: process {_holder(file)} of a line that was killed still counts "
+                msg += "there; end it with kill -KILL, then start again"
+                raise InputError(msg) from None
+            pause.wait(0.02)
+        else:
+            return
+
+
+def _holder(file: IO[bytes]) -> str:
+    """Return the id of the process that has locked a file, ? if the kernel does not tell."""
+    inode = str(os.fstat(file.fileno()).st_ino)
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    # Number, kind, two words on how, process, device:device:inode, range.
+    held = (one[4] for one in locks if one[1] == "FLOCK" and one[5].split(":")[2] == inode)
+    return next(held, "?")
 
 
 def _sample(series: _Series, cells: Floats) -> Sample:
@@ -491,10 +528,18 @@ def begin_again(path: Path) -> None:
 
     Raises
     ------
+    InputError
+        If a worker of the killed line lives on and does not end.
     OSError, ValueError
         If the file is missing or no ledger.
     """
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as cells:
+    with path.open("r+b") as file:
+        _claim(file, path, patience_ns=_LEAVING_NS)
+        _clear_gauges(file)
+
+
+def _clear_gauges(file: IO[bytes]) -> None:
+    with mmap.mmap(file.fileno(), 0) as cells:
         series, start = _layout(cells)
         for one in series:
             if one.kind == "gauge":

@@ -54,7 +54,8 @@ class Runtime:
         Raises
         ------
         InputError
-            If the same line is running already, or the folder can't be made.
+            If the same line is running already, a worker of a killed one lives on, or the folder
+            can't be made.
         """
         try:
             lock = os.open(f"{self.folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -68,6 +69,9 @@ class Runtime:
             os.close(lock)
             msg = "this line is running already; stop it first, or copy the pipeline file"
             raise InputError(msg) from None
+        except InputError:
+            os.close(lock)
+            raise
         except OSError as exc:
             os.close(lock)
             self._refuse(exc)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 import struct
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from streamline.errors import InputError
 from streamline.ledger import Ledger, LedgerView, Sample, decode, inherit, quantiles
 
 Floats = npt.NDArray[np.float64]
@@ -351,6 +353,21 @@ def test_a_killed_writer_leaves_what_it_counted(tmp_path: Path) -> None:
 
 
 # --- files and bytes that are no ledgers ------------------------------------------------------
+
+
+def test_a_second_writer_is_kept_out_until_the_first_has_closed(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    first, second = Ledger(), Ledger()
+    for ledger in (first, second):
+        ledger.counter("seen_total").add(2)
+    first.open(path)
+    with pytest.raises(InputError, match=rf"^{path}: process {os.getpid()} of a line .*kill -KILL"):
+        second.open(path)
+    assert decode(path.read_bytes())[0].values == [2]
+    first.close()
+    second.open(path)
+    assert decode(path.read_bytes())[0].values == [4]
+    second.close()
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:

@@ -179,6 +179,51 @@ def test_a_part_that_was_killed_goes_on_with_its_counts_and_no_gauge(pipeline: P
     again.release(lock)
 
 
+@pytest.mark.usefixtures("base")
+def test_a_stopped_worker_of_a_killed_part_is_named_and_once_it_is_gone_the_part_goes_on(
+    pipeline: Pipeline,
+) -> None:
+    runtime = Runtime.of(pipeline, "infer")
+    os.close(runtime.acquire())
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from streamline.ledger import Ledger\n"
+        "ledger = Ledger()\n"
+        "ledger.counter('frames_total').add(7)\n"
+        "ledger.open(Path(sys.argv[1]))\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    path = runtime.ledger("infer")
+    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as worker:
+        try:
+            os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+            with pytest.raises(InputError, match=f"^{path}: process {worker.pid} of a line"):
+                Runtime.of(pipeline, "infer").acquire()
+        finally:
+            worker.kill()
+    lock = runtime.acquire()
+    view = LedgerView(path)
+    assert view.value("frames_total") == 7
+    view.close()
+    runtime.release(lock)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_part_that_is_released_undrained_leaves_its_counters_to_the_next(
+    pipeline: Pipeline,
+) -> None:
+    for part, left in (("infer", True), ("", False)):
+        runtime = Runtime.of(pipeline, part)
+        lock = runtime.acquire()
+        ledger = Ledger()
+        ledger.counter("frames_total")
+        ledger.open(runtime.ledger("infer"))
+        ledger.close()
+        runtime.release(lock, drained=False)
+        assert runtime.ledger("infer").exists() == left
+
+
 @pytest.mark.parametrize("part", ["", "infer"])
 @pytest.mark.usefixtures("base")
 def test_counts_of_a_whole_line_or_of_another_file_are_not_gone_on_with(

@@ -1,0 +1,130 @@
+"""What a stage publishes and logs of the other end of a link to another host."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+import zmq
+
+from streamline.config import load
+from streamline.ledger import Ledger
+from streamline.run.control import Control
+from streamline.run.peers import Peers
+from streamline.run.runtime import Runtime
+from streamline.run.stage import Site
+from streamline.transport.link import Context, Inlet, Outlet
+from tests.support.links import free_port
+from tests.support.until import until
+
+HERE = {"stage": "infer", "peer": "preprocess-left"}
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    context: Context = zmq.Context()
+    yield context
+    context.term()
+
+
+def site_of(folder: Path, context: Context, address: str) -> Site:
+    """Where a stage runs whose prepared frames come over *address*."""
+    (folder / "line.yaml").write_text(
+        "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
+        f"links: {{prepared: '{address}', telemetry: 'tcp://127.0.0.1:{free_port()}'}}\n"
+    )
+    Control.create(folder / "control")
+    return Site(
+        pipeline=load(folder / "line.yaml"),
+        runtime=Runtime(folder),
+        control=Control(folder / "control"),
+        context=context,
+        ledger=Ledger(),
+    )
+
+
+def figures(ledger: Ledger) -> dict[str, float]:
+    """What is published of the peer, by series."""
+    return {s.name: float(s.values[0]) for s in ledger.samples() if s.labels == HERE}
+
+
+def test_a_peer_is_published_when_it_comes_and_when_it_goes(
+    tmp_path: Path, context: Context
+) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    site = site_of(tmp_path, context, address)
+    peers = Peers(site, "prepared", stage="infer", peers=["preprocess-left"])
+    inlet = Inlet(context, address, window=1)
+    inlet.admit()
+    outlet = Outlet[int](context, address, name="preprocess-left", depth=1, evict=False)
+
+    def step() -> None:
+        outlet.exchange()
+        inlet.exchange()
+        peers.note(inlet.peers)
+
+    def listen() -> None:
+        inlet.exchange()
+        peers.note(inlet.peers)
+
+    with structlog.testing.capture_logs() as log:
+        peers.note(inlet.peers)
+        before = figures(site.ledger)
+        assert before["streamline_link_up"] == 0
+        assert math.isnan(before["streamline_clock_error_seconds"])
+        until(lambda: figures(site.ledger)["streamline_clock_error_seconds"] < 1, step=step)
+        known = figures(site.ledger)
+        assert known["streamline_link_up"] == 1
+        # One clock at both ends.
+        offset_s = known["streamline_clock_offset_seconds"]
+        assert abs(offset_s) <= known["streamline_clock_error_seconds"]
+        outlet.close()
+        until(lambda: figures(site.ledger)["streamline_link_up"] == 0, step=listen)
+        assert math.isnan(figures(site.ledger)["streamline_clock_error_seconds"])
+    inlet.close()
+    assert log == [
+        {"event": "peer is there", "log_level": "info", **HERE},
+        {"event": "peer has ended", "log_level": "info", **HERE},
+    ]
+
+
+def test_a_peer_that_falls_silent_is_warned_of_once_and_may_come_back(
+    tmp_path: Path, context: Context
+) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    site = site_of(tmp_path, context, address)
+    peers = Peers(site, "prepared", stage="infer", peers=["preprocess-left"])
+    inlet = Inlet(context, address, window=1)
+    inlet.admit()
+    outlet = Outlet[int](context, address, name="preprocess-left", depth=1, evict=False)
+
+    def listen() -> None:
+        inlet.exchange()
+        peers.note(inlet.peers)
+
+    def talk() -> None:
+        outlet.exchange()
+        listen()
+
+    with structlog.testing.capture_logs() as log:
+        until(lambda: figures(site.ledger)["streamline_link_up"] == 1, step=talk)
+        until(lambda: figures(site.ledger)["streamline_link_up"] == 0, step=listen)
+        until(lambda: figures(site.ledger)["streamline_link_up"] == 1, step=talk)
+    outlet.close()
+    inlet.close()
+    assert [(line["event"].split(",")[0], line["log_level"]) for line in log] == [
+        ("peer is there", "info"),
+        ("peer has vanished", "warning"),
+        ("peer is there", "info"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ipc", "inproc"])
+def test_nothing_is_published_of_a_peer_on_this_host(
+    kind: str, tmp_path: Path, context: Context
+) -> None:
+    site = site_of(tmp_path, context, kind)
+    peers = Peers(site, "prepared", stage="infer", peers=["preprocess-left"])
+    peers.note(lambda: pytest.fail("nobody is asked"))
+    assert not site.ledger.samples()
