@@ -20,6 +20,9 @@ from tests.support.until import until
 _MOST_DEATHS = 3
 """Of each end, in one example: starting a successor takes time."""
 
+_MOST_LOSSES = 3
+"""The same, for connecting anew does, too."""
+
 
 class Hop(RuleBasedStateMachine):
     """Any sequence of what the two ends of a link, the cable between them and fate can do.
@@ -41,6 +44,7 @@ class Hop(RuleBasedStateMachine):
         """By receiver."""
 
         self.senders = 0
+        self.losses = 0
 
     @initialize(depth=st.integers(1, 4), window=st.integers(1, 3), evict=st.booleans())
     def start(self, depth: int, window: int, evict: bool) -> None:  # noqa: FBT001 - drawn
@@ -117,9 +121,11 @@ class Hop(RuleBasedStateMachine):
     def cut_at_the_sender(self) -> None:
         self.cable.cut_at_the_sender()
 
+    @precondition(lambda self: self.losses < _MOST_LOSSES)
     @rule(n=st.integers(1, 2), hidden=st.booleans(), late=st.booleans())
     def lose_what_is_on_its_way(self, n: int, hidden: bool, late: bool) -> None:  # noqa: FBT001
         """Messages and outcomes go down with the connection; on the next one data comes first."""
+        self.losses += 1
         self.cable.forward = self.cable.back = True
         self.work()
         while self.held:
@@ -201,6 +207,8 @@ class Hop(RuleBasedStateMachine):
             if self.taken:
                 self.drain()
                 self.fill()
+                self.restart_the_receiver()
+                self.fill()
                 self.drain()
         finally:
             self.line.close()
@@ -244,4 +252,4 @@ class Hop(RuleBasedStateMachine):
 
 
 TestHop = Hop.TestCase
-TestHop.settings = settings(max_examples=15, stateful_step_count=25)
+TestHop.settings = settings(max_examples=12, stateful_step_count=25)
