@@ -26,7 +26,7 @@ __all__ = ["CameraState", "Capture", "Mailbox", "all_hang"]
 
 _log = structlog.get_logger("streamline.source")
 
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.005
 _HANG_MARGIN_S: Final = 5.0
 
 _OPEN_S: Final = 10.0
@@ -114,11 +114,23 @@ class Capture(Thread):
     sends pictures of another size than expected is not taken for open; a file that can't be read
     any further has ended.  Frames that a live camera delivers before the
     line is ready are read and forgotten, so that the first one that counts is fresh.
+
+    Parameters
+    ----------
+    camera : Camera
+    control : Control
+    mailbox : Mailbox
+        Where readings go.
+    delay_s : float
+        How long after the line's start a file begins; no camera waits for anybody.
     """
 
-    def __init__(self, camera: Camera, control: Control, mailbox: Mailbox) -> None:
+    def __init__(
+        self, camera: Camera, control: Control, mailbox: Mailbox, *, delay_s: float = 0.0
+    ) -> None:
         super().__init__(name=f"capture-{camera.name}", daemon=True)
         self._camera = camera
+        self._delay_s = delay_s
         self._control = control
         self._mailbox = mailbox
         self._retried = isinstance(camera.source, RtspSource | UsbSource)
@@ -251,6 +263,8 @@ class Capture(Thread):
                 first = self._read(source)
             else:
                 self._stopping.wait(_POLL_S)
+        if not self._retried:
+            self._stopping.wait(self._delay_s)
         return first
 
     def _read_all(self, source: Source, first: Reading | None) -> bool:

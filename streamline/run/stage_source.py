@@ -53,6 +53,9 @@ HELD: Final = 4096
 queue and window together can hold."""
 
 
+_SPREAD_S: Final = 0.04
+"""Time over which a line's paced files begin, one after another: a frame's at 25 a second."""
+
 _NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
 
 
@@ -144,7 +147,7 @@ class SourceStage(Stage):
         self._account = StageAccount(site.ledger, "source", [camera.name])
         self._counts = _CameraAccount(site.ledger, camera.name)
         self._mailbox = Mailbox()
-        self._capture = Capture(camera, site.control, self._mailbox)
+        self._capture = Capture(camera, site.control, self._mailbox, delay_s=self._delay_s())
         self._captures = captures
         captures[camera.name] = self._capture
         self._hung = False
@@ -194,6 +197,13 @@ class SourceStage(Stage):
         if self._capture.refusal is not None:
             raise self._capture.refusal
         self._counts.ended[0] = float(self.phase < Phase.DRAINING)
+
+    def _delay_s(self) -> float:
+        """How long a paced file waits: cameras run free, but files would all go in step."""
+        if not self._camera.live:
+            return 0.0
+        names = list(self.site.pipeline.cameras)
+        return _SPREAD_S * names.index(self._camera.name) / len(names)
 
     def _begin(self) -> None:
         """Start a new incarnation: what the one before held has been counted by now."""

@@ -136,13 +136,13 @@ def start(tmp_path: Path, control: Control) -> Iterator[Started]:
     captures: list[tuple[Capture, Mailbox]] = []
     numbers = count()
 
-    def started(source: str, more: str = "") -> tuple[Capture, Mailbox]:
+    def started(source: str, more: str = "", delay_s: float = 0.0) -> tuple[Capture, Mailbox]:
         file = tmp_path / f"line{next(numbers)}.yaml"
         keys = f"source: {source}{more}"
         file.write_text(f"version: 1\nmodel: m\ncameras: {{left: {{{keys}}}}}\n")
         camera: Camera = load(file).cameras["left"]
         mailbox = Mailbox()
-        capture = Capture(camera, control, mailbox)
+        capture = Capture(camera, control, mailbox, delay_s=delay_s)
         capture.start()
         captures.append((capture, mailbox))
         return capture, mailbox
@@ -166,6 +166,16 @@ def taken_until_end(capture: Capture, mailbox: Mailbox) -> list[Reading]:
 
     until(lambda: capture.finished.is_set() and mailbox.empty, step=take)
     return readings
+
+
+def test_paced_files_begin_one_after_another(
+    start: Started, control: Control, stills: Path
+) -> None:
+    source = f"{{type: images, path: {stills}, pace: 50}}"
+    both = [start(source), start(source, delay_s=0.3)]
+    control.enter(Phase.RUNNING)
+    first, second = (taken_until_end(*one)[0].captured_ns for one in both)
+    assert second - first > 200_000_000  # The first could have been late itself.
 
 
 def test_a_folder_of_images_is_delivered_in_order_and_ends(
