@@ -5,6 +5,7 @@ it: to train on ``m`` coordinates is to train on all ``d`` features, at ``m / d`
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,26 @@ def train_autoencoder(
     ValueError
         If the error grows beyond all bounds, or there is no such device.
     """
-    run = _Run(span, training, rank=rank, tied=tied)
+    with _one_thread():
+        return _trained(_Run(span, training, rank=rank, tied=tied), training, on_epoch)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread for a while.
+
+    A step's products are small, and threads that wait for one another after each of them cost
+    more than they save as soon as something else wants the processor too.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _trained(run: "_Run", training: Training, on_epoch: Callable[[Epoch], None]) -> Trained:
     curve: list[Epoch] = []
     snapshots: dict[int, Weights] = {}
     for epoch in run.epochs():

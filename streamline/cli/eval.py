@@ -24,6 +24,7 @@ class AblationName(StrEnum):
 
     RETAINED = "retained"
     LAYERS = "layers"
+    METHOD = "method"
     BANK = "bank"
     LEVELS = "levels"
 
@@ -63,8 +64,8 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     ablation: Annotated[
         AblationName | None,
         typer.Option(
-            help="Vary one thing as the papers do, instead: retained (FRE figure 2), layers (FRE "
-            "table 8), bank (SGFR figures 5 and 6), levels (SGFR figure 7)."
+            help="Vary one thing as the papers do, instead: retained, method (FRE figure 2), "
+            "layers (FRE table 8), bank (SGFR figures 5 and 6), levels (SGFR figure 7)."
         ),
     ] = None,
     seeds: Annotated[
@@ -105,6 +106,13 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
     ] = None,
     method: Annotated[Method, typer.Option(help="As for fit.")] = Method.FRE,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
+    ] = None,
     sampling_level: Annotated[
         str | None,
         typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
@@ -131,6 +139,8 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             "layers": layers,
             "map-layers": map_layers,
             "retain": retain,
+            "epochs": epochs,
+            "device": device,
             "sampling-level": sampling_level,
             "samples": samples,
             "sparsity": sparsity,

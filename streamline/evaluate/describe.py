@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from streamline.fre import LinearAutoencoder
 from streamline.model import FreDetector, Model, SgfrDetector
 
 __all__ = ["Described", "describe"]
@@ -11,8 +12,11 @@ __all__ = ["Described", "describe"]
 class Described(NamedTuple):
     """A model's method and size."""
 
+    paper: str
+    """Whose figures are comparable: ``fre`` or ``sgfr``."""
+
     method: str
-    """``fre`` or ``sgfr``."""
+    """As ``--method`` names it."""
 
     k: int
     """What a frame is scored by: FRE's directions, all score layers together; SGFR's frames in
@@ -36,11 +40,24 @@ def _describe_subspaces(detector: FreDetector) -> Described:
     score = {name: layer.subspace.rank for name, layer in detector.score_layers.items()}
     maps = {name: layer.subspace.rank for name, layer in detector.map_layers.items()}
     return Described(
-        method="fre",
+        paper="fre",
+        method=_variant(detector),
         k=sum(score.values()),
         layers={"image_auroc": len(score), "pixel_auroc": len(maps), "pro": len(maps)},
         facts={"score_layers": score, "map_layers": maps},
     )
+
+
+def _variant(detector: FreDetector) -> str:
+    """Tell how the layers were learnt; a layer all of whose directions are kept needs no training.
+
+    Of several trained layers all are tied or none is.
+    """
+    layers = (*detector.score_layers.values(), *detector.map_layers.values())
+    tied = {one.subspace.tied for one in layers if isinstance(one.subspace, LinearAutoencoder)}
+    if not tied:
+        return "fre-pca"
+    return "fre-aet" if tied == {True} else "fre-ae"
 
 
 def _describe_bank(detector: SgfrDetector) -> Described:
@@ -48,6 +65,7 @@ def _describe_bank(detector: SgfrDetector) -> Described:
     maps = len(recipe.map_layers)
     score = 1 if recipe.rule == "error" else maps
     return Described(
+        paper="sgfr",
         method="sgfr",
         k=recipe.samples,
         layers={"image_auroc": score, "pixel_auroc": maps, "pro": maps},

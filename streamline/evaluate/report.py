@@ -71,7 +71,7 @@ class Evaluation:
         model = self._some().model
         described = describe(model)
         return Setting(
-            method=described.method,
+            method=described.paper,
             layout=self.layout,
             backbone=model.backbone.name,
             layers=described.layers,
@@ -88,7 +88,7 @@ class Evaluation:
             "backbone": model.backbone._asdict(),
             "preprocessing": PREPROCESSING,
             "size_px": [model.height, model.width],
-            "method": model.detector.kind,
+            "method": describe(model).method,
             "retain": model.detector.retain if isinstance(model.detector, FreDetector) else None,
             "map_smoothing_px": SMOOTHING_PX,
             "models": {name: _models(runs) for name, runs in self.categories.items()},

@@ -29,6 +29,11 @@ _DECIMALS = {
     "model_bytes": 1,
     "ms": 1,
     "error": 4,
+    "relative_error": 4,
+    "angle": 1,
+    "angle_half": 1,
+    "gap": 4,
+    "gap_half": 4,
 }
 
 

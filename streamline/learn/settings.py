@@ -127,8 +127,9 @@ class FitSettings(CommonSettings):
 
     hold: int = 1600
     """Most frames whose features are held in memory, 0.4 MB each with the default layers. If
-    there are more, their leading directions are merged, which changes scores by less than a
-    thousandth as long as this is four times `max_rank`."""
+    there are more, they are merged into leading directions: half as many, or twice `max_rank`.
+    Of 2000 magnetic tiles, 800 directions moved held-out errors by 0.009 % in the median and
+    0.3 % at most, 600 by 0.6 % and 9 %."""
 
     @property
     def passes(self) -> tuple[tuple[str, ...], ...]:

@@ -45,8 +45,8 @@ def require_trainer(settings: FitSettings) -> ModuleType | None:
         if exc.name != "torch":
             raise
         msg = (
-            f"--method {settings.method} trains with torch, which is not installed; "
-            "run: pip install 'streamline[torch]', or use fre-pca, which learns the same"
+            f"{settings.method} trains with torch, which is not installed; run: "
+            "pip install 'streamline[torch]', or use --method fre-pca, which learns the same"
         )
         raise InputError(msg) from exc
 

@@ -7,6 +7,7 @@ from typing import Final
 from streamline.evaluate.ablation.bank import ablate_bank
 from streamline.evaluate.ablation.layers import ablate_layers
 from streamline.evaluate.ablation.levels import ablate_levels
+from streamline.evaluate.ablation.method import ablate_method
 from streamline.evaluate.ablation.result import Ablation
 from streamline.evaluate.ablation.retained import ablate_retained
 from streamline.evaluate.plan import PlannedRun
@@ -20,6 +21,7 @@ ABLATIONS: Final[Mapping[str, _Ablate]] = MappingProxyType(
     {
         "retained": ablate_retained,
         "layers": ablate_layers,
+        "method": ablate_method,
         "bank": ablate_bank,
         "levels": ablate_levels,
     }

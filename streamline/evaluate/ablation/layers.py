@@ -51,7 +51,7 @@ def ablate_layers(
             "MVTec AD's fifteen categories."
         ),
         rows=rows,
-        tables=[_table(rows)],
+        tables=[_table(rows, settings.backbone)],
         charts=[layer_chart(rows, "layers", list(net.layers))],
         setup={
             "backbone": settings.backbone,
@@ -67,16 +67,16 @@ def _picks(layers: Sequence[str], settings: FitSettings) -> list[Pick]:
     return alike if own in alike else [*alike, own]
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    """Lay out the means, with the paper's beside them where it has layers of these names."""
+def _table(rows: Sequence[Row], backbone: str) -> Table:
+    """Lay out the means, with the paper's beside them if they are of a network like its own."""
     here = variant_table(rows, "layers", _SHOWN)
     names = [row[0] for row in here.rows]
     printed = {
-        f"paper's resnet50 {TITLES[figure]}": [
+        f"{TITLES[figure]}, paper, resnet50, 15 categories": [
             figure_text(figure, _printed(name, figure)) for name in names
         ]
         for figure in _PRINTED
-        if any(_printed(name, figure) is not None for name in names)
+        if "resnet" in backbone and any(_printed(name, figure) is not None for name in names)
     }
     return Table(
         head=(*here.head, *printed),

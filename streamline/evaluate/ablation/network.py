@@ -6,7 +6,7 @@ from streamline.backbone import Backbone, describe, find, get, is_shipped
 from streamline.errors import InputError
 from streamline.learn import AnyFitSettings, FitSettings, SgfrSettings
 
-__all__ = ["bank_settings", "open_network", "subspace_settings"]
+__all__ = ["bank_settings", "fre_settings", "open_network", "subspace_settings"]
 
 
 def open_network(settings: AnyFitSettings, layers: Sequence[str] = (), /) -> Backbone:
@@ -38,7 +38,22 @@ def _known(settings: AnyFitSettings) -> Sequence[str]:
 
 
 def subspace_settings(settings: AnyFitSettings, /) -> FitSettings:
-    """Take what was asked for of FRE.
+    """Take what was asked for of FRE-PCA.
+
+    Raises
+    ------
+    InputError
+        If another method was asked for.
+    """
+    chosen = fre_settings(settings)
+    if chosen.method == "fre-pca":
+        return chosen
+    msg = f"this ablation is of FRE-PCA, not of {chosen.method}; leave --method out, or vary method"
+    raise InputError(msg)
+
+
+def fre_settings(settings: AnyFitSettings, /) -> FitSettings:
+    """Take what was asked for of FRE, however it learns.
 
     Raises
     ------

@@ -24,12 +24,6 @@ Floats = npt.NDArray[np.floating]
 RANK = 6
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    # Matrices as small as these are slower on several, far slower beside other work.
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def frames() -> Floats:
     """Frames with six strong directions, the eigenvalues of the first four well apart."""
@@ -136,6 +130,26 @@ def test_snapshots_are_the_weights_of_a_training_that_ended_there(span: Span) ->
     np.testing.assert_array_equal(long.snapshots[5].encoder, short.weights.encoder)
     np.testing.assert_array_equal(long.snapshots[100_000].encoder, long.weights.encoder)
     assert set(long.snapshots) == {0, 5, 100_000}
+
+
+def test_it_computes_in_one_thread_and_leaves_the_others_to_others(span: Span) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen = set()
+        train_autoencoder(
+            span,
+            Training(epochs=2, tolerance=-1),
+            rank=RANK,
+            tied=True,
+            on_epoch=lambda _epoch: seen.add(torch.get_num_threads()),
+        )
+        assert (seen, torch.get_num_threads()) == ({1}, 3)
+        with pytest.raises(ValueError, match="nowhere"):
+            train_autoencoder(span, Training(device="nowhere"), rank=RANK, tied=True)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_every_epoch_is_told(span: Span) -> None:

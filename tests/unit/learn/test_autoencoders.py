@@ -23,7 +23,7 @@ from streamline.learn.settings import FreMethod
 from streamline.model import FittedLayer, Model, load_model, rerank_model, save_model
 from tests.support.parts import parts
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 Frames = list[npt.NDArray[np.uint8]]
 
@@ -38,7 +38,6 @@ def frames() -> Frames:
 
 
 def fitted_by(method: FreMethod, frames: Frames, training: Training) -> Fitted:
-    torch.set_num_threads(1)
     settings = FitSettings(
         method=method, training=training, max_rank=8, map_max_rank=6, compute=F32
     )
