@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from streamline.cli.eval import AblationName
 from streamline.evaluate import Category, PlannedRun
+from streamline.evaluate.ablation import ABLATIONS
 from streamline.evaluate.ablation.bank import representation_errors
 from streamline.evaluate.ablation.features import LayerFeatures
 from streamline.evaluate.ablation.result import Row, average
@@ -51,6 +53,10 @@ def test_one_sweep_answers_as_a_fit_of_its_own_would(
         assert answers[share].maps == pytest.approx(
             mean_square_map(residual, shape=SHAPE), rel=1e-3, abs=1e-5
         )
+
+
+def test_the_command_offers_every_ablation_there_is() -> None:
+    assert {name.value for name in AblationName} == set(ABLATIONS)
 
 
 def test_a_figure_is_averaged_over_the_runs_that_have_it() -> None:

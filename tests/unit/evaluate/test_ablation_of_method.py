@@ -12,7 +12,7 @@ from scipy.linalg import subspace_angles
 from streamline.errors import InputError
 from streamline.evaluate import plan_runs
 from streamline.evaluate.ablation import ABLATIONS, Ablation
-from streamline.evaluate.ablation.method import largest_angle
+from streamline.evaluate.ablation.directions import largest_angle
 from streamline.evaluate.describe import describe
 from streamline.fre import Training
 from streamline.learn import FitSettings, SgfrSettings, fit_frames
