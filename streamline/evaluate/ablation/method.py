@@ -1,5 +1,6 @@
 """How autoencoders come to what principal directions give at once: FRE, figure 2, left."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -35,6 +36,10 @@ _TABLES: Final = {
     "angle_half": "largest angle to PCA's leading half, °",
     "angle": "largest angle to all of PCA's directions, °",
 }
+
+
+_HIGHEST_DRAWN: Final = 3.0
+"""Errors, against PCA's, that are drawn: the first are so large that the last could not be seen."""
 
 
 def ablate_method(
@@ -153,6 +158,9 @@ def _tables(rows: Sequence[Row], layers: Sequence[str]) -> list[Table]:
 
 def _charts(rows: Sequence[Row], layers: Sequence[str]) -> list[Chart]:
     fused = {_course(name, layers) for name in LEARNERS}
+    close = [
+        row for row in rows if (row.figures.get("relative_error") or math.inf) <= _HIGHEST_DRAWN
+    ]
     scored = [row for row in rows if row.variant.get("training") in fused]
     return [
         Chart(
@@ -162,7 +170,7 @@ def _charts(rows: Sequence[Row], layers: Sequence[str]) -> list[Chart]:
             lines=pivot_lines(some, figure, label="training", x="epoch"),
         )
         for figure, title, some in (
-            ("relative_error", _TABLES["relative_error"], rows),
+            ("relative_error", _TABLES["relative_error"], close),
             ("image_auroc", _TABLES["image_auroc"], scored),
         )
     ]
