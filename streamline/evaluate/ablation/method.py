@@ -157,20 +157,19 @@ def _tables(rows: Sequence[Row], layers: Sequence[str]) -> list[Table]:
 
 
 def _charts(rows: Sequence[Row], layers: Sequence[str]) -> list[Chart]:
+    """Draw how the trainings went; nothing if all directions are kept, so that none is needed."""
     fused = {_course(name, layers) for name in LEARNERS}
     close = [
         row for row in rows if (row.figures.get("relative_error") or math.inf) <= _HIGHEST_DRAWN
     ]
     scored = [row for row in rows if row.variant.get("training") in fused]
-    return [
+    charts = [
         Chart(
-            title=title,
+            title=_TABLES[figure],
             x_label="epoch",
-            y_label=title,
+            y_label=_TABLES[figure],
             lines=pivot_lines(some, figure, label="training", x="epoch"),
         )
-        for figure, title, some in (
-            ("relative_error", _TABLES["relative_error"], close),
-            ("image_auroc", _TABLES["image_auroc"], scored),
-        )
+        for figure, some in (("relative_error", close), ("image_auroc", scored))
     ]
+    return [chart for chart in charts if chart.lines]

@@ -89,6 +89,15 @@ def test_a_course_starts_far_off_and_ends_where_the_training_did(result: Ablatio
     assert "AE from PCA" in page
 
 
+def test_where_all_directions_are_kept_nothing_is_trained_or_drawn(root: Path) -> None:
+    pytest.importorskip("torch")
+    result = ablated(root, FitSettings(score_layers=("block5",), retain=1.0))
+    rows = json.loads(result.to_json())["rows"]
+    assert [row["method"] for row in rows] == ["PCA", "AE", "AEt", "AE from PCA"]
+    assert all((row["k"], row["gap"], "epochs" in row) == (15, None, False) for row in rows)
+    assert "<svg" not in result.to_page()
+
+
 def test_an_angle_is_the_largest_of_the_principal_angles() -> None:
     generator = np.random.default_rng(8)
     directions = np.linalg.qr(generator.normal(size=(40, 3)))[0].T
