@@ -1,9 +1,10 @@
-"""Judge one property of a running line; exit code 1 if a goal is missed.
+"""Judge one property of a running line, or of a fit; exit code 1 if a goal is missed.
 
 .venv/bin/python -m tools.judge restarts
 .venv/bin/python -m tools.judge load --cameras 4 --rate 25 --seconds 60 --clip CLIP.mp4
 .venv/bin/python -m tools.judge memory --frames 180000
 .venv/bin/python -m tools.judge evidence --rounds 3
+.venv/bin/python -m tools.judge fit --frames 20000
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.judge.evidence import judge_evidence
+from tools.judge.fit import judge_fit
 from tools.judge.goals import Goals
 from tools.judge.line import own_runtime
 from tools.judge.load import judge_load
@@ -22,6 +24,7 @@ from tools.judge.restarts import judge_restarts
 
 _JUDGES: Final[Mapping[str, Callable[[argparse.Namespace, Path], Goals]]] = {
     "evidence": judge_evidence,
+    "fit": judge_fit,
     "load": judge_load,
     "memory": judge_memory,
     "restarts": judge_restarts,
@@ -55,7 +58,11 @@ def _options() -> argparse.Namespace:
     evidence = commands.add_parser("evidence", help="every frame fails: the frame rate stays")
     evidence.add_argument("--seconds", type=float, default=10.0, help="of each run")
     evidence.add_argument("--rounds", type=int, default=3)
-    for one in (load, restarts, memory, evidence):
+    fit = commands.add_parser("fit", help="a fit to very many frames: memory, and what it learns")
+    fit.add_argument("--frames", type=int, default=20_000)
+    fit.add_argument("--compare", type=int, default=2400, help="frames that are also held at once")
+    fit.add_argument("--limit-mb", type=float, default=2000.0, help="bound of the memory")
+    for one in (load, restarts, memory, evidence, fit):
         one.add_argument("--clip", type=Path, help="a video file; the rendered line if left out")
     return parser.parse_args()
 
