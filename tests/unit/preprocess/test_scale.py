@@ -1,5 +1,8 @@
 """Scaling and colour, against formulas written out by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -242,3 +245,18 @@ def test_rgb_and_grey_are_converted_without_change() -> None:
     assert np.array_equal(to_rgb(picture), picture.planes[0])
     assert not np.shares_memory(to_rgb(picture), picture.planes[0])
     assert np.array_equal(to_rgb(gray(20, 30))[:, :, 2], gray(20, 30).planes[0])
+
+
+def test_scaling_leaves_no_threads_that_spin_for_more_work() -> None:
+    program = """
+import os, numpy as np
+from streamline.messages import Picture, PixelFormat
+from streamline.preprocess import prepare
+before = len(os.listdir("/proc/self/task"))
+shapes = ((1080, 1920), (540, 960), (540, 960))
+planes = tuple(np.zeros(shape, np.uint8) for shape in shapes)
+prepare(Picture(format=PixelFormat.I420, planes=planes))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    more = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(more.stdout) == 0
