@@ -111,11 +111,27 @@ class Lane:
             self.since_ns = monotonic_ns()
         self.gathered.append(entry)
 
-    def start(self) -> int:
-        """Run what has gathered; return how many frames that are."""
+    @property
+    def streams(self) -> int:
+        """Batches that the device works on side by side: one slot more is there to be filled."""
+        return max(1, self.slots - 1)
+
+    @property
+    def share(self) -> int:
+        """How many of the gathered frames the next batch should take for the sake of latency.
+
+        Frames in one batch wait for each other.  A batch of all that came while the device was
+        busy would keep it busy for as long again, and so on: latency would stay high long after
+        the cause is gone.  So they are shared out among the batches side by side.
+        """
+        return math.ceil(len(self.gathered) / self.streams)
+
+    def start(self, count: int) -> None:
+        """Run the first *count* frames of those that have gathered."""
+        first, self.gathered = self.gathered[:count], self.gathered[count:]
+        self.since_ns = monotonic_ns()
         # By head, as the device wants them; a camera's frames stay in their order.
-        entries = sorted(self.gathered, key=lambda entry: self._heads.of(entry[1]))
-        self.gathered = []
+        entries = sorted(first, key=lambda entry: self._heads.of(entry[1]))
         counts = self._heads.counts([prepared for _, prepared in entries])
         slot = self.free.pop() if any(counts) else None
         # In this list before it is started: it may complete at once.
@@ -126,7 +142,6 @@ class Lane:
                 if prepared.pixels is not None:
                     next(rows)[:] = prepared.pixels
             self._scorer.start(slot, *counts)
-        return len(entries)
 
     def finished(self) -> Batch | None:
         """Return the oldest batch if it has completed; a younger one waits for it."""

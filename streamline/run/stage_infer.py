@@ -240,16 +240,15 @@ class InferStage(Stage):
         for lane in self._lanes:
             if not (lane.gathered and lane.free and self._due(lane, now_ns)):
                 continue
-            for delivery, _ in lane.gathered:
+            count = lane.share if self._adaptive else len(lane.gathered)
+            for delivery, prepared in lane.gathered[:count]:
                 self._account.waited(self.site.queued_ns(delivery))
-            self._sizes.observe(len(lane.gathered))
-            self._suspects.start(prepared.origin.id for _, prepared in lane.gathered)
-            started = lane.start()
+                self._suspects.start([prepared.origin.id])
+            self._sizes.observe(count)
+            lane.start(count)
             limit = self.site.pipeline.infer.max_fps
             if limit is not None:
-                self._not_before_ns = max(now_ns, self._not_before_ns) + round(
-                    started * 1e9 / limit
-                )
+                self._not_before_ns = max(now_ns, self._not_before_ns) + round(count * 1e9 / limit)
 
     def _due(self, lane: Lane, now_ns: int) -> bool:
         """Whether the gathered frames should run now rather than wait for more."""
@@ -262,7 +261,7 @@ class InferStage(Stage):
         # There is a slot more than the device works on side by side: a batch gathers there only
         # while all of it is busy, since frames in one batch wait for each other.
         busy = sum(len(other.running) for other in self._lanes)
-        return self._adaptive and busy < lane.slots - 1
+        return self._adaptive and busy < lane.streams
 
     def _sleep_ms(self) -> int:
         """How long nothing but a message or a completion can matter."""

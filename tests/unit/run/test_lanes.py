@@ -67,7 +67,7 @@ def entry(camera: str, seq: int, pixels: Bytes | None) -> Entry:
 
 def judge(lane: Lane) -> tuple[Batch, dict[FrameId, float]]:
     """Run what has gathered as one batch."""
-    lane.start()
+    lane.start(len(lane.gathered))
     until(lambda: lane.finished() is not None)
     batch = lane.finished()
     assert batch is not None
@@ -106,6 +106,25 @@ def test_a_camera_s_frames_leave_in_the_order_they_came(lane: Lane) -> None:
         seqs = [one.seq for one in ids if one.camera == camera]
         assert seqs == sorted(seqs)
         assert len(seqs) == 2
+
+
+def test_live_frames_are_shared_out_among_the_batches_side_by_side(
+    models: dict[str, Model], wake: int
+) -> None:
+    lane = Lane(models, Compute(slots=3), wake)
+    for seq in range(5):
+        lane.gather(entry("left", seq, None))
+    shares = []
+    while lane.gathered:
+        shares.append(lane.share)
+        lane.start(lane.share)
+    assert shares == [3, 1, 1]
+    seqs = []
+    while (batch := lane.finished()) is not None:
+        seqs += [prepared.origin.id.seq for _, prepared in batch.entries]
+        lane.scores(batch)
+    assert seqs == [0, 1, 2, 3, 4]
+    lane.close()
 
 
 def test_a_batch_without_pixels_needs_no_device(lane: Lane) -> None:
