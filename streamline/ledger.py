@@ -52,7 +52,7 @@ _PREFIX: Final = struct.Struct("<8sQ")
 _MAX_CELLS: Final = 1 << 26
 
 _LEAVING_NS: Final = 5_000_000_000
-"""How long the workers of a killed line may take to see that it is gone, and end."""
+"""How long a worker that was killed, or whose line was, may take to be gone."""
 
 _Entry = tuple[Kind, str, list[tuple[str, str]], list[float], int]
 _read_head = msgspec.json.Decoder(list[_Entry]).decode
@@ -354,9 +354,9 @@ def _create(path: Path, head: bytes, cells: int) -> None:
     partial.rename(path)
 
 
-def _claim(file: IO[bytes], path: Path, *, patience_ns: int = 0) -> None:
+def _claim(file: IO[bytes], path: Path) -> None:
     """Become a ledger's only writer; InputError if another stays that."""
-    deadline_ns, pause = monotonic_ns() + patience_ns, Event()
+    deadline_ns, pause = monotonic_ns() + _LEAVING_NS, Event()
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -534,7 +534,7 @@ def begin_again(path: Path) -> None:
         If the file is missing or no ledger.
     """
     with path.open("r+b") as file:
-        _claim(file, path, patience_ns=_LEAVING_NS)
+        _claim(file, path)
         _clear_gauges(file)
 
 

@@ -20,9 +20,14 @@ def frame(seq: int, camera: str = "left") -> FrameId:
     return FrameId(camera, 1_700_000_000_000, seq)
 
 
+_alive: dict[Path, Ledger] = {}
+
+
 def born(path: Path) -> tuple[Ledger, Suspects]:
-    """A process's own view of the table: the old one's handle is simply left behind."""
-    ledger = Ledger()
+    """A process's own view of the table; the one before dies, and its lock with it."""
+    if path in _alive:
+        _alive.pop(path).close()
+    ledger = _alive[path] = Ledger()
     suspects = Suspects(ledger, CAMERAS)
     ledger.open(path)
     suspects.recover()
