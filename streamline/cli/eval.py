@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from streamline.cli.method import Method, fit_settings
+from streamline.cli.method import (
+    Backbone,
+    Device,
+    Epochs,
+    Layers,
+    MapLayers,
+    Method,
+    Precision,
+    Retain,
+    Samples,
+    SamplingLevel,
+    Size,
+    Sparsity,
+    Weights,
+    fit_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,50 +94,19 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     category: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this category.")
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network that the features come from.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Its weights: .safetensors, .pth or a folder of .npy."),
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(metavar="N", help="Height and width of its input, px: 256.")
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="L,L…", help="Its layers: fre, for the score and the map; sgfr, for the map."
-        ),
-    ] = None,
-    map_layers: Annotated[
-        str | None, typer.Option(metavar="L,L…", help="fre: those for the map, if others.")
-    ] = None,
-    retain: Annotated[
-        float | None,
-        typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
-    ] = None,
+    backbone: Backbone = None,
+    precision: Precision = None,
+    weights: Weights = None,
+    size: Size = None,
+    layers: Layers = None,
+    map_layers: MapLayers = None,
+    retain: Retain = None,
     method: Annotated[Method, typer.Option(help="As for fit.")] = Method.FRE,
-    epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
-    ] = None,
-    sampling_level: Annotated[
-        str | None,
-        typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(metavar="P", min=1, help="sgfr: most frames in a sub-bank.")
-    ] = None,
-    sparsity: Annotated[
-        int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
-    ] = None,
+    epochs: Epochs = None,
+    device: Device = None,
+    sampling_level: SamplingLevel = None,
+    samples: Samples = None,
+    sparsity: Sparsity = None,
 ) -> None:
     """Fit to each category's normal images, score its test images, print how well that went."""
     from streamline.cli.table import render

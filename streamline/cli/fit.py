@@ -5,7 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamline.cli.method import BankPrecision, Method, ScoreBy, fit_settings
+from streamline.cli.method import (
+    Backbone,
+    BankPrecision,
+    Device,
+    Epochs,
+    Layers,
+    MapLayers,
+    Method,
+    Precision,
+    Retain,
+    Samples,
+    SamplingLevel,
+    ScoreBy,
+    Size,
+    Sparsity,
+    Weights,
+    fit_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +61,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
             help="False-alarm rate per frame; the smallest that the frames support if not given.",
         ),
     ] = None,
-    retain: Annotated[
-        float | None,
-        typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
-    ] = None,
+    retain: Retain = None,
     method: Annotated[
         Method,
         typer.Option(
@@ -56,23 +70,11 @@ def fit(  # noqa: PLR0913 - each is an option of the command
             "frames in a memory bank leave."
         ),
     ] = Method.FRE,
-    epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
-    ] = None,
-    sampling_level: Annotated[
-        str | None,
-        typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen."),
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(metavar="P", min=1, help="sgfr: most frames in a sub-bank.")
-    ] = None,
-    sparsity: Annotated[
-        int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
-    ] = None,
+    epochs: Epochs = None,
+    device: Device = None,
+    sampling_level: SamplingLevel = None,
+    samples: Samples = None,
+    sparsity: Sparsity = None,
     score_by: Annotated[
         ScoreBy | None,
         typer.Option(
@@ -90,38 +92,12 @@ def fit(  # noqa: PLR0913 - each is an option of the command
             help="fre: hold the features of no more frames; those beyond are merged: 1600.",
         ),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Network whose features are used; see 'streamline model list-backbones'.",
-        ),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="L,L…",
-            help="Its layers: fre, that make the score, and the map if --map-layers isn't "
-            "given; sgfr, that are reconstructed for the map.",
-        ),
-    ] = None,
-    map_layers: Annotated[
-        str | None, typer.Option(metavar="L,L…", help="fre: its layers that make the map.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Height and width that frames are scaled to, px: 256."),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Weights to use: .safetensors, .pth, or a folder of .npy files.",
-        ),
-    ] = None,
+    backbone: Backbone = None,
+    layers: Layers = None,
+    map_layers: MapLayers = None,
+    precision: Precision = None,
+    size: Size = None,
+    weights: Weights = None,
     roi: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Part of the picture, px, as the line has it."),

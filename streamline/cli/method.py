@@ -1,13 +1,33 @@
 """Which method a model is fitted by, and the options that belong to it."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from streamline.learn import AnyFitSettings
     from streamline.learn.settings import FreMethod
 
-__all__ = ["BankPrecision", "Method", "ScoreBy", "fit_settings"]
+__all__ = [
+    "Backbone",
+    "BankPrecision",
+    "Device",
+    "Epochs",
+    "Layers",
+    "MapLayers",
+    "Method",
+    "Precision",
+    "Retain",
+    "Samples",
+    "SamplingLevel",
+    "ScoreBy",
+    "Size",
+    "Sparsity",
+    "Weights",
+    "fit_settings",
+]
 
 
 class Method(StrEnum):
@@ -33,6 +53,59 @@ class ScoreBy(StrEnum):
     ERROR = "error"
     MAXIMUM = "maximum"
 
+
+Retain = Annotated[
+    float | None,
+    typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
+]
+SamplingLevel = Annotated[
+    str | None, typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen.")
+]
+Samples = Annotated[
+    int | None, typer.Option(metavar="P", min=1, help="sgfr: most frames in a sub-bank.")
+]
+Sparsity = Annotated[
+    int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Network whose features are used; see 'streamline model list-backbones'.",
+    ),
+]
+Precision = Annotated[
+    str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
+]
+Size = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Height and width that frames are scaled to, px: 256."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Weights to use: .safetensors, .pth, or a folder of .npy files."
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="L,L…",
+        help="Its layers: fre, that make the score, and the map if --map-layers isn't given; "
+        "sgfr, that are reconstructed for the map.",
+    ),
+]
+MapLayers = Annotated[
+    str | None, typer.Option(metavar="L,L…", help="fre: its layers that make the map.")
+]
+"""Options that fitting and evaluating share."""
 
 _RECIPE = {
     "layers": "map_layers",
