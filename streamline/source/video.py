@@ -144,7 +144,7 @@ class VideoReader:
 def _open(path: Path) -> _Opened:
     """Open the file and decode its first frame."""
     if not path.exists():
-        msg = f"there is no file {path}; give the path of a video"
+        msg = f"there is no file or folder {path}; give a video, or a folder of images"
         raise SourceError(msg, reason="missing")
     if path.is_dir():
         msg = f"{path} is a folder, not a video"
@@ -153,7 +153,7 @@ def _open(path: Path) -> _Opened:
         # An absolute path can't be taken for a URL.
         container = av.open(str(path.absolute()), mode="r")
     except av.FFmpegError as exc:
-        msg = f"{path} can't be read as a video: {exc.strerror}"
+        msg = f"{path} can't be read as a video ({exc.strerror}); give one that plays"
         raise SourceError(msg, reason="format") from exc
     why = "none of its pictures can be decoded"
     try:
@@ -166,5 +166,5 @@ def _open(path: Path) -> _Opened:
     except SourceError as exc:
         why = str(exc)
     container.close()
-    msg = f"{path} can't be read as a video: {why}"
+    msg = f"{path} can't be read as a video ({why}); give one that plays"
     raise SourceError(msg, reason="format")
