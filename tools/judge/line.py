@@ -84,6 +84,12 @@ class Counters:
         """Frames of a camera with a verdict."""
         return self.total("streamline_frames_judged_total", camera=camera)
 
+    def under_way(self, camera: str) -> float:
+        """Frames of a camera that are captured and neither judged nor dropped."""
+        captured = self.total("streamline_frames_captured_total", camera=camera)
+        dropped = self.total("streamline_frames_dropped_total", camera=camera)
+        return captured - dropped - self.judged(camera)
+
     def kept_up(self, camera: str) -> float:
         """Frames that a camera gave when they were due."""
         late = self.total("streamline_frames_dropped_total", camera=camera, reason="overrun")
