@@ -179,7 +179,9 @@ class AlertStage(Stage):
         name = frame.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
-        pin = self._pin(scored, judgement)
+        kind = pin_kind(judgement)
+        begins = kind is PinKind.BEGIN
+        pin = self._pin(scored, kind)
         counts = self._cameras[name]
         self._journals[name].add(
             Entry(
@@ -191,12 +193,12 @@ class AlertStage(Stage):
                 pin=pin,
                 pins=round(counts.pins.value) + (pin is not None),
                 fault=scored.fault,
-                alerts=round(counts.alerts.value) + (pin_kind(judgement) is PinKind.BEGIN),
+                alerts=round(counts.alerts.value) + begins,
                 alert=self._judge.standing(name),
             )
         )
         latency_s = self._count(scored, judgement)
-        counts.alerts.add(pin_kind(judgement) is PinKind.BEGIN)
+        counts.alerts.add(begins)
         counts.pins.add(pin is not None)
         if self._verdicts is not None:
             self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
@@ -208,12 +210,13 @@ class AlertStage(Stage):
             return _PLAIN[judgement.verdict]
         return self._pinned(scored, judgement, pin, latency_s)
 
-    def _pin(self, scored: Scored, judgement: Judgement) -> PinKind | None:
-        """Decide what a frame is kept as, None if it is not."""
-        kind = pin_kind(judgement)
-        if scored.fault is Fault.POISON and self._limit is not None:
+    def _pin(self, scored: Scored, kind: PinKind) -> PinKind | None:
+        """Decide whether a frame is kept as what it would be kept as; None if it is not."""
+        if self._limit is None:
+            return None
+        if scored.fault is Fault.POISON:
             return kind
-        if self._limit is None or not self._limit.wants(kind):
+        if not self._limit.wants(kind):
             return None
         name = scored.origin.id.camera
         if self._limit.admits(name, kind):
