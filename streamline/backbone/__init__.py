@@ -16,6 +16,7 @@ from streamline.backbone.folder import (
 )
 from streamline.backbone.lookup import default_layers, find
 from streamline.backbone.shipped import comes_with_package, get, is_shipped
+from streamline.backbone.taps import Tap, parse_tap
 from streamline.backbone.weights import packaged_weights
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ExportRequest",
     "Layer",
     "Network",
+    "Tap",
     "at_size",
     "comes_with_package",
     "copy_folder",
@@ -34,6 +36,7 @@ __all__ = [
     "is_shipped",
     "load_zoo",
     "packaged_weights",
+    "parse_tap",
     "read_folder",
     "require_size",
 ]

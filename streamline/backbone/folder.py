@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from streamline.backbone.taps import Tap, parse_tap
 from streamline.errors import ModelError
 
 __all__ = [
@@ -78,6 +79,40 @@ class Backbone:
     height: int
     width: int
     """Input size, px."""
+
+    def layer(self, name: str, /) -> Layer:
+        """Tell shape and stride of features.
+
+        Parameters
+        ----------
+        name : str
+            One of `layers`, or one of them pooled; see `streamline.backbone.parse_tap`.
+
+        Raises
+        ------
+        ModelError
+            If there is no such layer, or the squares don't divide it evenly.
+        """
+        tap = parse_tap(name)
+        if tap.layer not in self.layers:
+            msg = f"{self.name} has no layer {tap.layer!r}; it has {', '.join(self.layers)}"
+            raise ModelError(msg)
+        return _pooled(self.layers[tap.layer], tap)
+
+
+def _pooled(whole: Layer, tap: Tap) -> Layer:
+    if whole.height % tap.pooling or whole.width % tap.pooling:
+        msg = (
+            f"{tap.layer} has {whole.height} rows and {whole.width} columns here, which squares of "
+            f"{tap.pooling} by {tap.pooling} don't divide evenly; average over others"
+        )
+        raise ModelError(msg)
+    return Layer(
+        channels=whole.channels,
+        height=whole.height // tap.pooling,
+        width=whole.width // tap.pooling,
+        stride=whole.stride * tap.pooling,
+    )
 
 
 def precisions_in(folder: Path, /) -> list[str]:

@@ -7,6 +7,7 @@ from streamline.backbone import shipped
 from streamline.backbone.catalogue import describe
 from streamline.backbone.exports import PRECISIONS, find_export
 from streamline.backbone.folder import Backbone
+from streamline.backbone.taps import parse_tap
 from streamline.errors import ModelError
 
 __all__ = ["default_layers", "find"]
@@ -41,7 +42,7 @@ def find(
     Parameters
     ----------
     layers : sequence of str
-        Those in question; a shipped network may have more.
+        Those in question, pooled or not; a shipped network may have more.
     precision : str, optional
         Of the stored weights; None: int8 where that is shipped, else fp16.
     size : int
@@ -52,8 +53,8 @@ def find(
     Raises
     ------
     ModelError
-        If there is no such network, layer, precision or size, torch is needed and missing, or
-        the weights do not fit.
+        If there is no such network, layer, precision or size, a layer can't be pooled so, torch
+        is needed and missing, or the weights do not fit.
     InputError
         If the weights are not there.
     """
@@ -62,6 +63,11 @@ def find(
     if precision not in {None, *known}:
         msg = f"backbone {name} comes in {', '.join(known)}, not in {precision!r}"
         raise ModelError(msg)
-    if weights is None and shipped.serves(name, layers, precision):
-        return shipped.get(name, precision or "int8", size)
-    return find_export(network, layers, precision=precision or "fp16", size=size, weights=weights)
+    whole = list(dict.fromkeys(parse_tap(layer).layer for layer in layers))
+    if weights is None and shipped.serves(name, whole, precision):
+        net = shipped.get(name, precision or "int8", size)
+    else:
+        net = find_export(network, whole, precision=precision or "fp16", size=size, weights=weights)
+    for layer in layers:
+        net.layer(layer)  # For what it refuses.
+    return net

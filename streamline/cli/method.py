@@ -99,7 +99,7 @@ Layers = Annotated[
     typer.Option(
         metavar="L,L…",
         help="Its layers: fre, that make the score, and the map if --map-layers isn't given; "
-        "sgfr, that are reconstructed for the map.",
+        "sgfr, that are reconstructed for the map. L/N: averaged over squares of N by N.",
     ),
 ]
 MapLayers = Annotated[

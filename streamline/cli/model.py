@@ -42,8 +42,9 @@ def list_backbones(
     typer.echo(f"layers for an input of {size} x {size} px\n\n{render(rows)}\n\nweights")
     typer.echo("\n".join(notes))
     typer.echo(
-        "\nlayers may also be named by the nodes of a network's graph, and any other network of "
-        "torchvision or timm as torchvision.NAME or timm.NAME"
+        "\nlayers may also be named by the nodes of a network's graph, LAYER/N is a layer averaged "
+        "over squares of N by N, and any other network of torchvision or timm goes by "
+        "torchvision.NAME or timm.NAME"
     )
     if lacking:
         typer.echo(f"note: {lacking}", err=True)

@@ -137,12 +137,12 @@ def open_extractor(
     Raises
     ------
     ConfigError
-        If the backend or the device is not there, or the backbone has no such layer.
+        If the backend or the device is not there.
+    ModelError
+        If the backbone has no such layer.
     """
-    unknown = sorted(set(layers) - set(net.layers))
-    if unknown:
-        msg = f"{net.name} has no layer {unknown[0]!r}; it has {', '.join(net.layers)}"
-        raise ConfigError(msg)
+    for layer in layers:
+        net.layer(layer)  # For what it refuses.
     return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
 
 

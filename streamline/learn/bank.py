@@ -49,7 +49,7 @@ class BankFit:
         span_of(features[self._settings.deepest])  # For what it refuses.
         layers: dict[str, BankLayer] = {}
         for name, matrix in features.items():
-            layer = self._net.layers[name]
+            layer = self._net.layer(name)
             layers[name] = BankLayer(
                 bank=store_bank(matrix, precision=self._settings.bank_precision),
                 shape=(layer.channels, layer.height, layer.width),

@@ -135,7 +135,7 @@ class FreFit:
     def _layers(self, use: str, epoch: int | None) -> dict[str, FittedLayer]:
         found = {}
         for name, rebuilder in self._rebuilders[use].items():
-            layer = self._net.layers[name]
+            layer = self._net.layer(name)
             subspace = rebuilder.final if epoch is None else rebuilder.snapshots.get(epoch)
             found[name] = FittedLayer(
                 subspace=subspace or rebuilder.final,

@@ -4,9 +4,25 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["Count", "Digest", "Entry", "Level", "Name", "Shapes", "Share", "Side", "Text"]
+__all__ = [
+    "Count",
+    "Digest",
+    "Entry",
+    "Level",
+    "Name",
+    "Shapes",
+    "Share",
+    "Side",
+    "TapName",
+    "Text",
+]
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.\-]+$")]
+TapName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.\-]+(/[1-9][0-9]?)?$")
+]
+"""See `streamline.backbone.parse_tap`."""
+
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.fre import LinearAutoencoder, Subspace
-from streamline.model.entries import Count, Entry, Level, Name, Shapes, Share, Side
+from streamline.model.entries import Count, Entry, Level, Shapes, Share, Side, TapName
 
 __all__ = ["FittedLayer", "FreDetector", "FreEntry"]
 
@@ -193,7 +193,7 @@ class AutoencoderEntry(LayerEntry, frozen=True, tag="autoencoder"):
 
 
 AnyLayerEntry = SubspaceEntry | AutoencoderEntry
-Layers = Annotated[dict[Name, AnyLayerEntry], msgspec.Meta(min_length=1, max_length=64)]
+Layers = Annotated[dict[TapName, AnyLayerEntry], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):

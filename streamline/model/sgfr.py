@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 import numpy.typing as npt
 
-from streamline.model.entries import Count, Entry, Level, Name, Shapes, Side
+from streamline.model.entries import Count, Entry, Level, Shapes, Side, TapName
 from streamline.sgfr import BankPrecision, Judge, Recipe, ScoreRule, StoredBank, finest
 
 __all__ = ["BankLayer", "SgfrDetector", "SgfrEntry"]
@@ -129,11 +129,11 @@ class BankEntry(Entry, frozen=True, kw_only=False):
 class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
     """See `SgfrDetector` and `Recipe`."""
 
-    layers: Annotated[dict[Name, BankEntry], msgspec.Meta(min_length=1, max_length=64)]
+    layers: Annotated[dict[TapName, BankEntry], msgspec.Meta(min_length=1, max_length=64)]
     frames: Count
     precision: BankPrecision
-    sampling_layer: Name
-    map_layers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=64)]
+    sampling_layer: TapName
+    map_layers: Annotated[tuple[TapName, ...], msgspec.Meta(min_length=1, max_length=64)]
     samples: Count
     sparsity: Count
     tolerance: Level

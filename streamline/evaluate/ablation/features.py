@@ -89,9 +89,12 @@ def _extract(
     folder.mkdir()
     into = {
         layer: np.lib.format.open_memmap(
-            folder / f"{layer}.npy", "w+", np.float32, (images.count, math.prod(_shape(net, layer)))
+            folder / f"{number}.npy",
+            "w+",
+            np.float32,
+            (images.count, math.prod(_shape(net, layer))),
         )
-        for layer in layers
+        for number, layer in enumerate(layers)
     }
     done = 0
     for batch in extract_features(net, layers, images, compute=compute):
@@ -103,5 +106,5 @@ def _extract(
 
 
 def _shape(net: Backbone, layer: str) -> tuple[int, int, int]:
-    found = net.layers[layer]
+    found = net.layer(layer)
     return found.channels, found.height, found.width

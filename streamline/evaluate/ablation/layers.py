@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from streamline.evaluate.ablation.network import open_network, subspace_settings
+from streamline.evaluate.ablation.network import (
+    compared_layers,
+    open_network,
+    subspace_settings,
+)
 from streamline.evaluate.ablation.pick import Pick, neighbours
 from streamline.evaluate.ablation.pivot import layer_chart, variant_table
 from streamline.evaluate.ablation.result import Ablation, Row
@@ -35,10 +39,13 @@ def ablate_layers(
     chosen = subspace_settings(asked)
     net = open_network(chosen, (*chosen.score_layers, *chosen.map_layers))
     settings = chosen.resolved()
-    picks = _picks(list(net.layers), settings)
+    layers = compared_layers(net, (*settings.score_layers, *settings.map_layers))
+    picks = _picks(layers, settings)
     rows = []
     for run in runs:
-        study = study_layers(run.category, net, [settings.retain], settings.compute, progress)
+        study = study_layers(
+            run.category, net, layers, [settings.retain], settings.compute, progress
+        )
         for done, pick in enumerate(picks, start=1):
             figures = study.figures(pick, settings.retain)
             variant = {"layers": pick.name}
@@ -52,7 +59,7 @@ def ablate_layers(
         ),
         rows=rows,
         tables=[_table(rows, settings.backbone)],
-        charts=[layer_chart(rows, "layers", list(net.layers))],
+        charts=[layer_chart(rows, "layers", layers)],
         setup={
             "backbone": settings.backbone,
             "precision": net.precision,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.evaluate.ablation.banked import BankStudy, Batch, study_bank
-from streamline.evaluate.ablation.network import bank_settings, open_network
+from streamline.evaluate.ablation.network import bank_settings, compared_layers, open_network
 from streamline.evaluate.ablation.pick import neighbours
 from streamline.evaluate.ablation.pivot import layer_chart, variant_table
 from streamline.evaluate.ablation.result import Ablation, Row
@@ -33,7 +33,7 @@ def ablate_levels(
     """
     chosen = bank_settings(settings)
     net = open_network(chosen)
-    layers = list(net.layers)
+    layers = compared_layers(net, chosen.recipe.layers)
     rows: list[Row] = []
     for run in runs:
         with study_bank(run.category, net, layers, chosen.compute, progress) as study:

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
-from streamline.backbone import Backbone, describe, find, get, is_shipped
+from streamline.backbone import Backbone, describe, find, get, is_shipped, parse_tap
 from streamline.errors import InputError
 from streamline.learn import AnyFitSettings, FitSettings, SgfrSettings
 
-__all__ = ["bank_settings", "fre_settings", "open_network", "subspace_settings"]
+__all__ = [
+    "bank_settings",
+    "compared_layers",
+    "fre_settings",
+    "open_network",
+    "subspace_settings",
+]
 
 
 def open_network(settings: AnyFitSettings, layers: Sequence[str] = (), /) -> Backbone:
@@ -35,6 +41,13 @@ def _known(settings: AnyFitSettings) -> Sequence[str]:
         msg = f"name the layers of {settings.backbone} that are to be compared (--layers)"
         raise InputError(msg)
     return known
+
+
+def compared_layers(net: Backbone, named: Sequence[str], /) -> list[str]:
+    """List all layers of a network, and those named that are pooled, shallow to deep."""
+    depths = {layer: depth for depth, layer in enumerate(net.layers)}
+    every = dict.fromkeys([*net.layers, *named])
+    return sorted(every, key=lambda layer: depths[parse_tap(layer).layer])
 
 
 def subspace_settings(settings: AnyFitSettings, /) -> FitSettings:

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from streamline.evaluate.ablation.network import open_network, subspace_settings
+from streamline.evaluate.ablation.network import (
+    compared_layers,
+    open_network,
+    subspace_settings,
+)
 from streamline.evaluate.ablation.pick import Pick
 from streamline.evaluate.ablation.pivot import pivot_lines, pivot_table
 from streamline.evaluate.ablation.result import Ablation, Row, Variant
@@ -35,11 +39,12 @@ def ablate_retained(
     chosen = subspace_settings(asked)
     net = open_network(chosen, (*chosen.score_layers, *chosen.map_layers))
     settings = chosen.resolved()
-    picks = [Pick((layer,), (layer,)) for layer in net.layers]
+    layers = compared_layers(net, (*settings.score_layers, *settings.map_layers))
+    picks = [Pick((layer,), (layer,)) for layer in layers]
     picks.append(Pick(settings.score_layers, settings.map_layers))
     rows = []
     for run in runs:
-        study = study_layers(run.category, net, RETAINED, settings.compute, progress)
+        study = study_layers(run.category, net, layers, RETAINED, settings.compute, progress)
         for done, pick in enumerate(picks, start=1):
             for share in RETAINED:
                 variant: Variant = {"layers": pick.name, "retain": share}

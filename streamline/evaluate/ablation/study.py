@@ -55,18 +55,18 @@ class LayerStudy:
 def study_layers(
     category: Category,
     net: Backbone,
+    layers: Sequence[str],
     retained: Sequence[float],
     compute: Compute,
     progress: Progress,
 ) -> LayerStudy:
-    """Extract a category's features once, and take every layer's answers from them.
+    """Extract a category's features once, and take each layer's answers from them.
 
     Raises
     ------
     InputError
         If an image or a mask can't be read.
     """
-    layers = list(net.layers)
     masks = read_masks(category, (net.height, net.width)) if category.masked else None
     answers: dict[str, Mapping[float, Answer]] = {}
     with extracted(category, net, layers, compute, progress) as features:

@@ -56,7 +56,7 @@ def compile_models(
     use = head.__name__
     if len(models) == 1:
         (model,) = models
-        graph = joined_graph(core, net, head, model.fre)
+        graph = joined_graph(core, net, layers, head, model.fre)
         with trusted_folder(use, net.sha256, model.digest) as kept:
             return Compiled(compile_graph(core, graph, compute, kept=kept))
     heads = []

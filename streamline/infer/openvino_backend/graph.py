@@ -5,14 +5,14 @@ but OpenVINO is needed. One model's head hangs on the backbone itself, in one gr
 several models are graphs of their own, fed with the features of one graph of the backbone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from streamline.backbone import Backbone
+from streamline.backbone import Backbone, parse_tap
 from streamline.fre import LinearAutoencoder
 from streamline.fre.reference import TINY
 from streamline.model import FittedLayer, FreDetector
@@ -34,7 +34,7 @@ __all__ = [
 SCORE = "score"
 MAP = "map"
 Taps = Mapping[str, ov.Output]
-"""The backbone's outputs by layer, f32, shape ``(n, c, h, w)``, or flattened."""
+"""The backbone's features by layer, pooled or not, f32, ``(n, c, h, w)`` or flattened."""
 
 Head = Callable[[Taps, FreDetector], ov.Node]
 """Hangs what a detector makes of the features on them: `score_head` or `map_head`."""
@@ -45,15 +45,17 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 def feature_graph(core: ov.Core, net: Backbone, layers: Sequence[str]) -> ov.Model:
     """Cut the backbone to the named layers, each output flattened to ``(n, c * h * w)``."""
     graph = read_network(core, net)
-    taps = taps_of(graph)
-    results = [_named(_flat(taps[layer]), layer) for layer in layers]
+    taps = taps_of(graph, layers)
+    results = [_named(_flat(tap), layer) for layer, tap in taps.items()]
     return ov.Model(results, graph.get_parameters(), f"{graph.get_friendly_name()}-features")
 
 
-def joined_graph(core: ov.Core, net: Backbone, head: Head, detector: FreDetector) -> ov.Model:
+def joined_graph(
+    core: ov.Core, net: Backbone, layers: Sequence[str], head: Head, detector: FreDetector
+) -> ov.Model:
     """Join the backbone, cut after the last layer that the head uses, and the head."""
     graph = read_network(core, net)
-    return ov.Model([head(taps_of(graph), detector)], graph.get_parameters())
+    return ov.Model([head(taps_of(graph, layers), detector)], graph.get_parameters())
 
 
 def head_graph(net: Backbone, layers: Sequence[str], head: Head, detector: FreDetector) -> ov.Model:
@@ -64,7 +66,7 @@ def head_graph(net: Backbone, layers: Sequence[str], head: Head, detector: FreDe
 
 
 def _features_of(net: Backbone, name: str) -> ov.op.Parameter:
-    layer = net.layers[name]
+    layer = net.layer(name)
     values = layer.channels * layer.height * layer.width
     parameter = ops.parameter([-1, values], np.float32, name)
     parameter.output(0).get_tensor().set_names({name})
@@ -80,13 +82,24 @@ def read_network(core: ov.Core, net: Backbone) -> ov.Model:
     return graph
 
 
-def taps_of(graph: ov.Model) -> Taps:
-    """Find the layers in the outputs of a backbone, where they are named."""
-    return {
+def taps_of(graph: ov.Model, layers: Iterable[str]) -> Taps:
+    """Find layers in the outputs of a backbone, where they are named, and pool what is to be."""
+    outputs = {
         name: output.get_node().input_value(0)
         for output in graph.outputs
         for name in output.get_names()
     }
+    taps = {layer: parse_tap(layer) for layer in layers}
+    return {layer: _pooled(outputs[tap.layer], tap.pooling) for layer, tap in taps.items()}
+
+
+def _pooled(features: ov.Output, side: int) -> ov.Output:
+    """Average over squares of this side, without overlap, as nn.AvgPool2d does."""
+    if side == 1:
+        return features
+    square, nothing = [side, side], [0, 0]
+    pool = ops.avg_pool(features, square, nothing, nothing, square, exclude_pad=True)
+    return pool.output(0)
 
 
 def score_head(taps: Taps, detector: FreDetector) -> ov.Node:

@@ -122,7 +122,7 @@ def test_a_backend_nobody_wrote_is_refused(model: Model) -> None:
 
 
 def test_a_layer_the_backbone_lacks_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"has no layer 'block9'; it has block1, "):
+    with pytest.raises(ModelError, match=r"has no layer 'block9'; it has block1, "):
         open_extractor(backbone.get(), ["block9"], Compute(), on_done=ignore)
 
 
