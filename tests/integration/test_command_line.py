@@ -1,6 +1,7 @@
 """What the program says when it is given something wrong, and what it does not load."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -39,6 +40,24 @@ def write_pipeline(folder: Path, model: Path, source: object, **sections: object
 def test_the_package_alone_loads_no_framework() -> None:
     code = "import streamline, sys; assert not {'torch','openvino','cv2'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("said", "threads"), [(None, 1), ("2", 2)], ids=["default", "as-said"])
+def test_products_are_computed_by_one_thread_unless_said_otherwise(
+    said: str | None, threads: int
+) -> None:
+    code = (
+        "from streamline.cli import main; main(['--version']); import numpy; "
+        "from threadpoolctl import threadpool_info; "
+        "print([one['num_threads'] for one in threadpool_info()])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    if said is not None:
+        environment["OPENBLAS_NUM_THREADS"] = said
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"[{threads}]"
 
 
 def test_help_loads_nothing_heavy() -> None:
