@@ -1,8 +1,11 @@
 """Whether a worker still goes round: from its stages' pulses, and what the kernel says of it."""
 
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from streamline.clock import monotonic_ns
 from streamline.ledger import LedgerView
 
 __all__ = ["Pulse"]
@@ -17,6 +20,9 @@ _SILENT_NS: Final = 3 * _SECOND_NS // 2
 
 _BUSY_NS: Final = 10 * _SECOND_NS
 """The same for one that is running: it may only be short of processor time."""
+
+_DOUBTFUL_NS: Final = _SECOND_NS // 2
+"""Once a stage is silent for this long it is watched how its process gets on."""
 
 _OPENING_NS: Final = 30 * _SECOND_NS
 """A worker none of whose stages has gone round yet hangs if it does nothing for this long."""
@@ -54,6 +60,7 @@ class Pulse:
         """When it was last seen to have used more processor time."""
 
         self._ticks = 0
+        self._starvation: _Starvation | None = None
 
     def is_stuck(self, view: LedgerView | None, now_ns: int) -> bool:
         """Whether the worker will not go on by itself; *view* is its ledger, if it has one yet."""
@@ -74,7 +81,19 @@ class Pulse:
         beats = self._beats(view)
         if not beats:
             return now_ns - self._worked_ns > _OPENING_NS
-        return any(self._is_silent(now_ns - beat_ns, thread) for beat_ns, thread in beats)
+        starved_ns = self._starved_ns(now_ns, min(beat_ns for beat_ns, _ in beats))
+        return any(
+            self._is_silent(now_ns - beat_ns - starved_ns, thread) for beat_ns, thread in beats
+        )
+
+    def _starved_ns(self, now_ns: int, oldest_beat_ns: int) -> int:
+        """How much of the time since it fell silent the worker wanted a processor in vain."""
+        if now_ns - oldest_beat_ns < _DOUBTFUL_NS:
+            self._starvation = None
+            return 0
+        if self._starvation is None:
+            self._starvation = _Starvation(self._pid, now_ns)
+        return self._starvation.ns(now_ns)
 
     def _beats(self, view: LedgerView | None) -> list[tuple[int, int]]:
         """Latest beat, ns, and thread of each stage that has begun in this life and not ended."""
@@ -92,6 +111,59 @@ class Pulse:
         task = _task(self._pid, thread)
         # It works, waits for its turn or for a disk: it may only be slow.
         return task is None or task.state not in {"R", "D"}
+
+
+class _Starvation:
+    """Time in which a process was ready to go on and others had the processors.
+
+    A stage may sleep because a thread that works for it waits for its turn, on a machine with
+    other work than this line.  To kill it then would only add to the load.
+    """
+
+    def __init__(self, pid: int, now_ns: int) -> None:
+        self._pid = pid
+        self._began_ns = now_ns
+        self._threads: dict[int, _Queuing] = {}
+
+    def ns(self, now_ns: int) -> int:
+        """Return that time so far: of the thread that waited longest."""
+        longest_ns = 0
+        for thread, (ran_ns, queued_ns) in _schedule(self._pid).items():
+            queuing = self._threads.setdefault(thread, _Queuing(queued_ns))
+            if (ran_ns, queued_ns) != queuing.seen:
+                queuing.seen, queuing.since_ns = (ran_ns, queued_ns), monotonic_ns()
+            waited_ns = queued_ns - queuing.before_ns
+            task = _task(self._pid, thread)
+            if task is not None and task.state == "R":
+                # The kernel counts a wait when it is over; this one is not.
+                waited_ns += monotonic_ns() - queuing.since_ns
+            longest_ns = max(longest_ns, waited_ns)
+        return min(longest_ns, now_ns - self._began_ns)
+
+
+@dataclass(slots=True)
+class _Queuing:
+    """A thread's time in the queues of the processors."""
+
+    before_ns: int
+    """When it was first looked at."""
+
+    seen: tuple[int, int] = (0, 0)
+    """When it was last looked at: time on a processor and in a queue, ns."""
+
+    since_ns: int = 0
+    """When these were first seen."""
+
+
+def _schedule(pid: int) -> dict[int, tuple[int, int]]:
+    """Time of each thread of a process on a processor and in a queue, ns; none if not told."""
+    found = {}
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        # A thread may end meanwhile, and some sandboxes have no such figures.
+        with suppress(OSError, ValueError):
+            ran_ns, queued_ns, _ = map(int, path.read_text().split())
+            found[int(path.parent.name)] = ran_ns, queued_ns
+    return found
 
 
 def _task(pid: int, thread: int) -> _Task | None:
