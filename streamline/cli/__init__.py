@@ -13,6 +13,7 @@ from typing import Final
 import typer
 
 from streamline import __version__
+from streamline.cli.bench import bench
 from streamline.cli.check import check
 from streamline.cli.demo import demo
 from streamline.cli.eval import evaluate
@@ -45,6 +46,7 @@ _app.command("check")(check)
 _app.command("eval")(evaluate)
 model.command("rerank")(rerank)
 _app.add_typer(model, name="model")
+_app.add_typer(bench, name="bench")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature

@@ -10,6 +10,7 @@ from streamline.infer.backend import (
     open_extractor,
     open_mapper,
     open_scorer,
+    precisions,
     score_network,
 )
 from streamline.infer.offline import extract_features, map_frames, score_frames
@@ -40,6 +41,7 @@ __all__ = [
     "open_extractor",
     "open_mapper",
     "open_scorer",
+    "precisions",
     "score_frames",
     "score_network",
 ]

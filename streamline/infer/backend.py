@@ -1,4 +1,4 @@
-"""The seam between the line and a device: a backend is three functions and one table entry.
+"""The seam between the line and a device: a backend is four functions and one table entry.
 
 Only the chosen backend's module is imported, so a line on OpenVINO never loads another
 library.
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 
 from streamline.backbone import Backbone
 from streamline.errors import ConfigError
-from streamline.infer.protocol import Compute, Extractor, Mapper, OnDone, Scorer
+from streamline.infer.protocol import Compute, Extractor, Mapper, OnDone, Precision, Scorer
 from streamline.infer.sgfr import SgfrMapper, SgfrScorer
 from streamline.model import BackboneId, Model, SgfrDetector, network_of
 from streamline.sgfr import Judge
@@ -21,6 +21,7 @@ __all__ = [
     "open_extractor",
     "open_mapper",
     "open_scorer",
+    "precisions",
     "score_network",
 ]
 
@@ -58,6 +59,8 @@ class _Backend(Protocol):
     def open_extractor(
         self, net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
     ) -> Extractor: ...
+
+    def precisions(self, compute: Compute) -> tuple[Precision, ...]: ...
 
 
 _MODULES = {"openvino": "streamline.infer.openvino_backend"}
@@ -144,6 +147,17 @@ def open_extractor(
     for layer in layers:
         net.layer(layer)  # For what it refuses.
     return _load(compute.backend).open_extractor(net, layers, compute, on_done=on_done)
+
+
+def precisions(compute: Compute) -> tuple[Precision, ...]:
+    """Return the kinds of arithmetic that the device has; auto alone where it is the judge.
+
+    Raises
+    ------
+    ConfigError
+        If the backend or the device is not there.
+    """
+    return _load(compute.backend).precisions(compute)
 
 
 def _sgfr_parts(

@@ -14,10 +14,13 @@ __all__ = [
     "Mapper",
     "Maps",
     "OnDone",
+    "Precision",
     "Requests",
     "Scorer",
     "Scores",
 ]
+
+Precision = Literal["auto", "f32", "bf16"]
 
 Result_co = TypeVar("Result_co", covariant=True)
 OnDone = Callable[[int], None]
@@ -43,7 +46,7 @@ class Compute:
     device: str = "CPU"
     """As the backend names it."""
 
-    precision: Literal["auto", "f32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """Arithmetic of what is not quantised; auto: bf16 where the device has it, else f32."""
 
     max_batch: int = 8
@@ -60,6 +63,9 @@ class Compute:
 
     threads: int | None = None
     """Threads of the device; None: one per core."""
+
+    keep: bool = True
+    """Whether compiled graphs are kept for the next time."""
 
 
 class Requests(Protocol[Result_co]):

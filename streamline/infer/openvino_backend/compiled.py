@@ -1,6 +1,8 @@
 """What batches run through: one graph for a model alone, one and a head each for several."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 import openvino as ov
@@ -57,12 +59,12 @@ def compile_models(
     if len(models) == 1:
         (model,) = models
         graph = joined_graph(core, net, layers, head, model.fre)
-        with trusted_folder(use, net.sha256, model.digest) as kept:
+        with _folder(compute, use, net.sha256, model.digest) as kept:
             return Compiled(compile_graph(core, graph, compute, kept=kept))
     heads = []
     for model in models:
         graph = head_graph(net, layers, head, model.fre)
-        with trusted_folder(use, "alone", model.digest) as kept:
+        with _folder(compute, use, "alone", model.digest) as kept:
             heads.append(compile_graph(core, graph, compute, kept=kept))
     return Compiled(compile_features(net, layers, compute), tuple(heads))
 
@@ -71,5 +73,9 @@ def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> 
     """Compile the backbone, to give the features of these layers."""
     core = ov.Core()
     graph = feature_graph(core, net, layers)
-    with trusted_folder(net.sha256, *layers) as kept:
+    with _folder(compute, net.sha256, *layers) as kept:
         return compile_graph(core, graph, compute, kept=kept)
+
+
+def _folder(compute: Compute, *identity: str) -> AbstractContextManager[Path | None]:
+    return trusted_folder(*identity) if compute.keep else nullcontext()

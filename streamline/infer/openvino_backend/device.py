@@ -5,9 +5,9 @@ from pathlib import Path
 import openvino as ov
 
 from streamline.errors import ConfigError
-from streamline.infer.protocol import Compute
+from streamline.infer.protocol import Compute, Precision
 
-__all__ = ["compile_graph"]
+__all__ = ["compile_graph", "precisions"]
 
 _VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
 """Devices that choose among the real ones."""
@@ -47,6 +47,19 @@ def compile_graph(
         raise ConfigError(msg) from exc
 
 
+def precisions(compute: Compute) -> tuple[Precision, ...]:
+    """See `streamline.infer.precisions`."""
+    core = ov.Core()
+    _require_device(core, compute.device)
+    if compute.device != "CPU":
+        return ("auto",)
+    return ("f32", "bf16") if _has_bf16(core) else ("f32",)
+
+
+def _has_bf16(core: ov.Core) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _require_device(core: ov.Core, device: str) -> None:
     kind, _, listed = device.partition(":")
     present = core.available_devices
@@ -65,10 +78,9 @@ def _precision(core: ov.Core, compute: Compute) -> str | None:
     """Name the precision to ask for; None leaves it to a device that is no CPU."""
     if compute.device != "CPU":
         return None if compute.precision == "auto" else compute.precision
-    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if compute.precision == "auto":
-        return "bf16" if has_bf16 else "f32"
-    if compute.precision == "bf16" and not has_bf16:
+        return "bf16" if _has_bf16(core) else "f32"
+    if compute.precision == "bf16" and not _has_bf16(core):
         msg = "this CPU has no bf16 arithmetic; set infer.precision to auto or f32"
         raise ConfigError(msg)
     return compute.precision

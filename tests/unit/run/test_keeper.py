@@ -336,28 +336,19 @@ def test_a_stage_that_is_only_short_of_processor_time_gets_more_of_it(line: Line
     assert line.started[0].exit_status() == -signal.SIGKILL
 
 
-@contextmanager
-def greedy_process(processor: int) -> Iterator[None]:
-    """Run something that takes a processor for itself."""
-    with subprocess.Popen([sys.executable, "-c", GREEDY, str(processor)]) as process:
-        try:
-            yield
-        finally:
-            process.kill()
-
-
 def test_a_stage_whose_helping_thread_waits_for_a_processor_is_not_stuck(line: Line) -> None:
     processor = min(os.sched_getaffinity(0))
     line.command = [sys.executable, "-c", WAIT_FOR_ANOTHER_THREAD, str(processor)]
     line.keeper.start_all()
     until(lambda: threads(line) == 2 and state(line) == "S")
-    with greedy_process(processor):
+    with subprocess.Popen([sys.executable, "-c", GREEDY, str(processor)]) as greedy:
         line.look()
         line.beat()
         for _ in range(40):
             sleep(0.1)
             line.look(after_s=0.1)
         assert line.started[0].exit_status() is None
+        greedy.kill()
     line.look_for_s(60)  # It has a processor now, and comes to no end.
     assert line.started[0].exit_status() == -signal.SIGKILL
 

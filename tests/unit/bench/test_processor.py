@@ -1,0 +1,71 @@
+"""Processor time by process, and of everybody else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from streamline.bench.processor import QUIET, OtherWork, family, seconds_of
+from tests.support.line import eventually
+
+_SPIN = "while True: pass"
+
+
+@contextmanager
+def spinning_stranger() -> Iterator[int]:
+    """A busy process that is no descendant of this one any more."""
+    leave = f"{sys.executable} -c '{_SPIN}' >/dev/null 2>&1 & echo $!"
+    pid = int(subprocess.run(["sh", "-c", leave], capture_output=True, check=True).stdout)
+    stranger = psutil.Process(pid)
+    try:
+        yield pid
+    finally:
+        stranger.kill()
+
+
+def test_the_family_of_a_process_is_what_psutil_finds() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60"]) as child:
+        eventually(lambda: len(family(child.pid)) == 3, "both grandchildren")
+        kin = {one.pid for one in psutil.Process(child.pid).children(recursive=True)}
+        assert set(family(child.pid)) == {child.pid, *kin}
+        assert set(family(child.pid)) < set(family(os.getpid()))
+        for pid in kin:
+            psutil.Process(pid).kill()
+
+
+def test_the_seconds_of_a_process_are_what_psutil_finds() -> None:
+    with subprocess.Popen([sys.executable, "-c", _SPIN]) as child:
+        process = psutil.Process(child.pid)
+        eventually(lambda: sum(process.cpu_times()[:2]) > 0.2, "some processor time")
+        before = sum(process.cpu_times()[:4])
+        seen = seconds_of(child.pid)
+        assert before <= seen + 1e-9
+        assert seen <= sum(process.cpu_times()[:4]) + 1e-9
+        child.kill()
+    assert seconds_of(child.pid) == 0.0
+
+
+def test_a_stranger_s_work_is_told_from_one_s_own() -> None:
+    with spinning_stranger() as pid, OtherWork() as others:
+        assert pid not in family(os.getpid())
+        theirs = psutil.Process(pid)
+        before = sum(theirs.cpu_times()[:2])
+        eventually(lambda: sum(theirs.cpu_times()[:2]) > before + 0.5, "half a second of theirs")
+    assert others.share > QUIET
+
+
+def test_work_of_one_s_own_counts_for_nobody_else() -> None:
+    with OtherWork() as others:
+        whole = others._before.whole
+        with subprocess.Popen([sys.executable, "-c", _SPIN]) as child:
+            process = psutil.Process(child.pid)
+            eventually(lambda: sum(process.cpu_times()[:2]) > 1.0, "a second of ours")
+            others.__exit__()
+            ours = seconds_of(child.pid)
+            child.kill()
+        whole = type(others._before).now().whole - whole
+    # Whatever others do meanwhile, they can't have had the time that was ours.
+    assert others.share <= 1.0 - 0.9 * ours / whole
