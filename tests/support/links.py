@@ -13,10 +13,10 @@ __all__ = ["Cable", "Line", "Settled", "free_port", "offer", "token_of"]
 Settled = list[tuple[int, bytes | None]]
 
 
-def free_port() -> int:
-    """A TCP port of this host that nobody listens on."""
+def free_port(address: str = "127.0.0.1") -> int:
+    """A TCP port of an address of this host that nobody listens on."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
@@ -80,16 +80,25 @@ def token_of(delivery: Delivery) -> int:
 
 
 class Cable:
-    """A TCP cable from a port that senders connect to, to one that the receiver listens on."""
+    """A TCP cable from where senders connect to, to where the receiver listens.
 
-    def __init__(self, port: int) -> None:
-        self._to = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    Parameters
+    ----------
+    to : address and port
+        Where the receiver listens.
+    at : address and port
+        Where the cable begins; any free port if that is 0.
+    """
+
+    def __init__(self, to: tuple[str, int], at: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        self._to = to
+        self._listener = socket.create_server(at)
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._stale: list[socket.socket] = []
         self._late: list[tuple[socket.socket, bytes]] = []
-        self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.target = f"tcp://127.0.0.1:{port}"
+        address, port = self._listener.getsockname()
+        self.address = f"tcp://{address}:{port}"
+        self.target = f"tcp://{to[0]}:{to[1]}"
         self.forward = self.back = True
         """Whether bytes travel from the sender to the receiver, and back."""
 

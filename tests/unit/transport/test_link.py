@@ -418,6 +418,8 @@ def test_what_a_dead_receiver_may_have_decided_is_sent_again_and_never_evicted(
     offer(outlet, 3, 4)
     line.kill(first)
     second = line.restart(outliving, window=1)
+    # All three are to be sent again, and there is room for one: the others wait, first in line.
+    run_until(lambda: outlet.unanswered == 1, outlet, receive=second.exchange)
     offer(outlet, 5, 6)
     settled = run_until(
         lambda: not outlet.waiting + outlet.unanswered, outlet, receive=lambda: answer_all(second)
@@ -450,7 +452,7 @@ def test_what_a_predecessor_may_have_sent_goes_first_and_is_never_evicted(
 @pytest.fixture
 def cable() -> Iterator[Cable]:
     """A cable to a free port, where the receiver is to listen."""
-    cable = Cable(free_port())
+    cable = Cable(("127.0.0.1", free_port()))
     yield cable
     cable.close()
 

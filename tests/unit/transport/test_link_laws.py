@@ -35,7 +35,7 @@ class Hop(RuleBasedStateMachine):
         super().__init__()
         self.context: Context = zmq.Context()
         self.line = Line(self.context)
-        self.cable = Cable(free_port())
+        self.cable = Cable(("127.0.0.1", free_port()))
         self.offered = 0
         self.settled: Settled = []
         self.died: set[int] = set()
@@ -207,7 +207,7 @@ class Hop(RuleBasedStateMachine):
             if self.taken:
                 self.drain()
                 self.fill()
-                self.restart_the_receiver()
+                self.outlive_a_receiver()
                 self.fill()
                 self.drain()
         finally:
@@ -231,6 +231,7 @@ class Hop(RuleBasedStateMachine):
         assert self.died | {token for token, _ in self.settled} == set(range(self.offered))
         assert self.outlet.waiting + self.outlet.unanswered == 0
         self.each_receiver_takes_messages_in_order_and_once()
+        self.what_a_receiver_has_taken_is_never_evicted()
         if not self.evict:
             assert all(outcome is not None for _, outcome in self.settled)
 
@@ -249,6 +250,30 @@ class Hop(RuleBasedStateMachine):
         for _ in range(3):
             step()
         assert self.outlet.unanswered == self.window
+
+    def outlive_a_receiver(self) -> None:
+        """A receiver dies with more than its successor has room for; then the queue runs over."""
+
+        def step() -> None:
+            if not self.outlet.waiting:
+                self.offer(1)
+            self.exchange()
+            self.cable.carry()
+            self.take(1)
+            self.tell()
+
+        until(lambda: len(self.held) > self.window, step=step)
+        known = self.outlet._start
+        self.restart_the_receiver()
+
+        def meet() -> None:
+            self.exchange()
+            self.cable.carry()
+            self.tell()
+
+        until(lambda: self.outlet._start != known, step=meet)
+        self.offer(self.depth + 1)
+        self.exchange()
 
 
 TestHop = Hop.TestCase
