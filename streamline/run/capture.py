@@ -110,10 +110,11 @@ class Mailbox:
 class Capture(Thread):
     """Delivers a camera's readings until it ends or the line drains.
 
-    A camera that is gone is tried again, with back-off, for as long as the line runs, and one that
-    sends pictures of another size than expected is not taken for open; a file that can't be read
-    any further has ended.  Frames that a live camera delivers before the
-    line is ready are read and forgotten, so that the first one that counts is fresh.
+    A camera that is gone is tried again, with back-off, for as long as the line runs, and so is a
+    file that loops, or that was there when the line started and can't be opened anew; one that is
+    played once and can't be read any further has ended.  A camera that sends pictures of another
+    size than expected is not taken for open.  Frames that it delivers before the line is ready are
+    read and forgotten, so that the first one that counts is fresh.
 
     Parameters
     ----------
@@ -133,7 +134,9 @@ class Capture(Thread):
         self._delay_s = delay_s
         self._control = control
         self._mailbox = mailbox
-        self._retried = isinstance(camera.source, RtspSource | UsbSource)
+        source = camera.source
+        self._is_file = not isinstance(source, RtspSource | UsbSource)
+        self._is_endless = isinstance(source, RtspSource | UsbSource) or source.loop
         self._backoff = Backoff()
         self._source: Source | None = None
         self._calling_ns: int | None = None
@@ -153,7 +156,7 @@ class Capture(Thread):
 
         self.finished = Event()
         self.refusal: InputError | None = None
-        """Set if what the pipeline file names is no picture at all: no line can run on it."""
+        """Set if no line can start with what the pipeline file names."""
 
     @property
     def hangs(self) -> bool:
@@ -208,7 +211,7 @@ class Capture(Thread):
             self._calling_ns = None
         self._source = source
         try:
-            first = self._first(source) if self._retried else None
+            first = None if self._is_file else self._first(source)
             self._reached()
             return self._read_all(source, self._await_line(source, first))
         except SourceError as exc:
@@ -244,7 +247,7 @@ class Capture(Thread):
             self._calling_ns = None
         if self._stopping.is_set():
             return None
-        if reading is None and self._retried:
+        if reading is None and not self._is_file:
             msg = f"{self._camera.source.label}: the stream ended"
             raise SourceLostError(msg, reason="ended")
         return reading
@@ -259,11 +262,11 @@ class Capture(Thread):
     def _await_line(self, source: Source, first: Reading | None) -> Reading | None:
         """Wait until the line runs; return the frame to begin with, None for the next one."""
         while self._control.phase < Phase.RUNNING and not self._stopping.is_set():
-            if self._retried:
-                first = self._read(source)
-            else:
+            if self._is_file:
                 self._stopping.wait(_POLL_S)
-        if not self._retried:
+            else:
+                first = self._read(source)
+        if self._is_file:
             self._stopping.wait(self._delay_s)
         return first
 
@@ -279,7 +282,7 @@ class Capture(Thread):
 
     def _looked_at(self, reading: Reading) -> Reading:
         """Mark a reading that can't be judged, and show in the camera's state how it is."""
-        if self._retried:
+        if not self._is_file:
             self._watch_stamps(reading)
         what = self.size.wrong(reading.picture)
         if what is None:
@@ -313,13 +316,12 @@ class Capture(Thread):
         self._calling_ns = None
         if self._stopping.is_set():
             return False
-        if not self._retried:
-            if self.state.state == "starting" and error.reason in {"missing", "format"}:
-                self.refusal = InputError(str(error))
-                return False
+        if self._is_refused(error):
+            self.refusal = InputError(str(error))
+            return False
+        if not self._may_try_again():
             _log.error("source has failed", camera=self._camera.name, why=str(error))
             self._enter("ended", error.reason)
-            self.tried.set()
             return False
         delay_s = self._backoff.failed()
         self._troubles.tell("camera is down, trying again", error.reason, str(error))
@@ -328,6 +330,15 @@ class Capture(Thread):
         self.tried.set()
         self._stopping.wait(delay_s)
         return not self._stopping.is_set()
+
+    def _is_refused(self, error: SourceError) -> bool:
+        """Whether a line must not start: what the pipeline file names is no picture at all."""
+        starts = self._control.phase < Phase.RUNNING
+        return self._is_file and starts and error.reason in {"missing", "format"}
+
+    def _may_try_again(self) -> bool:
+        """Whether trying again is no repetition: a file played once would begin from its start."""
+        return self._is_endless or self.state.state in {"starting", "down"}
 
     def _enter(self, state: str, reason: str | None = None) -> None:
         self.state = CameraState(state, reason, wall_ns())

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal, NamedTuple
 
 import av
@@ -143,10 +144,15 @@ class VideoReader:
 
 def _open(path: Path) -> _Opened:
     """Open the file and decode its first frame."""
-    if not path.exists():
+    try:
+        is_folder = S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as exc:
         msg = f"there is no file or folder {path}; give a video, or a folder of images"
-        raise SourceError(msg, reason="missing")
-    if path.is_dir():
+        raise SourceError(msg, reason="missing") from exc
+    except OSError as exc:
+        msg = f"{path} can't be read: {exc.strerror}; check its permissions and where it is mounted"
+        raise SourceError(msg, reason="missing") from exc
+    if is_folder:
         msg = f"{path} is a folder, not a video"
         raise SourceError(msg, reason="format")
     try:

@@ -7,6 +7,7 @@ import pytest
 
 from streamline.source.synthetic import rendered_clip
 from tests.support.line import streamline
+from tests.support.models import with_threshold
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,12 @@ def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = streamline("fit", "demo://normal", "--out", model, "--max-frames", "120")
     assert done.returncode == 0, done.stderr
     return model
+
+
+@pytest.fixture(scope="session")
+def strict_model(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, whom no frame pleases."""
+    return with_threshold(demo_model, tmp_path_factory.mktemp("models") / "strict", 1e-6)
 
 
 @pytest.fixture(scope="session")

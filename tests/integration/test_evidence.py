@@ -18,12 +18,6 @@ SHARE = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def strict(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whom no frame pleases."""
-    return with_threshold(demo_model, tmp_path_factory.mktemp("strict") / "model", 1e-6)
-
-
-@pytest.fixture(scope="module")
 def calm(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whom every frame pleases."""
     return with_threshold(demo_model, tmp_path_factory.mktemp("calm") / "model", 1e6)
@@ -69,12 +63,12 @@ def bytes_in(folder: Path) -> int:
 
 
 def test_a_camera_whose_every_frame_fails_costs_the_line_no_frame(
-    short_clip: Path, strict: Path, calm: Path, tmp_path: Path
+    short_clip: Path, strict_model: Path, calm: Path, tmp_path: Path
 ) -> None:
     """Beside one whose every frame passes, on the same clip, as fast as it goes."""
     source = {"type": "video", "path": str(short_clip)}
     cameras = {
-        "failing": {"source": source, "model": str(strict)},
+        "failing": {"source": source, "model": str(strict_model)},
         "passing": {"source": source, "model": str(calm)},
     }
     per_minute = {"begins": 60, "fails": 60, "passes": 60}
@@ -98,7 +92,7 @@ def test_a_camera_whose_every_frame_fails_costs_the_line_no_frame(
 
 
 def test_every_fail_of_a_camera_is_stored_or_counted_as_skipped_also_when_it_is_killed(
-    demo_clip: Path, strict: Path, tmp_path: Path
+    demo_clip: Path, strict_model: Path, tmp_path: Path
 ) -> None:
     """More than the disk may hold, more than is kept a minute, and three deaths."""
     source = {
@@ -107,7 +101,7 @@ def test_every_fail_of_a_camera_is_stored_or_counted_as_skipped_also_when_it_is_
         "pace": 50,
         "loop": True,
     }  # More than is stored.
-    camera = {"source": source, "model": str(strict), "queue": {"depth": 64}}
+    camera = {"source": source, "model": str(strict_model), "queue": {"depth": 64}}
     pipeline = write_pipeline(
         tmp_path, {"belt": camera}, max_gb=SHARE / 1e9, per_minute={"fails": 6000}
     )

@@ -42,7 +42,9 @@ def write_line(folder: Path, model: Path, *, evidence: bool = False, **sections:
     record = {
         "verdicts": str(folder / "verdicts.jsonl"),
         "drops": str(folder / "drops.jsonl"),
-        "evidence": str(folder / "evidence") if evidence else None,
+        "evidence": {"path": str(folder / "evidence"), "per_minute": {"fails": 600}}
+        if evidence
+        else None,
     }
     content = {
         "version": 1,
@@ -256,14 +258,15 @@ def is_alive(process: psutil.Process, title: str) -> bool:
 
 
 def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
-    tmp_path: Path, demo_model: Path
+    tmp_path: Path, strict_model: Path
 ) -> None:
+    """Every frame fails, and all are to be kept: what died with the source is skipped."""
     links = {
         "prepared": "tcp://127.0.0.1:15641",
         "scores": "tcp://127.0.0.1:15642",
         "telemetry": "tcp://127.0.0.1:15643",
     }
-    pipeline = write_line(tmp_path, demo_model, links=links)
+    pipeline = write_line(tmp_path, strict_model, evidence=True, links=links)
     with (
         RunningLine(pipeline, tmp_path, stage="alert") as alert,
         RunningLine(pipeline, tmp_path, stage="infer") as infer,
@@ -277,10 +280,10 @@ def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
             eventually(lambda: judged(alert, "left") > held + 10, f"left is judged after {name}")  # noqa: B023
         source.stop()
         assert source.wait() == 0, source.log
-        captured = read_captured(source)
+        there = json.loads(source.report_file.read_text())["cameras"]
         eventually(
             lambda: all(
-                alert.metric("streamline_frames_captured_total", camera=c) == captured[c]
+                alert.metric("streamline_frames_captured_total", camera=c) == there[c]["captured"]
                 for c in CAMERAS
             ),
             "the source's last figures have reached the exporter",
@@ -290,15 +293,14 @@ def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
             assert part.wait() == 0, part.log
     cameras = check_books(tmp_path, alert)
     assert "source:crashed" not in cameras["right"]["dropped"]
+    for name, camera in cameras.items():
+        sys.stdout.write(f"{name}: {camera}\n")
+        assert camera["judged"]["fail"] == camera["evidence"] + camera["evidence_skipped"]
+        kept = list((tmp_path / "evidence" / name).glob("*/alert.json"))
+        assert len(kept) >= camera["evidence"] == there[name]["evidence"] > 0
 
 
-def read_captured(line: RunningLine) -> dict[str, int]:
-    """What its sources captured, from the figures of a part of a line."""
-    report = json.loads(line.report_file.read_text())
-    return {name: camera["captured"] for name, camera in report["cameras"].items()}
-
-
-def test_a_camera_that_cannot_be_started_again_is_given_up_and_the_others_go_on(
+def test_a_file_that_vanishes_is_down_while_the_cameras_of_its_process_go_on(
     tmp_path: Path, demo_model: Path
 ) -> None:
     clip = tmp_path / "clip.mp4"
@@ -308,24 +310,24 @@ def test_a_camera_that_cannot_be_started_again_is_given_up_and_the_others_go_on(
         name: {"source": {"type": "video", "path": str(path), "pace": 10, "loop": True}}
         for name, path in sources.items()
     }
-    with RunningLine(write_line(tmp_path, demo_model, cameras=cameras), tmp_path) as line:
+    pipeline = write_line(tmp_path, demo_model, cameras=cameras, cameras_per_process=2)
+    with RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
         eventually(lambda: judged(line, "left") > 5, "left is judged")
-        clip.unlink()
-        worker(line, "sl:camera-left").kill()
-        given_up = "streamline_worker_given_up"
-        eventually(lambda: line.metric(given_up, worker="camera-left") == 1, "left is given up")
+        gone = clip.rename(tmp_path / "gone.mp4")
+        end_and_recover(line, "cameras-1", signal.SIGKILL, ["right"])
         assert line.metric("streamline_camera_state", camera="left", state="down") == 1
-        status, body = line.get("/healthz")
-        assert (status, json.loads(body)["given_up"]) == (503, ["camera-left"])
-        held = judged(line, "right")
-        eventually(lambda: judged(line, "right") > held + 10, "right goes on")
+        assert line.metric("streamline_camera_down_reason", camera="left", reason="missing") == 1
+        assert line.get("/healthz")[0] == 200
+        held = judged(line, "left")
+        gone.rename(clip)
+        eventually(lambda: judged(line, "left") > held + 3, "left is back")
         line.stop()
-        assert line.wait() == 2
+        assert line.wait() == 0, line.log
     check_books(tmp_path, line)
-    (fault,) = line.report()["faults"]
-    assert str(clip) in fault
-    assert fault in line.log.splitlines()[-1]
+    assert line.report()["faults"] == []
+    (told,) = (one for one in line.log.splitlines() if "camera is down" in one)
+    assert str(clip) in told
     assert "Traceback" not in line.log
 
 

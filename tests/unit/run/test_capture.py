@@ -240,6 +240,66 @@ def test_a_file_that_is_not_there_is_refused_and_not_tried_again(
     assert str(tmp_path / "none.mp4") in str(capture.refusal)
 
 
+def test_a_file_that_vanishes_is_down_and_goes_on_once_it_is_back(
+    start: Started, control: Control, stills: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    gone = stills.with_name("gone")
+    with structlog.testing.capture_logs() as logs:
+        capture, mailbox = start(f"{{type: images, path: {stills}, loop: true}}")
+        until(lambda: not mailbox.empty)
+        stills.rename(gone)
+        until(lambda: capture.state.state == "down", step=mailbox.take)
+        assert capture.state.reason == "missing"
+        while mailbox.take() is not None:
+            pass
+        until(lambda: capture._backoff.failures > 1)
+        assert not capture.finished.is_set()
+        gone.rename(stills)
+        until(lambda: not mailbox.empty)
+    assert (capture.state.state, capture.reconnects, capture.refusal) == ("ok", 1, None)
+    (told,) = (entry for entry in logs if entry["log_level"] == "warning")
+    assert told["reason"] == "missing"
+    assert str(stills) in told["why"]
+
+
+def test_a_video_that_vanishes_is_down_when_it_is_to_begin_again(
+    start: Started, control: Control, tmp_path: Path
+) -> None:
+    clip = encode([np.full((64, 96, 3), 4 * n, np.uint8) for n in range(9)], tmp_path / "clip.mp4")
+    control.enter(Phase.RUNNING)
+    capture, mailbox = start(f"{{type: video, path: {clip}, loop: true}}")
+    until(lambda: not mailbox.empty)
+    clip.unlink()
+    until(lambda: capture.state.state == "down", step=mailbox.take)
+    assert capture.state.reason == "missing"
+    assert not capture.finished.is_set()
+
+
+def test_a_file_that_is_gone_when_its_worker_is_started_again_is_down_and_not_refused(
+    start: Started, control: Control, stills: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    gone = stills.rename(stills.with_name("gone"))
+    capture, mailbox = start(f"{{type: images, path: {stills}}}")
+    assert capture.tried.wait(30)
+    assert (capture.state.state, capture.state.reason) == ("down", "missing")
+    assert capture.refusal is None
+    gone.rename(stills)
+    assert len(taken_until_end(capture, mailbox)) == 5
+
+
+def test_a_file_that_is_played_once_and_vanishes_in_between_has_ended(
+    start: Started, control: Control, stills: Path
+) -> None:
+    control.enter(Phase.RUNNING)
+    (stills / "3.png").unlink()
+    (stills / "3.png").symlink_to(stills / "none.png")
+    capture, mailbox = start(f"{{type: images, path: {stills}}}")
+    assert len(taken_until_end(capture, mailbox)) == 3
+    assert (capture.state.state, capture.state.reason) == ("ended", "missing")
+
+
 def test_a_call_into_the_driver_hangs_once_it_outlasts_every_time_out(
     start: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
