@@ -18,7 +18,7 @@ __all__ = ["REMEMBERED", "Journal", "Judged", "commits_in", "judged_in", "since_
 REMEMBERED: Final = 512
 """Verdicts kept per camera: more than can be in flight without an answer."""
 
-_FIELDS: Final = 13
+_FIELDS: Final = 14
 _VERDICTS: Final = tuple(Verdict)
 _FAULTS: Final = (None, *Fault)
 _PINS: Final = (None, *PinKind)
@@ -42,6 +42,9 @@ class Judged(NamedTuple):
 
     pins: int
     """Frames that it had been asked to keep once this one was judged."""
+
+    skips: int
+    """Frames that should have been kept, and too many had come at once."""
 
     fault: Fault | None
     """Why the verdict is unknown."""
@@ -82,6 +85,7 @@ class Journal:
             entry.wall_ns // 1000,
             _PINS.index(entry.pin),
             entry.pins,
+            entry.skips,
             _FAULTS.index(entry.fault),
             entry.alerts,
             begin.id.incarnation,
@@ -130,7 +134,7 @@ class Journal:
     def _entry(self, index: int) -> Judged:
         first = index % REMEMBERED * _FIELDS
         cells = self._table.get(first, _FIELDS)
-        incarnation, seq, verdict, score, wall_us, pin, pins, fault, alerts = cells[:9]
+        incarnation, seq, verdict, score, wall_us, pin, pins, skips, fault, alerts = cells[:10]
         return Judged(
             int(incarnation),
             int(seq),
@@ -139,9 +143,10 @@ class Journal:
             int(wall_us) * 1000,
             _PINS[int(pin)],
             int(pins),
+            int(skips),
             _FAULTS[int(fault)],
             int(alerts),
-            self._standing(*cells[9:]),
+            self._standing(*cells[10:]),
         )
 
     def _standing(

@@ -175,55 +175,62 @@ class AlertStage(Stage):
         self._inlet.answer(delivery, outcome)
 
     def _judge_new(self, scored: Scored) -> bytes:
-        frame = scored.origin.id
-        name = frame.camera
+        name = scored.origin.id.camera
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
-        kind = pin_kind(judgement)
-        begins = kind is PinKind.BEGIN
-        pin = self._pin(scored, kind)
-        counts = self._cameras[name]
-        self._journals[name].add(
-            Entry(
-                incarnation=frame.incarnation,
-                seq=frame.seq,
-                verdict=judgement.verdict,
-                score=scored.score,
-                wall_ns=scored.origin.wall_ns,
-                pin=pin,
-                pins=round(counts.pins.value) + (pin is not None),
-                fault=scored.fault,
-                alerts=round(counts.alerts.value) + begins,
-                alert=self._judge.standing(name),
-            )
-        )
+        entry = self._entry(scored, judgement)
+        self._journals[name].add(entry)
+        self._follow(name, entry)
         latency_s = self._count(scored, judgement)
-        counts.alerts.add(begins)
-        counts.pins.add(pin is not None)
         if self._verdicts is not None:
             self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
         self._account.left[name].add()
         if judgement.event is not None:
             self._tell(judgement.event)
         self._unsettled.add(name)
-        if pin is None:
+        if entry.pin is None:
             return _PLAIN[judgement.verdict]
-        return self._pinned(scored, judgement, pin, latency_s)
+        return self._pinned(scored, judgement, entry.pin, latency_s)
 
-    def _pin(self, scored: Scored, kind: PinKind) -> PinKind | None:
-        """Decide whether a frame is kept as what it would be kept as; None if it is not."""
+    def _entry(self, scored: Scored, judgement: Judgement) -> Entry:
+        """Make what is remembered of a verdict: from it everything that is counted follows."""
+        frame = scored.origin.id
+        counts = self._cameras[frame.camera]
+        kind = pin_kind(judgement)
+        pin, skips = self._pin(scored, kind)
+        return Entry(
+            incarnation=frame.incarnation,
+            seq=frame.seq,
+            verdict=judgement.verdict,
+            score=scored.score,
+            wall_ns=scored.origin.wall_ns,
+            pin=pin,
+            pins=round(counts.pins.value) + (pin is not None),
+            skips=round(counts.skipped.value) + skips,
+            fault=scored.fault,
+            alerts=round(counts.alerts.value) + (kind is PinKind.BEGIN),
+            alert=self._judge.standing(frame.camera),
+        )
+
+    def _follow(self, name: str, latest: Entry) -> None:
+        """Let a camera's counters say what its latest entry says."""
+        counts = self._cameras[name]
+        counts.alerts.add(latest.alerts - counts.alerts.value)
+        counts.pins.add(latest.pins - counts.pins.value)
+        counts.skipped.add(latest.skips - counts.skipped.value)
+        counts.active.set(float(latest.alert is not None))
+
+    def _pin(self, scored: Scored, kind: PinKind) -> tuple[PinKind | None, bool]:
+        """Say what a frame is kept as, None if it is not; and whether it should have been."""
         if self._limit is None:
-            return None
+            return None, False
         if scored.fault is Fault.POISON:
-            return kind
+            return kind, False
         if not self._limit.wants(kind):
-            return None
-        name = scored.origin.id.camera
-        if self._limit.admits(name, kind):
-            return kind
-        if kind is not PinKind.PASS:
-            self._cameras[name].skipped.add()
-        return None
+            return None, False
+        if self._limit.admits(scored.origin.id.camera, kind):
+            return kind, False
+        return None, kind is not PinKind.PASS
 
     def _again(self, scored: Scored, known: Entry) -> bytes:
         """Answer once more for a frame that was judged before: its answer got lost."""
@@ -279,9 +286,7 @@ class AlertStage(Stage):
         counted = sum(cell.value for cell in counts.judged.values())
         for entry in entries[len(entries) - int(journal.count - counted) :]:
             counts.judged[entry.verdict].add()
-        counts.alerts.add(entries[-1].alerts - counts.alerts.value)
-        counts.pins.add(entries[-1].pins - counts.pins.value)
-        counts.active.set(float(entries[-1].alert is not None))
+        self._follow(name, entries[-1])
 
     def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
         """Do what follows from a verdict, as far as it is not known to have been done."""
@@ -299,7 +304,6 @@ class AlertStage(Stage):
         counts.last_s[0] = now_ns / 1e9
         if not counts.first_s[0]:
             counts.first_s[0] = now_ns / 1e9
-        counts.active.set(float(judgement.alert is not None))
         if scored.fault is None:
             counts.score.observe(scored.score / counts.threshold)
         if not self.site.trusts(scored.origin.error_ns):

@@ -55,7 +55,11 @@ def write_pipeline(
     """A line on one host, or whose infer and alert stages are together on the server of two."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "line.yaml"
-    record = {"verdicts": str(folder / "verdicts.jsonl"), "drops": str(folder / "drops.jsonl")}
+    record = {
+        "verdicts": str(folder / "verdicts.jsonl"),
+        "drops": str(folder / "drops.jsonl"),
+        "evidence": {"path": str(folder / "kept"), "per_minute": {"fails": 600, "passes": 0}},
+    }
     sections: dict[str, object] = {
         "model": str(model),
         "cameras": {"belt": {"source": source, "queue": {"policy": policy}}},
@@ -207,10 +211,10 @@ def test_a_file_is_judged_as_on_one_host_though_the_cable_is_cut_and_the_judge_k
 
 @pytest.mark.timeout(400)
 def test_what_was_sent_and_not_answered_when_draining_timed_out_is_asked_for_by_the_next_start(
-    hosts: TwoHosts, demo_clip: Path, demo_model: Path, tmp_path: Path
+    hosts: TwoHosts, demo_clip: Path, strict_model: Path, tmp_path: Path
 ) -> None:
     source = {"type": "video", "path": str(demo_clip), "pace": 30, "loop": True}
-    pipeline = write_pipeline(tmp_path / "two", demo_model, source, hosts, drain_s=1)
+    pipeline = write_pipeline(tmp_path / "two", strict_model, source, hosts, drain_s=1)
     folder = pipeline.parent
     first = HostLine(pipeline, folder / "first", stage="source", host=hosts.camera)
     second = HostLine(pipeline, folder / "second", stage="source", host=hosts.camera)
@@ -243,7 +247,10 @@ def test_what_was_sent_and_not_answered_when_draining_timed_out_is_asked_for_by_
         await_last_figures(server, folder)
         server.signal_all(signal.SIGTERM)
         assert server.wait() == 0, server.log
-    check_logs(folder, server.report()["cameras"]["belt"], incarnations=2)
+    report = server.report()["cameras"]["belt"]
+    check_logs(folder, report, incarnations=2)
+    # Every frame fails: of those that were asked for, the pictures are gone.
+    assert 0 < report["evidence"] < report["judged"]["fail"]
 
 
 @pytest.mark.timeout(400)
@@ -305,7 +312,7 @@ def test_a_cable_cut_for_10_s_and_either_host_killed_leave_every_frame_accounted
 
 
 def check_logs(folder: Path, report: dict[str, Any], *, incarnations: int) -> None:
-    """Every frame is in one of the logs, once, and the counters say the same."""
+    """Every frame is in one of the logs, once, and the counters say the same; so with evidence."""
     judged, lost = ids(folder / "verdicts.jsonl"), ids(folder / "drops.jsonl")
     assert len(set(judged)) == len(judged)
     assert len(set(lost)) == len(lost)
@@ -318,3 +325,5 @@ def check_logs(folder: Path, report: dict[str, Any], *, incarnations: int) -> No
         seqs = [seq for begun, seq in frames if begun == incarnation]
         assert seqs == list(range(len(seqs)))
     assert len({begun for begun, _ in frames}) == incarnations
+    to_keep = report["judged"]["fail"] + report["judged"]["unknown"]
+    assert to_keep == report["evidence"] + report["evidence_skipped"]

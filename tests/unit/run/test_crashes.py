@@ -94,6 +94,7 @@ class Line:
                 wall_ns=0,
                 pin=None,
                 pins=0,
+                skips=0,
                 fault=None,
                 alerts=0,
                 alert=None,

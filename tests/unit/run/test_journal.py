@@ -39,6 +39,7 @@ def entry(seq: int, *, incarnation: int = 7, standing: Standing | None = None) -
         wall_ns=1_700_000_000_000_000_000 + seq * 1000,
         pin=[None, *PinKind][seq % (len(PinKind) + 1)],
         pins=seq // 2,
+        skips=seq // 4,
         fault=fault,
         alerts=seq // 3,
         alert=standing,
