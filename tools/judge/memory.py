@@ -14,7 +14,7 @@ from tools.judge.goals import Goals
 from tools.judge.line import Counters, clip_or_rendered, names, write_pipeline
 from tools.judge.processor import OtherWork
 
-__all__ = ["judge_memory"]
+__all__ = ["growth", "judge_memory"]
 
 _WARM: Final = 0.1
 """Share of the run, at its beginning, in which memory may still be taken for good."""
@@ -57,8 +57,8 @@ def judge_memory(options: argparse.Namespace, folder: Path) -> Goals:
     for name in held[0]:
         sizes = np.array([one[name] for one in held]) / _MIB
         goals.note(f"{name}: holds", float(sizes[-1]), "MiB")
-        growth = _growth(np.array(frames), sizes)
-        goals.at_most(f"{name}: grows over the whole run by", options.limit_mb, growth, " MiB")
+        risen = growth(np.array(frames), sizes)
+        goals.at_most(f"{name}: grows over the whole run by", options.limit_mb, risen, " MiB")
     return goals
 
 
@@ -69,8 +69,8 @@ def _held(line: RunningLine) -> dict[str, int]:
     return {one.name(): one.memory_info().rss for one in (supervisor, *workers)}
 
 
-def _growth(frames: np.ndarray, sizes: np.ndarray) -> float:
-    """Slope after warming up times the whole run, MiB."""
+def growth(frames: np.ndarray, sizes: np.ndarray) -> float:
+    """Return the slope after warming up times the whole run, in the unit of the sizes."""
     steady = frames > max(_WARM_FRAMES, _WARM * frames[-1])
     slope = np.polyfit(frames[steady], sizes[steady], 1)[0]
     return float(slope * frames[-1])

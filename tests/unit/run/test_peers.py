@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -44,75 +45,74 @@ def site_of(folder: Path, context: Context, address: str) -> Site:
     )
 
 
-def figures(ledger: Ledger) -> dict[str, float]:
-    """What is published of the peer, by series."""
-    return {s.name: float(s.values[0]) for s in ledger.samples() if s.labels == HERE}
+@dataclass
+class Ends:
+    """Both ends of a link, of which the receiving one is told of."""
+
+    site: Site
+    peers: Peers
+    inlet: Inlet
+    outlet: Outlet[int]
+
+    def figures(self) -> dict[str, float]:
+        """What is published of the sending end, by series."""
+        samples = self.site.ledger.samples()
+        return {s.name: float(s.values[0]) for s in samples if s.labels == HERE}
+
+    def is_up(self) -> bool:
+        """Whether it is published to be there."""
+        return self.figures()["streamline_link_up"] == 1
+
+    def listen(self) -> None:
+        """Let the receiving end work, and look."""
+        self.inlet.exchange()
+        self.peers.note(self.inlet.peers)
+
+    def talk(self) -> None:
+        """Let both work."""
+        self.outlet.exchange()
+        self.listen()
 
 
-def test_a_peer_is_published_when_it_comes_and_when_it_goes(
-    tmp_path: Path, context: Context
-) -> None:
+@pytest.fixture
+def ends(tmp_path: Path, context: Context) -> Iterator[Ends]:
     address = f"tcp://127.0.0.1:{free_port()}"
     site = site_of(tmp_path, context, address)
     peers = Peers(site, "prepared", stage="infer", peers=["preprocess-left"])
     inlet = Inlet(context, address, window=1)
     inlet.admit()
     outlet = Outlet[int](context, address, name="preprocess-left", depth=1, evict=False)
+    yield Ends(site, peers, inlet, outlet)
+    if not outlet.socket.closed:
+        outlet.close()
+    inlet.close()
 
-    def step() -> None:
-        outlet.exchange()
-        inlet.exchange()
-        peers.note(inlet.peers)
 
-    def listen() -> None:
-        inlet.exchange()
-        peers.note(inlet.peers)
-
+def test_a_peer_is_published_when_it_comes_and_when_it_goes(ends: Ends) -> None:
     with structlog.testing.capture_logs() as log:
-        peers.note(inlet.peers)
-        before = figures(site.ledger)
-        assert before["streamline_link_up"] == 0
-        assert math.isnan(before["streamline_clock_error_seconds"])
-        until(lambda: figures(site.ledger)["streamline_clock_error_seconds"] < 1, step=step)
-        known = figures(site.ledger)
-        assert known["streamline_link_up"] == 1
+        ends.peers.note(ends.inlet.peers)
+        assert not ends.is_up()
+        assert math.isnan(ends.figures()["streamline_clock_error_seconds"])
+        until(lambda: ends.figures()["streamline_clock_error_seconds"] < 1, step=ends.talk)
+        assert ends.is_up()
         # One clock at both ends.
+        known = ends.figures()
         offset_s = known["streamline_clock_offset_seconds"]
         assert abs(offset_s) <= known["streamline_clock_error_seconds"]
-        outlet.close()
-        until(lambda: figures(site.ledger)["streamline_link_up"] == 0, step=listen)
-        assert math.isnan(figures(site.ledger)["streamline_clock_error_seconds"])
-    inlet.close()
+        ends.outlet.close()
+        until(lambda: not ends.is_up(), step=ends.listen)
+        assert math.isnan(ends.figures()["streamline_clock_error_seconds"])
     assert log == [
         {"event": "peer is there", "log_level": "info", **HERE},
         {"event": "peer has ended", "log_level": "info", **HERE},
     ]
 
 
-def test_a_peer_that_falls_silent_is_warned_of_once_and_may_come_back(
-    tmp_path: Path, context: Context
-) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
-    site = site_of(tmp_path, context, address)
-    peers = Peers(site, "prepared", stage="infer", peers=["preprocess-left"])
-    inlet = Inlet(context, address, window=1)
-    inlet.admit()
-    outlet = Outlet[int](context, address, name="preprocess-left", depth=1, evict=False)
-
-    def listen() -> None:
-        inlet.exchange()
-        peers.note(inlet.peers)
-
-    def talk() -> None:
-        outlet.exchange()
-        listen()
-
+def test_a_peer_that_falls_silent_is_warned_of_once_and_may_come_back(ends: Ends) -> None:
     with structlog.testing.capture_logs() as log:
-        until(lambda: figures(site.ledger)["streamline_link_up"] == 1, step=talk)
-        until(lambda: figures(site.ledger)["streamline_link_up"] == 0, step=listen)
-        until(lambda: figures(site.ledger)["streamline_link_up"] == 1, step=talk)
-    outlet.close()
-    inlet.close()
+        until(ends.is_up, step=ends.talk)
+        until(lambda: not ends.is_up(), step=ends.listen)
+        until(ends.is_up, step=ends.talk)
     assert [(line["event"].split(",")[0], line["log_level"]) for line in log] == [
         ("peer is there", "info"),
         ("peer has vanished", "warning"),

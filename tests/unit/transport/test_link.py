@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -457,72 +458,79 @@ def cable() -> Iterator[Cable]:
     cable.close()
 
 
+@dataclass
+class Cabled:
+    """Both ends of a link at a cable's ends; the sender has been welcomed."""
+
+    cable: Cable
+    inlet: Inlet
+    outlet: Outlet[int]
+    taken: list[int] = field(default_factory=list)
+    """By the receiver, which has answered them."""
+
+    settled: Settled = field(default_factory=list)
+
+    def run_until(self, happened: Callable[[], bool]) -> None:
+        """Let both ends and the cable work until something has happened."""
+        self.settled += run_until(happened, self.outlet, receive=self._receive)
+
+    def _receive(self) -> None:
+        self.cable.carry()
+        self.taken += answer_all(self.inlet)
+
+
+@pytest.fixture
+def cabled(line: Line, cable: Cable) -> Cabled:
+    cabled = Cabled(cable, line.inlet(cable.target), line.outlet(cable.address))
+    cabled.run_until(lambda: cabled.outlet.welcomed)
+    return cabled
+
+
 def test_a_message_lost_on_a_broken_connection_is_sent_again_before_younger_ones(
-    line: Line, cable: Cable
+    cabled: Cabled,
 ) -> None:
-    inlet, outlet = line.inlet(cable.target), line.outlet(cable.address)
-    taken: list[int] = []
-
-    def receive() -> None:
-        cable.carry()
-        taken.extend(answer_all(inlet))
-
-    settled = run_until(lambda: outlet.welcomed, outlet, receive=receive)
+    cable, outlet = cabled.cable, cabled.outlet
     cable.forward = False
     offer(outlet, 0)
-    settled += run_until(lambda: outlet.unanswered == 1, outlet, receive=receive)
+    cabled.run_until(lambda: outlet.unanswered == 1)
     cable.cut()
     # Connected again before the sender has noticed anything: the next it sends is a message.
     until(cable.connected, step=cable.carry)
     offer(outlet, 1)
-    settled += run_until(lambda: not outlet.waiting + outlet.unanswered, outlet, receive=receive)
-    assert sorted(settled + outlet.exchange()) == answers(0, 1)
-    assert taken == [0, 1]
+    cabled.run_until(lambda: not outlet.waiting + outlet.unanswered)
+    assert sorted(cabled.settled + outlet.exchange()) == answers(0, 1)
+    assert cabled.taken == [0, 1]
 
 
-def test_outcomes_lost_on_a_broken_connection_are_told_again(line: Line, cable: Cable) -> None:
-    inlet, outlet = line.inlet(cable.target), line.outlet(cable.address)
-    taken: list[int] = []
-
-    def receive() -> None:
-        cable.carry()
-        taken.extend(answer_all(inlet))
-
-    settled = run_until(lambda: outlet.welcomed, outlet, receive=receive)
+def test_outcomes_lost_on_a_broken_connection_are_told_again(cabled: Cabled) -> None:
+    cable, outlet = cabled.cable, cabled.outlet
     cable.back = False
     offer(outlet, 0, 1)
-    settled += run_until(lambda: len(taken) == 2, outlet, receive=receive)
+    cabled.run_until(lambda: len(cabled.taken) == 2)
     cable.cut()
     offer(outlet, 2)
-    settled += run_until(lambda: not outlet.waiting + outlet.unanswered, outlet, receive=receive)
-    assert sorted(settled + outlet.exchange()) == answers(0, 1, 2)
-    assert taken == [0, 1, 2]
+    cabled.run_until(lambda: not outlet.waiting + outlet.unanswered)
+    assert sorted(cabled.settled + outlet.exchange()) == answers(0, 1, 2)
+    assert cabled.taken == [0, 1, 2]
 
 
 def test_a_connection_that_is_dead_without_a_word_is_replaced_and_loses_nothing(
-    line: Line, cable: Cable
+    cabled: Cabled,
 ) -> None:
-    inlet, outlet = line.inlet(cable.target), line.outlet(cable.address)
-    taken: list[int] = []
-
-    def receive() -> None:
-        cable.carry()
-        taken.extend(answer_all(inlet))
-
-    settled = run_until(lambda: outlet.welcomed, outlet, receive=receive)
+    cable, outlet = cabled.cable, cabled.outlet
     cable.forward = cable.back = False
     offer(outlet, 0, 1)
     # The kernel takes them, and would go on trying for many minutes.
-    settled += run_until(lambda: not outlet.state.up, outlet, receive=receive)
+    cabled.run_until(lambda: not outlet.state.up)
     assert outlet.unanswered == 2
-    assert not inlet.peers()["left"].up
+    assert not cabled.inlet.peers()["left"].up
     # The old connection stays as dead as it is: only a new one can do it.
     cable.keep_dead()
-    settled += run_until(lambda: not outlet.unanswered, outlet, receive=receive)
-    assert sorted(settled) == answers(0, 1)
-    assert taken == [0, 1]
+    cabled.run_until(lambda: not outlet.unanswered)
+    assert sorted(cabled.settled) == answers(0, 1)
+    assert cabled.taken == [0, 1]
     assert outlet.state.up
-    assert inlet.peers()["left"].up
+    assert cabled.inlet.peers()["left"].up
 
 
 def test_what_comes_late_over_a_connection_thought_dead_is_not_taken_twice(
