@@ -9,6 +9,7 @@ from streamline.backbone.exports import ExportRequest, load_zoo
 from streamline.backbone.folder import (
     Backbone,
     Layer,
+    Quantisation,
     at_size,
     copy_folder,
     read_folder,
@@ -25,6 +26,7 @@ __all__ = [
     "ExportRequest",
     "Layer",
     "Network",
+    "Quantisation",
     "Tap",
     "at_size",
     "comes_with_package",

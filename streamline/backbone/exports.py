@@ -9,19 +9,27 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 from streamline.backbone.catalogue import Network
-from streamline.backbone.folder import MANIFEST, Backbone, Layer, read_folder, require_size
+from streamline.backbone.folder import (
+    MANIFEST,
+    Backbone,
+    Layer,
+    Quantisation,
+    read_folder,
+    require_size,
+)
 from streamline.backbone.weights import digest_of, packaged_weights, require_weights
 from streamline.errors import InputError, ModelError
+from streamline.progress import Progress
 
 __all__ = ["PRECISIONS", "ExportRequest", "find_export", "kept_exports", "load_zoo"]
 
-PRECISIONS: Final = ("fp16", "f32")
+PRECISIONS: Final = ("int8", "fp16", "f32")
 """Of the weights that an export can store."""
 
 _EXPORT_VERSION: Final = 1
@@ -52,7 +60,13 @@ class ExportRequest:
 class Zoo(Protocol):
     """What `streamline.zoo` does; see there."""
 
-    def export_network(self, request: ExportRequest, folder: Path, /) -> None: ...
+    def export_network(
+        self, request: ExportRequest, folder: Path, /, *, progress: Progress
+    ) -> None: ...
+
+    def cut_export(self, whole: Backbone, layers: Sequence[str], folder: Path, /) -> None: ...
+
+    def layers_served(self, network: Network, weights: Path, /) -> tuple[str, ...]: ...
 
     def fetch_weights(self, network: Network, /) -> Path: ...
 
@@ -83,7 +97,13 @@ def load_zoo() -> Zoo:
 
 
 def find_export(
-    network: Network, layers: Sequence[str], *, precision: str, size: int, weights: Path | None
+    network: Network,
+    layers: Sequence[str],
+    *,
+    precision: str,
+    size: int,
+    weights: Path | None,
+    progress: Progress,
 ) -> Backbone:
     """Return an exported network, made now if it isn't there yet.
 
@@ -97,16 +117,10 @@ def find_export(
     Raises
     ------
     ModelError
-        If there is no such layer or precision, torch is missing, or the weights do not fit.
+        If there is no such layer, torch or nncf is missing, or the weights do not fit.
     InputError
         If the weights are not there.
     """
-    if precision not in PRECISIONS:
-        msg = (
-            f"{network.name} with these layers or weights is made in {' or '.join(PRECISIONS)}, "
-            f"not in {precision!r}"
-        )
-        raise ModelError(msg)
     require_size(size)
     if weights is not None:
         require_weights(weights)
@@ -121,8 +135,12 @@ def find_export(
         size=size,
         weights=weights or packaged_weights(network) or load_zoo().fetch_weights(network),
     )
-    folder = kept_exports() / f"{network.name}-{_digest(request)}"
-    return _kept(folder, precision) or _made(request, folder)
+    return _found(request, progress)
+
+
+def _found(request: ExportRequest, progress: Progress) -> Backbone:
+    folder = kept_exports() / f"{request.network.name}-{_digest(request)}"
+    return _kept(folder, request.precision) or _made(request, folder, progress)
 
 
 def kept_exports() -> Path:
@@ -133,7 +151,8 @@ def kept_exports() -> Path:
 
 def _digest(request: ExportRequest) -> str:
     """Name all that an export is made from, versions of the tools included."""
-    tools = ("torch", request.network.library, "openvino")
+    eight = request.precision == "int8"
+    tools = ("torch", request.network.library, "openvino", *(["nncf"] if eight else []))
     made_from = (
         str(_EXPORT_VERSION),
         request.network.name,
@@ -142,6 +161,7 @@ def _digest(request: ExportRequest) -> str:
         str(request.size),
         digest_of(request.weights),
         *map(_version, tools),
+        *([repr(Quantisation())] if eight else []),
     )
     return hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:24]
 
@@ -166,13 +186,17 @@ def _kept(folder: Path, precision: str) -> Backbone | None:
     return net
 
 
-def _made(request: ExportRequest, folder: Path) -> Backbone:
+def _made(request: ExportRequest, folder: Path, progress: Progress) -> Backbone:
     zoo = load_zoo()
+    whole = _whole(request, zoo, progress)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=folder.parent))
         try:
-            zoo.export_network(request, scratch)
+            if whole is None:
+                zoo.export_network(request, scratch, progress=progress)
+            else:
+                zoo.cut_export(whole, request.layers, scratch)
             _install(scratch, folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -181,6 +205,19 @@ def _made(request: ExportRequest, folder: Path) -> Backbone:
         msg = f"{folder.parent}: the network can't be stored there ({exc.strerror or exc})"
         raise InputError(msg) from exc
     return read_folder(folder, request.precision, cure=_CURE)
+
+
+def _whole(request: ExportRequest, zoo: Zoo, progress: Progress) -> Backbone | None:
+    """Find the network that an 8-bit one is cut from: quantised once, whatever layers are used.
+
+    Nodes of the graph that have no short name are quantised with the cut that ends there.
+    """
+    if request.precision != "int8":
+        return None
+    every = zoo.layers_served(request.network, request.weights)
+    if not set(request.layers) < set(every):
+        return None
+    return _found(replace(request, layers=every), progress)
 
 
 def _install(made: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ __all__ = [
     "SIZE_STEP",
     "Backbone",
     "Layer",
+    "Quantisation",
     "at_size",
     "copy_folder",
     "precisions_in",
@@ -34,6 +35,25 @@ _SMALLEST, _LARGEST = 32, 1024
 
 _MANIFEST_BYTES = 1 << 20
 """Of a manifest no more is read, for it may be anything."""
+
+
+class Quantisation(msgspec.Struct, frozen=True):
+    """How a network came to 8 bits; the defaults are how every network does now."""
+
+    frames: Literal["rendered"] = "rendered"
+    """What the ranges of the activations were taken from; see `streamline.zoo.pictures`."""
+
+    count: int = 128
+    """How many of them."""
+
+    seed: int = 20
+    """Of their generator."""
+
+    weight_bits: Literal[7] = 7
+    """Of the weights' 8 bits, in use."""
+
+    float_convolutions: int = 2
+    """So many of the first ones are not quantised."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -56,6 +76,7 @@ class _Manifest(msgspec.Struct, frozen=True):
     input: _Input
     layers: dict[str, Layer]
     sha256: dict[str, str]
+    quantisation: Quantisation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +100,9 @@ class Backbone:
     height: int
     width: int
     """Input size, px."""
+
+    quantisation: Quantisation | None = None
+    """None: it is not in 8 bits."""
 
     def layer(self, name: str, /) -> Layer:
         """Tell shape and stride of features.
@@ -146,6 +170,7 @@ def read_folder(folder: Path, precision: str, /, *, cure: str) -> Backbone:
         sha256=hashlib.sha256(both.encode()).hexdigest(),
         height=manifest.input.height,
         width=manifest.input.width,
+        quantisation=manifest.quantisation if precision == "int8" else None,
     )
 
 

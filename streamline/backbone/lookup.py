@@ -9,6 +9,7 @@ from streamline.backbone.exports import PRECISIONS, find_export
 from streamline.backbone.folder import Backbone
 from streamline.backbone.taps import parse_tap
 from streamline.errors import ModelError
+from streamline.progress import Progress, ignore_progress
 
 __all__ = ["default_layers", "find"]
 
@@ -36,6 +37,7 @@ def find(
     precision: str | None = None,
     size: int = 256,
     weights: Path | None = None,
+    progress: Progress = ignore_progress,
 ) -> Backbone:
     """Return a network with the named layers: the shipped one where it suffices.
 
@@ -49,25 +51,33 @@ def find(
         Height and width of the input, px.
     weights : Path, optional
         A file or folder of trained weights to use instead of the published ones.
+    progress : Progress
+        Told of what takes long: quantising.
 
     Raises
     ------
     ModelError
         If there is no such network, layer, precision or size, a layer can't be pooled so, torch
-        is needed and missing, or the weights do not fit.
+        or nncf is needed and missing, or the weights do not fit.
     InputError
         If the weights are not there.
     """
     network = describe(name)
-    known = sorted({*PRECISIONS, *shipped.shipped_precisions(name)})
-    if precision not in {None, *known}:
-        msg = f"backbone {name} comes in {', '.join(known)}, not in {precision!r}"
+    if precision not in {None, *PRECISIONS}:
+        msg = f"backbone {name} comes in {', '.join(PRECISIONS)}, not in {precision!r}"
         raise ModelError(msg)
     whole = list(dict.fromkeys(parse_tap(layer).layer for layer in layers))
     if weights is None and shipped.serves(name, whole, precision):
         net = shipped.get(name, precision or "int8", size)
     else:
-        net = find_export(network, whole, precision=precision or "fp16", size=size, weights=weights)
+        net = find_export(
+            network,
+            whole,
+            precision=precision or "fp16",
+            size=size,
+            weights=weights,
+            progress=progress,
+        )
     for layer in layers:
         net.layer(layer)  # For what it refuses.
     return net

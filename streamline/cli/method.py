@@ -54,6 +54,14 @@ class ScoreBy(StrEnum):
     MAXIMUM = "maximum"
 
 
+class PrecisionName(StrEnum):
+    """What a network's weights and arithmetic are in."""
+
+    INT8 = "int8"
+    BF16 = "bf16"
+    F32 = "f32"
+
+
 Retain = Annotated[
     float | None,
     typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
@@ -82,7 +90,11 @@ Backbone = Annotated[
     ),
 ]
 Precision = Annotated[
-    str | None, typer.Option(metavar="P", help="Of its stored weights: int8, fp16 or f32.")
+    PrecisionName | None,
+    typer.Option(
+        help="Of the network: int8, quantised once if it isn't shipped so; bf16, weights in half "
+        "precision, arithmetic in bf16 where the processor has it, else in f32; f32."
+    ),
 ]
 Size = Annotated[
     int | None,
@@ -162,6 +174,8 @@ def fit_settings(
     given = {name: value for name, value in own.items() if value is not None}
     _refuse_foreign(method, set(given))
     fields = {name: value for name, value in common.items() if value is not None}
+    if "precision" in fields:
+        fields["precision"] = fields["precision"].value
     if "layers" in given:
         given["layers"] = _names(given["layers"])
     if "map-layers" in given:

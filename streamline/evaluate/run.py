@@ -18,8 +18,9 @@ from streamline.evaluate.frames import PreparedImages
 from streamline.evaluate.layouts import Category
 from streamline.evaluate.maps import read_masks
 from streamline.infer import map_frames, score_frames
-from streamline.learn import AnyFitSettings, Progress, fit_frames
+from streamline.learn import AnyFitSettings, fit_frames
 from streamline.model import Model, save_model
+from streamline.progress import Progress
 
 __all__ = ["Evaluated", "evaluate_category"]
 

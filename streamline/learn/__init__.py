@@ -11,7 +11,7 @@ from streamline.learn.settings import (
     FitReport,
     FitSettings,
     Fitted,
-    Progress,
+    Precision,
     SgfrSettings,
 )
 
@@ -20,7 +20,7 @@ __all__ = [
     "FitReport",
     "FitSettings",
     "Fitted",
-    "Progress",
+    "Precision",
     "Selection",
     "SgfrSettings",
     "fit_frames",

@@ -10,8 +10,9 @@ from streamline.fre import held_out, span_of
 from streamline.infer import Features
 from streamline.learn.detector import FittedDetector
 from streamline.learn.holdout import HoldOut
-from streamline.learn.settings import Progress, SgfrSettings
+from streamline.learn.settings import SgfrSettings
 from streamline.model import BankLayer, SgfrDetector
+from streamline.progress import Progress
 from streamline.sgfr import Judge, store_bank
 
 __all__ = ["BankFit"]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from streamline.fre import Epoch
 from streamline.infer import Features
 from streamline.learn.holdout import HoldOut
-from streamline.learn.settings import Progress
 from streamline.model import FreDetector, SgfrDetector
+from streamline.progress import Progress
 
 __all__ = ["DetectorFit", "FittedDetector"]
 

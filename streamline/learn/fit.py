@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from operator import length_hint
 from time import monotonic
 
@@ -22,14 +23,13 @@ from streamline.learn.settings import (
     AnyFitSettings,
     FitReport,
     Fitted,
-    Progress,
     SgfrSettings,
-    ignore_progress,
 )
 from streamline.learn.spread import Spread
 from streamline.model import BackboneId, Calibration, Model
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
+from streamline.progress import Progress, ignore_progress
 
 __all__ = ["MIN_FRAMES", "fit_frames"]
 
@@ -74,7 +74,8 @@ def fit_frames(
     started = monotonic()
     settings.require_valid()
     settings = settings.resolved()
-    net = settings.find_backbone(settings.passes)
+    every = list(chain.from_iterable(settings.passes))
+    net = settings.find_backbone(every, progress=progress)
     few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), _begun(net, settings)
     watched = _watched(frames, few, progress)
     try:
@@ -92,6 +93,7 @@ def fit_frames(
     model = Model(
         backbone=BackboneId(net.name, net.precision, net.sha256),
         stored=None if comes_with_package(net) else net,
+        quantisation=net.quantisation,
         preprocessing=PREPROCESSING,
         height=net.height,
         width=net.width,

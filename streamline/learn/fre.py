@@ -18,9 +18,10 @@ from streamline.fre import (
 from streamline.infer import Features
 from streamline.learn.detector import FittedDetector
 from streamline.learn.holdout import HoldOut
-from streamline.learn.settings import FitSettings, Progress
+from streamline.learn.settings import FitSettings
 from streamline.learn.train import Rebuilder, rebuilder_of, require_trainer
 from streamline.model import FittedLayer, FreDetector
+from streamline.progress import Progress
 
 __all__ = ["FreFit"]
 

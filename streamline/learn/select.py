@@ -12,9 +12,10 @@ from streamline.config import AnySource, ImagesSource, RtspSource, UsbSource
 from streamline.errors import InputError, SourceError
 from streamline.learn.ahead import read_ahead
 from streamline.learn.fit import fit_frames
-from streamline.learn.settings import AnyFitSettings, Fitted, Progress, ignore_progress
+from streamline.learn.settings import AnyFitSettings, Fitted
 from streamline.learn.spread import Spread
 from streamline.preprocess import prepare
+from streamline.progress import Progress, ignore_progress
 from streamline.source import Reading, Source, open_source
 
 __all__ = ["SelectedFrames", "Selection", "fit_sources"]

@@ -1,16 +1,16 @@
 """What a fit may choose, and what it says of its choices."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from streamline.backbone import Backbone, default_layers, find
 from streamline.errors import InputError
 from streamline.fre import Epoch, Solver, Training
 from streamline.infer import Compute
 from streamline.model import Model
+from streamline.progress import Progress, ignore_progress
 from streamline.sgfr import BankPrecision, Recipe
 
 __all__ = [
@@ -19,24 +19,23 @@ __all__ = [
     "FitSettings",
     "Fitted",
     "FreMethod",
-    "Progress",
+    "Precision",
     "SgfrSettings",
-    "ignore_progress",
 ]
 
 FreMethod = Literal["fre-pca", "fre-ae", "fre-aet"]
 """fre-ae: autoencoder; fre-aet: autoencoder whose decoder is its encoder transposed."""
 
-Progress = Callable[[str, int, int | None], None]
-"""Told what is done (``frames`` or ``layers``), how many are, and of how many if known."""
+Precision = Literal["int8", "bf16", "f32"]
+"""int8: weights and arithmetic in 8 bits, what can't be in bf16 where the processor has it, else in
+f32. bf16: weights in half precision, arithmetic in bf16 where the processor has it, else in f32.
+f32: both in single precision, everywhere."""
 
+_STORED: Final[Mapping[Precision, str]] = {"int8": "int8", "bf16": "fp16", "f32": "f32"}
+"""What a network's weights are stored in."""
 
 _FEWEST_HELD = 16
 """With fewer, half of them are too few directions for anything."""
-
-
-def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +46,8 @@ class CommonSettings:
     """A shipped one, another of `streamline.backbone.CATALOGUE`, ``torchvision.NAME`` or
     ``timm.NAME``."""
 
-    precision: str | None = None
-    """Of the backbone's stored weights; None: int8 where that is shipped, else fp16."""
+    precision: Precision | None = None
+    """Of the backbone; None: int8 where that is shipped, else bf16."""
 
     size: int = 256
     """Height and width of the model's input, px; frames must be prepared so."""
@@ -62,8 +61,10 @@ class CommonSettings:
     compute: Compute = field(default_factory=Compute)
     """What computes the features; the line should be judged by the same."""
 
-    def find_backbone(self, passes: Sequence[Sequence[str]]) -> Backbone:
-        """Return the backbone with the layers that the fit needs, exported now if it must be.
+    def find_backbone(
+        self, layers: Sequence[str], *, progress: Progress = ignore_progress
+    ) -> Backbone:
+        """Return the backbone with these layers, exported and quantised now if it must be.
 
         Raises
         ------
@@ -72,10 +73,11 @@ class CommonSettings:
         """
         return find(
             self.backbone,
-            list(dict.fromkeys(chain.from_iterable(passes))),
-            precision=self.precision,
+            list(dict.fromkeys(layers)),
+            precision=self.precision and _STORED[self.precision],
             size=self.size,
             weights=self.weights,
+            progress=progress,
         )
 
     def require_valid(self) -> None:
@@ -88,6 +90,9 @@ class CommonSettings:
         """
         if self.alpha is not None and not 0 < self.alpha < 1:
             msg = f"the false-alarm rate must be in (0, 1), not {self.alpha:g}"
+            raise InputError(msg)
+        if self.precision not in {None, *_STORED}:
+            msg = f"the precision must be {', '.join(_STORED)}, not {self.precision!r}"
             raise InputError(msg)
 
 

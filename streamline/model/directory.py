@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import asdict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from streamline import __version__
-from streamline.backbone import Backbone, copy_folder, read_folder
+from streamline.backbone import Backbone, Quantisation, copy_folder, read_folder
 from streamline.errors import InputError, ModelError
 from streamline.model import manifest as entries
 from streamline.model.entries import Shapes
@@ -131,7 +132,7 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
         streamline=__version__,
         created=model.created,
         source=model.source[:4096],
-        backbone=entries.BackboneEntry(**model.backbone._asdict(), stored=model.stored is not None),
+        backbone=_backbone_entry(model),
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
         detector=model.detector.entry(),
@@ -147,6 +148,15 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
             ),
         ),
         tensors=entries.TensorsEntry(bytes=tensors.stat().st_size, sha256=_sha256(tensors)),
+    )
+
+
+def _backbone_entry(model: Model) -> entries.BackboneEntry:
+    how = model.quantisation
+    return entries.BackboneEntry(
+        **model.backbone._asdict(),
+        stored=model.stored is not None,
+        quantisation=None if how is None else entries.QuantisationEntry(**asdict(how)),
     )
 
 
@@ -240,12 +250,13 @@ def _expected(manifest: Manifest) -> Shapes:
 def _model_of(
     manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]], stored: Backbone | None
 ) -> Model:
-    calibration = manifest.calibration
+    calibration, how = manifest.calibration, manifest.backbone.quantisation
     return Model(
         backbone=BackboneId(
             manifest.backbone.name, manifest.backbone.precision, manifest.backbone.sha256
         ),
         stored=stored,
+        quantisation=None if how is None else Quantisation(**asdict(how)),
         preprocessing=manifest.preprocessing,
         height=manifest.input.height,
         width=manifest.input.width,

@@ -18,6 +18,7 @@ __all__ = [
     "CalibrationEntry",
     "InputEntry",
     "Manifest",
+    "QuantisationEntry",
     "ScoresEntry",
     "TensorsEntry",
     "decode_manifest",
@@ -32,7 +33,18 @@ _KINDS = ("fre", "sgfr")
 """Tags of what `Manifest.detector` may be."""
 
 
-class BackboneEntry(Entry, frozen=True):
+class QuantisationEntry(Entry, frozen=True):
+    """See `streamline.backbone.Quantisation`."""
+
+    frames: Literal["rendered"]
+    count: Count
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    weight_bits: Literal[7]
+    float_convolutions: Annotated[int, msgspec.Meta(ge=0)]
+
+
+# What is at its default is left out: the digests of models that lack it stay what they were.
+class BackboneEntry(Entry, frozen=True, omit_defaults=True):
     """See `BackboneId`."""
 
     name: Name
@@ -40,6 +52,9 @@ class BackboneEntry(Entry, frozen=True):
     sha256: Digest
     stored: bool
     """Whether it lies in the model's directory; if not, it comes with the package."""
+
+    quantisation: QuantisationEntry | None = None
+    """How it came to 8 bits."""
 
 
 class InputEntry(Entry, frozen=True):

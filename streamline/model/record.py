@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamline.backbone import Backbone
+from streamline.backbone import Backbone, Quantisation
 from streamline.errors import ModelError
 from streamline.model.fre import FreDetector
 from streamline.model.sgfr import SgfrDetector
@@ -59,6 +59,9 @@ class Model:
     backbone: BackboneId
     stored: Backbone | None = None
     """The very network, if it does not come with the package: kept in the model's directory."""
+
+    quantisation: Quantisation | None = None
+    """How the network came to 8 bits; None: it is not in 8 bits."""
 
     preprocessing: str
     """Name of the function that made frames from pictures; another one needs another fit."""

@@ -2,7 +2,7 @@
 
 The only package that imports torchvision and timm. Nothing else imports it by name: it is loaded
 by `streamline.backbone` when a network has to be exported or described, and needs the extra
-``torch``.
+``torch``; where one has to be quantised, ``quantize`` too.
 """
 
 from streamline.privacy import silence_openvino
@@ -11,8 +11,16 @@ from streamline.zoo.libraries import import_torchvision
 silence_openvino()
 import_torchvision()
 
-from streamline.zoo.export import export_network  # noqa: E402
+from streamline.zoo.export import cut_export, export_network  # noqa: E402
 from streamline.zoo.hub import fetch_weights, fetched_weights  # noqa: E402
 from streamline.zoo.network import layer_table  # noqa: E402
+from streamline.zoo.weights import layers_served  # noqa: E402
 
-__all__ = ["export_network", "fetch_weights", "fetched_weights", "layer_table"]
+__all__ = [
+    "cut_export",
+    "export_network",
+    "fetch_weights",
+    "fetched_weights",
+    "layer_table",
+    "layers_served",
+]

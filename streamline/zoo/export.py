@@ -4,25 +4,28 @@ import hashlib
 import json
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 
+import msgspec
 import openvino as ov
 import torch
 
-from streamline.backbone import ExportRequest
+from streamline.backbone import Backbone, ExportRequest, Quantisation
 from streamline.backbone.catalogue import Normalisation
 from streamline.backbone.folder import MANIFEST
 from streamline.backbone.weights import digest_of
 from streamline.errors import ModelError
+from streamline.progress import Progress
 from streamline.zoo.network import Part, build_network, normalisation_of, pin_padding
 from streamline.zoo.weights import assemble
 
-__all__ = ["convert", "export_network", "layers_in", "save", "take_pixels"]
+__all__ = ["convert", "cut_export", "export_network", "layers_in", "save", "take_pixels"]
 
 
-def export_network(request: ExportRequest, folder: Path, /) -> None:
+def export_network(request: ExportRequest, folder: Path, /, *, progress: Progress) -> None:
     """Write a network's graph, weights and manifest into an existing folder.
 
     The graph takes uint8 RGB ``(n, size, size, 3)``, n free, normalises inside, and gives each
@@ -31,21 +34,55 @@ def export_network(request: ExportRequest, folder: Path, /) -> None:
     Raises
     ------
     ModelError
-        If there is no such network or layer, a layer is no map of features, or the weights are
-        another network's.
+        If there is no such network or layer, a layer is no map of features, the weights are
+        another network's, or nncf is needed and missing.
     """
     network = request.network
+    quantiser = _load_quantiser(network.name) if request.precision == "int8" else None
     part = assemble(network, request.layers, request.weights)
     normalisation = normalisation_of(network, build_network(network))
-    graph = take_pixels(convert(part, request.layers, request.size), normalisation)
+    graph = convert(part, request.layers, request.size)
+    if quantiser is not None:
+        graph = quantiser.quantise(
+            graph, normalisation, Quantisation(), progress=_looks(network.name, progress)
+        )
+    graph = take_pixels(graph, normalisation)
     save(
         graph,
         folder / f"{request.precision}.xml",
         name=network.name,
-        half=request.precision == "fp16",
+        half=request.precision != "f32",
     )
-    manifest = json.dumps(_describe(request, graph, folder), indent=2) + "\n"
-    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+    _write_manifest(_describe(request, graph, folder), folder)
+
+
+def _load_quantiser(network: str) -> ModuleType:
+    try:
+        return import_module("streamline.zoo.quantise")
+    except ModuleNotFoundError as exc:
+        if str(exc.name).partition(".")[0] != "nncf":
+            raise
+        msg = (
+            f"{network} has to be quantised and nncf is not installed; run: "
+            "pip install 'streamline[quantize]', or choose --precision bf16 or f32"
+        )
+        raise ModelError(msg) from exc
+
+
+def _looks(network: str, progress: Progress) -> Callable[[int, int], None]:
+    return lambda done, count: progress(f"quantising {network}", done, count)
+
+
+def cut_export(whole: Backbone, layers: Sequence[str], folder: Path, /) -> None:
+    """Write the part of an export that some of its layers need into an existing folder."""
+    graph = ov.Core().read_model(whole.xml)
+    results = {output.any_name: output.get_node() for output in graph.outputs}
+    kept = [results[layer] for layer in layers]
+    part = ov.Model(kept, graph.get_parameters(), graph.get_friendly_name())
+    save(part, folder / whole.xml.name, name=whole.name, half=whole.precision != "f32")
+    said = json.loads((whole.xml.parent / MANIFEST).read_text(encoding="utf-8"))
+    cut = {"layers": {layer: said["layers"][layer] for layer in layers}, "sha256": _hashes(folder)}
+    _write_manifest({**said, **cut}, folder)
 
 
 def convert(part: Part, layers: Sequence[str], size: int, /) -> ov.Model:
@@ -130,6 +167,11 @@ def layers_in(model: ov.Model, size: int, /) -> Mapping[str, Mapping[str, int]]:
 def _describe(request: ExportRequest, graph: ov.Model, folder: Path) -> Mapping[str, object]:
     """Say what the files are, where they come from and how to recognise them."""
     network = request.network
+    tools = ["torch", network.library, "openvino"]
+    eight = {}
+    if request.precision == "int8":
+        tools.append("nncf")
+        eight["quantisation"] = msgspec.to_builtins(Quantisation())
     return {
         "name": network.name,
         "source": {"library": network.library, "model": network.model},
@@ -143,12 +185,19 @@ def _describe(request: ExportRequest, graph: ov.Model, folder: Path) -> Mapping[
             "type": "u8",
         },
         "layers": layers_in(graph, request.size),
-        "made_with": {
-            tool: metadata.version(tool) for tool in ("torch", network.library, "openvino")
-        },
-        "sha256": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.iterdir())
-            if path.suffix in {".bin", ".xml"}
-        },
+        **eight,
+        "made_with": {tool: metadata.version(tool) for tool in tools},
+        "sha256": _hashes(folder),
     }
+
+
+def _hashes(folder: Path) -> Mapping[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.suffix in {".bin", ".xml"}
+    }
+
+
+def _write_manifest(said: Mapping[str, object], folder: Path) -> None:
+    (folder / MANIFEST).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

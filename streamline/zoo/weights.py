@@ -14,7 +14,7 @@ from streamline.backbone import Network
 from streamline.errors import ModelError
 from streamline.zoo.network import Part, build_network, cut_network, fold_batch_norm
 
-__all__ = ["assemble", "read_weights"]
+__all__ = ["assemble", "layers_served", "read_weights"]
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -82,22 +82,29 @@ def assemble(network: Network, layers: Sequence[str], path: Path, /) -> Part:
     ModelError
         If there is no such network or layer, or the weights are another network's.
     """
+    net, given = _matched(network, path)
+    part = cut_network(net, network, layers)
+    problem = _mismatch(given, part, net)
+    if problem is not None:
+        msg = f"{path} doesn't fit {network.name} to {', '.join(layers)}: {problem}"
+        served = ", ".join(_served(network, net, given))
+        raise ModelError(msg + (f"; these weights serve its layers {served}" if served else ""))
+    _fill(part, given)
+    if any(tensor.is_meta for tensor in (*part.parameters(), *part.buffers())):
+        msg = f"{network.name} computes tensors that are no weights, which can't be exported"
+        raise ModelError(msg)
+    return part.requires_grad_(requires_grad=False).eval()
+
+
+def _matched(network: Network, path: Path) -> tuple[nn.Module, Tensors]:
+    """Build the whole network, and give weights the names that its tensors have."""
     net = build_network(network)
     given = read_weights(path)
     if any(name.startswith("_conv_stem.") for name in given):
         given = _renamed(given, net, path)
     if _is_folded(given, net):
         fold_batch_norm(net)
-    part = cut_network(net, network, layers)
-    problem = _mismatch(given, part, net)
-    if problem is not None:
-        msg = f"{path} doesn't fit {network.name} to {', '.join(layers)}: {problem}"
-        raise ModelError(msg + _served(network, net, given))
-    _fill(part, given)
-    if any(tensor.is_meta for tensor in (*part.parameters(), *part.buffers())):
-        msg = f"{network.name} computes tensors that are no weights, which can't be exported"
-        raise ModelError(msg)
-    return part.requires_grad_(requires_grad=False).eval()
+    return net, given
 
 
 def _renamed(given: Tensors, net: nn.Module, path: Path) -> dict[str, torch.Tensor]:
@@ -155,14 +162,23 @@ def _size(tensor: torch.Tensor) -> str:
     return " x ".join(map(str, tensor.shape)) or "a number"
 
 
-def _served(network: Network, net: nn.Module, given: Tensors) -> str:
-    """Tell which of the named layers the weights would do for, for the end of a sentence."""
-    served = [
+def layers_served(network: Network, path: Path, /) -> tuple[str, ...]:
+    """Tell which of a network's named layers weights would do for: often all, at times fewer.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or the weights can't be read.
+    """
+    return _served(network, *_matched(network, path))
+
+
+def _served(network: Network, net: nn.Module, given: Tensors) -> tuple[str, ...]:
+    return tuple(
         layer
         for layer in network.layers
         if _mismatch(given, cut_network(net, network, [layer]), net) is None
-    ]
-    return f"; these weights serve its layers {', '.join(served)}" if served else ""
+    )
 
 
 def _fill(part: Part, given: Tensors) -> None:

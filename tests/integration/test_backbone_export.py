@@ -133,7 +133,7 @@ def test_a_fresh_export_describes_the_same_network(fresh: Path) -> None:
 
     shipped = json.loads((backbone.get().xml.parent / "manifest.json").read_text())
     again = json.loads((fresh / "manifest.json").read_text())
-    for key in ("name", "license", "source", "weights_sha256", "input", "layers", "calibration"):
+    for key in ("name", "license", "source", "weights_sha256", "input", "layers", "quantisation"):
         assert again[key] == shipped[key]
 
 

@@ -87,7 +87,7 @@ def test_fitting_on_another_backbone_without_torch_is_one_sentence(tmp_path: Pat
         pytest.param(
             ["--backbone", "timm.resnet50"], "name the layers of timm.resnet50", id="none"
         ),
-        pytest.param(["--precision", "int4"], "comes in", id="precision"),
+        pytest.param(["--precision", "fp16"], "'int8', 'bf16', 'f32'", id="precision"),
         pytest.param(["--size", "200"], "multiple of 32", id="size"),
         pytest.param(["--weights", "nowhere.pth"], "nowhere.pth: no such weights", id="weights"),
     ],

@@ -11,7 +11,8 @@ from streamline.evaluate.ablation.method import ablate_method
 from streamline.evaluate.ablation.result import Ablation
 from streamline.evaluate.ablation.retained import ablate_retained
 from streamline.evaluate.plan import PlannedRun
-from streamline.learn import AnyFitSettings, Progress
+from streamline.learn import AnyFitSettings
+from streamline.progress import Progress
 
 __all__ = ["ABLATIONS", "Ablation"]
 

@@ -19,7 +19,8 @@ from streamline.evaluate.ablation.result import Ablation, Row, Variant
 from streamline.evaluate.page import Chart
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.tables import TITLES, Table
-from streamline.learn import AnyFitSettings, Progress
+from streamline.learn import AnyFitSettings
+from streamline.progress import Progress
 from streamline.sgfr import (
     Recipe,
     coreset_columns,

@@ -15,7 +15,7 @@ from streamline.evaluate.curves import curves_of
 from streamline.evaluate.layouts import Category
 from streamline.evaluate.maps import read_masks
 from streamline.infer import Compute
-from streamline.learn import Progress
+from streamline.progress import Progress
 from streamline.sgfr import Judge, Recipe
 
 __all__ = ["BankStudy", "Batch", "study_bank"]

@@ -14,7 +14,7 @@ from streamline.backbone import Backbone
 from streamline.evaluate.frames import PreparedImages
 from streamline.evaluate.layouts import Category
 from streamline.infer import Compute, extract_features
-from streamline.learn import Progress
+from streamline.progress import Progress
 
 __all__ = ["LayerFeatures", "extracted"]
 

@@ -15,7 +15,8 @@ from streamline.evaluate.ablation.study import study_layers
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.published import MEAN, published_tables
 from streamline.evaluate.tables import TITLES, Table, figure_text
-from streamline.learn import AnyFitSettings, FitSettings, Progress
+from streamline.learn import AnyFitSettings, FitSettings
+from streamline.progress import Progress
 
 __all__ = ["ablate_layers"]
 

@@ -20,9 +20,10 @@ from streamline.fre import (
     span_of,
     subspace_of,
 )
-from streamline.learn import FitSettings, Progress
+from streamline.learn import FitSettings
 from streamline.learn.settings import FreMethod
 from streamline.learn.train import rebuilder_of
+from streamline.progress import Progress
 
 __all__ = ["CHECKPOINTS", "LEARNERS", "Learnt", "learn_layer"]
 

@@ -13,7 +13,8 @@ from streamline.evaluate.ablation.pick import neighbours
 from streamline.evaluate.ablation.pivot import layer_chart, variant_table
 from streamline.evaluate.ablation.result import Ablation, Row
 from streamline.evaluate.plan import PlannedRun
-from streamline.learn import AnyFitSettings, Progress
+from streamline.learn import AnyFitSettings
+from streamline.progress import Progress
 from streamline.sgfr import Recipe
 
 __all__ = ["ablate_levels"]

@@ -20,8 +20,9 @@ from streamline.evaluate.page import Chart
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.tables import TITLES, Table
 from streamline.fre import fuse_errors
-from streamline.learn import AnyFitSettings, Progress
+from streamline.learn import AnyFitSettings
 from streamline.learn.train import require_trainer
+from streamline.progress import Progress
 
 __all__ = ["ablate_method"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from streamline.backbone import Backbone, describe, find, get, is_shipped, parse_tap
+from streamline.backbone import Backbone, describe, get, is_shipped, parse_tap
 from streamline.errors import InputError
 from streamline.learn import AnyFitSettings, FitSettings, SgfrSettings
 
@@ -23,13 +23,7 @@ def open_network(settings: AnyFitSettings, layers: Sequence[str] = (), /) -> Bac
     ModelError, InputError
         See `streamline.backbone.find`.
     """
-    return find(
-        settings.backbone,
-        list(dict.fromkeys(layers)) or _known(settings),
-        precision=settings.precision,
-        size=settings.size,
-        weights=settings.weights,
-    )
+    return settings.find_backbone(layers or _known(settings))
 
 
 def _known(settings: AnyFitSettings) -> Sequence[str]:

@@ -15,7 +15,8 @@ from streamline.evaluate.ablation.study import study_layers
 from streamline.evaluate.page import Chart
 from streamline.evaluate.plan import PlannedRun
 from streamline.evaluate.tables import TITLES
-from streamline.learn import AnyFitSettings, Progress
+from streamline.learn import AnyFitSettings
+from streamline.progress import Progress
 
 __all__ = ["RETAINED", "ablate_retained"]
 

@@ -15,7 +15,7 @@ from streamline.evaluate.layouts import Category
 from streamline.evaluate.maps import read_masks
 from streamline.fre import fuse_errors, fuse_maps
 from streamline.infer import Compute
-from streamline.learn import Progress
+from streamline.progress import Progress
 
 __all__ = ["LayerStudy", "study_layers"]
 

@@ -16,7 +16,8 @@ from streamline.evaluate.ablation.directions import largest_angle
 from streamline.evaluate.describe import describe
 from streamline.fre import Training
 from streamline.learn import FitSettings, SgfrSettings, fit_frames
-from streamline.learn.settings import FreMethod, ignore_progress
+from streamline.learn.settings import FreMethod
+from streamline.progress import ignore_progress
 from tests.support.parts import parts
 
 LAYERS = ("block3", "block5")
