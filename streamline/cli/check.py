@@ -22,6 +22,7 @@ def check(
     import json
 
     from streamline import config
+    from streamline.cli.device import require_device
     from streamline.errors import ConfigError, InputError
 
     if schema:
@@ -35,4 +36,5 @@ def check(
     loaded = config.load(pipeline)
     if missing := config.missing_files(loaded):
         raise ConfigError("\n".join(missing))
+    require_device(loaded)
     typer.echo(config.dump_effective(loaded), nl=False)

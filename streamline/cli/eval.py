@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from streamline.cli.device import InferDevice, compute_on
 from streamline.cli.method import (
     Backbone,
     Device,
@@ -98,6 +99,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     precision: Precision = None,
     weights: Weights = None,
     size: Size = None,
+    infer_device: InferDevice = None,
     layers: Layers = None,
     map_layers: MapLayers = None,
     retain: Retain = None,
@@ -118,7 +120,13 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             writable(file)
     settings = fit_settings(
         method,
-        {"backbone": backbone, "precision": precision, "weights": weights, "size": size},
+        {
+            "backbone": backbone,
+            "precision": precision,
+            "weights": weights,
+            "size": size,
+            "compute": compute_on(infer_device),
+        },
         {
             "layers": layers,
             "map-layers": map_layers,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamline.cli.device import InferDevice, compute_on
 from streamline.cli.method import (
     Backbone,
     BankPrecision,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamline.config import AnySource, Learn
+    from streamline.infer import Compute
     from streamline.learn import AnyFitSettings, FitReport, Fitted, Selection
 
 __all__ = ["fit", "learn_into"]
@@ -97,6 +99,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     map_layers: MapLayers = None,
     precision: Precision = None,
     size: Size = None,
+    infer_device: InferDevice = None,
     weights: Weights = None,
     roi: Annotated[
         str | None,
@@ -118,6 +121,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         "precision": precision,
         "size": size,
         "weights": weights,
+        "compute": compute_on(infer_device),
     }
     own = {
         "retain": retain,
@@ -139,12 +143,18 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     typer.echo(_summary(out, fitted))
 
 
-def learn_into(path: Path, learn: "Learn", roi: tuple[int, int, int, int] | None = None) -> None:
-    """Fit the model that a pipeline file says how to learn."""
+def learn_into(
+    path: Path,
+    learn: "Learn",
+    compute: "Compute",
+    *,
+    roi: tuple[int, int, int, int] | None = None,
+) -> None:
+    """Fit the model that a pipeline file says how to learn, on what the line runs on."""
     from streamline.learn import FitSettings, Selection
 
     selection = Selection(seconds=learn.seconds, every=learn.every, roi=roi)
-    fitted = _fit(path, [learn.source], FitSettings(), selection, replace=False)
+    fitted = _fit(path, [learn.source], FitSettings(compute=compute), selection, replace=False)
     typer.echo(_summary(path, fitted), err=True)
 
 

@@ -43,6 +43,7 @@ def stage(
 
 
 def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path | None) -> None:
+    from streamline.cli.device import require_device
     from streamline.cli.table import report_table
     from streamline.cli.writing import writable, write_text
     from streamline.config import load
@@ -53,6 +54,8 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     if json_file is not None:
         writable(json_file)
     pipeline = load(path)
+    if only in {None, "infer"}:
+        require_device(pipeline)
     _learn_missing(pipeline)
     _require_files(pipeline, only)
     report = run_line(pipeline, only=only, duration_s=duration_s, on_ready=_announce)
@@ -81,12 +84,13 @@ def _require_files(pipeline: "Pipeline", only: str | None) -> None:
 def _learn_missing(pipeline: "Pipeline") -> None:
     """Fit each model that the file says how to learn and that is not there yet."""
     from streamline.cli.fit import learn_into
+    from streamline.infer.configured import compute_of
 
     for camera in pipeline.cameras.values():
         choice = camera.model
         if choice.learn is not None and not choice.path.exists():
             typer.echo(f"{choice.path}: no model yet, learning it", err=True)
-            learn_into(choice.path, choice.learn, camera.roi)
+            learn_into(choice.path, choice.learn, compute_of(pipeline.infer), roi=camera.roi)
 
 
 def _explain_failures(report: "Report", *, whole: bool) -> None:

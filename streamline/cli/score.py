@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamline.cli.device import InferDevice, compute_on
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
+    from streamline.infer import Compute
     from streamline.messages import Picture
     from streamline.model import Model
 
@@ -29,17 +32,22 @@ def score(
         Path | None,
         typer.Option(metavar="DIR", help="Write each image with its heat map over it."),
     ] = None,
+    infer_device: InferDevice = None,
 ) -> None:
     """Print a JSON line for each image: its score, the threshold and the verdict."""
     import json
 
+    from streamline.infer import threshold_doubt
     from streamline.model import load_model
     from streamline.preprocess import PREPROCESSING
 
     loaded = load_model(model)
     loaded.require_preprocessing(PREPROCESSING)
+    compute = compute_on(infer_device)
+    if doubt := threshold_doubt(loaded, compute):
+        typer.echo(f"warning: {doubt}", err=True)
     paths = _listed(images)
-    for path, picture, value, heat in _rows(loaded, paths, maps=heatmaps is not None):
+    for path, picture, value, heat in _rows(loaded, paths, compute, maps=heatmaps is not None):
         # Not "above": a score that is no number must never read as a pass.
         verdict = "pass" if value <= loaded.threshold else "fail"
         row = {
@@ -63,13 +71,15 @@ def _listed(images: "Sequence[Path]") -> list[Path]:
         raise InputError(str(exc)) from exc
 
 
-def _rows(model: "Model", paths: "Sequence[Path]", *, maps: bool) -> "Iterator[Row]":
+def _rows(
+    model: "Model", paths: "Sequence[Path]", compute: "Compute", *, maps: bool
+) -> "Iterator[Row]":
     """Score the images in their order; a picture stays in memory until its row is out."""
     from collections import deque
     from itertools import repeat, tee
 
     from streamline.errors import InputError, SourceError
-    from streamline.infer import Compute, map_frames, score_frames
+    from streamline.infer import map_frames, score_frames
     from streamline.preprocess import prepare
     from streamline.source import read_image
 
@@ -82,8 +92,8 @@ def _rows(model: "Model", paths: "Sequence[Path]", *, maps: bool) -> "Iterator[R
             yield prepare(picture, size=(model.height, model.width))
 
     for_score, for_map = tee(frames())
-    scored = score_frames(model, for_score, compute=Compute())
-    mapped = map_frames(model, for_map, compute=Compute()) if maps else repeat(None)
+    scored = score_frames(model, for_score, compute=compute)
+    mapped = map_frames(model, for_map, compute=compute) if maps else repeat(None)
     try:
         for scores, heats in zip(scored, mapped, strict=False):
             for index, value in enumerate(scores.tolist()):

@@ -302,6 +302,9 @@ class Batch(Section):
     """How long an incomplete batch waits for more, ms; auto: not while the device is idle."""
 
 
+_DEVICE = r"(CPU|(GPU|NPU)(\.[0-9]+)?)"
+
+
 class Infer(Section):
     """What the models run on."""
 
@@ -310,14 +313,14 @@ class Infer(Section):
 
     device: str = Field(
         default="CPU",
-        pattern=r"^[A-Z]+(\.[0-9]+)?(:[A-Z0-9.,()-]+)?$",
+        pattern=rf"^({_DEVICE}|AUTO(:{_DEVICE}(,{_DEVICE})*)?)$",
         max_length=128,
-        json_schema_extra={"x-allowed": "a device of OpenVINO such as CPU, GPU, GPU.1 or AUTO"},
+        json_schema_extra={"x-allowed": "CPU, GPU, NPU, GPU.1, AUTO, or AUTO:GPU,CPU and the like"},
     )
-    """The device, as OpenVINO names it."""
+    """The device, as OpenVINO names it; AUTO chooses one, of those listed if any are."""
 
-    precision: Literal["auto", "f32", "bf16"] = "auto"
-    """Arithmetic of the device; auto: what the device does best."""
+    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
 
     batch: Batch = Batch()
     """How frames are judged together."""

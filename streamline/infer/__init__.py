@@ -12,6 +12,8 @@ from streamline.infer.backend import (
     open_scorer,
     precisions,
     score_network,
+    settle,
+    threshold_doubt,
 )
 from streamline.infer.offline import extract_features, map_frames, score_frames
 from streamline.infer.protocol import (
@@ -44,4 +46,6 @@ __all__ = [
     "precisions",
     "score_frames",
     "score_network",
+    "settle",
+    "threshold_doubt",
 ]

@@ -1,4 +1,4 @@
-"""The seam between the line and a device: a backend is four functions and one table entry.
+"""The seam between the line and a device: a backend is five functions and one table entry.
 
 Only the chosen backend's module is imported, so a line on OpenVINO never loads another
 library.
@@ -23,6 +23,8 @@ __all__ = [
     "open_scorer",
     "precisions",
     "score_network",
+    "settle",
+    "threshold_doubt",
 ]
 
 
@@ -47,6 +49,8 @@ class Network(NamedTuple):
 
 class _Backend(Protocol):
     """The functions that a backend's module has."""
+
+    def settle(self, compute: Compute, *, exact: bool = False) -> Compute: ...
 
     def open_scorer(
         self, models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
@@ -79,6 +83,48 @@ def map_network(model: Model) -> Network:
 def _network(model: Model, layers: Iterable[str]) -> Network:
     return Network(
         model.backbone, (model.height, model.width), tuple(sorted(layers)), model.detector.kind
+    )
+
+
+def settle(compute: Compute, /, *, exact: bool = False) -> Compute:
+    """Say which device and which arithmetic will be used where that is left to be chosen.
+
+    Parameters
+    ----------
+    exact : bool
+        Whether what is computed is stored in single precision, for which `auto` is f32.
+
+    Returns
+    -------
+    Compute
+        With the device that AUTO chooses, and a precision that is not `auto`.
+
+    Raises
+    ------
+    ConfigError
+        If the backend, the device or its arithmetic is not there.
+    """
+    return _load(compute.backend).settle(compute, exact=exact)
+
+
+def threshold_doubt(model: Model, compute: Compute, /) -> str:
+    """Say why a model's threshold may not be quite right here; nothing if there is no reason.
+
+    Scores of another arithmetic differ a little from those that the threshold was read from.
+
+    Raises
+    ------
+    ConfigError
+        As `settle`.
+    """
+    fitted = model.calibration
+    here = settle(compute, exact=model.backbone.precision == "f32")
+    if not fitted.device or (fitted.device, fitted.arithmetic) == (here.device, here.precision):
+        return ""
+    return (
+        f"the model's threshold was read from scores computed on {fitted.device} in "
+        f"{fitted.arithmetic}, and here they are computed on {here.device} in {here.precision}, "
+        "which moves them a little; fit it on this device for a threshold that is exact"
     )
 
 
@@ -150,7 +196,7 @@ def open_extractor(
 
 
 def precisions(compute: Compute) -> tuple[Precision, ...]:
-    """Return the kinds of arithmetic that the device has; auto alone where it is the judge.
+    """Return the kinds of arithmetic that the device has.
 
     Raises
     ------

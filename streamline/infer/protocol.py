@@ -20,7 +20,8 @@ __all__ = [
     "Scores",
 ]
 
-Precision = Literal["auto", "f32", "bf16"]
+Precision = Literal["auto", "f32", "bf16", "f16"]
+"""Of arithmetic."""
 
 Result_co = TypeVar("Result_co", covariant=True)
 OnDone = Callable[[int], None]
@@ -44,13 +45,17 @@ class Compute:
     """Key of the table of backends."""
 
     device: str = "CPU"
-    """As the backend names it."""
+    """As the backend names it; AUTO: the one that it chooses."""
 
     precision: Precision = "auto"
-    """Arithmetic of what is not quantised; auto: bf16 where the device has it, else f32."""
+    """Arithmetic of what is not quantised; auto: f32 for a network that is stored in f32, for
+    others bf16 where a CPU has it and f16 on other devices, else f32."""
 
     max_batch: int = 8
     """Most frames judged together."""
+
+    fixed_batch: bool | None = None
+    """Whether the device always works on that many, whatever they are; None: CPUs don't."""
 
     slots: int = 0
     """Batches under way at once; 0: what the device keeps busy, and one to fill meanwhile."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from streamline.backbone import Backbone, comes_with_package
 from streamline.errors import InputError
 from streamline.fre import conformal_threshold, require_support, smallest_alpha
+from streamline.infer import settle
 from streamline.learn.bank import BankFit
 from streamline.learn.detector import DetectorFit, FittedDetector
 from streamline.learn.distinct import Distinct
@@ -74,8 +75,11 @@ def fit_frames(
     started = monotonic()
     settings.require_valid()
     settings = settings.resolved()
+    settle(settings.compute)  # What is missing is told before a network is exported.
     every = list(chain.from_iterable(settings.passes))
     net = settings.find_backbone(every, progress=progress)
+    compute = settle(settings.compute, exact=net.precision == "f32")
+    settings = replace(settings, compute=compute)
     few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), _begun(net, settings)
     watched = _watched(frames, few, progress)
     try:
@@ -147,6 +151,8 @@ def _calibrate(
         effective_frames=effective_frames,
         blocks=len(held.blocks),
         gap=held.gap,
+        device=settings.compute.device,
+        arithmetic=settings.compute.precision,
     )
 
 

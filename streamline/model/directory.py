@@ -143,6 +143,8 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
             effective_frames=calibration.effective_frames,
             blocks=calibration.blocks,
             gap=calibration.gap,
+            device=calibration.device,
+            arithmetic=calibration.arithmetic,
             scores=entries.ScoresEntry(
                 min=float(scores.min()), median=float(np.median(scores)), max=float(scores.max())
             ),
@@ -268,6 +270,8 @@ def _model_of(
             effective_frames=calibration.effective_frames,
             blocks=calibration.blocks,
             gap=calibration.gap,
+            device=calibration.device,
+            arithmetic=calibration.arithmetic,
         ),
         source=manifest.source,
         created=manifest.created,

@@ -72,7 +72,7 @@ class ScoresEntry(Entry, frozen=True):
     max: Level
 
 
-class CalibrationEntry(Entry, frozen=True):
+class CalibrationEntry(Entry, frozen=True, omit_defaults=True):
     """See `Calibration`."""
 
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -82,6 +82,8 @@ class CalibrationEntry(Entry, frozen=True):
     blocks: Count
     gap: Annotated[int, msgspec.Meta(ge=0)]
     scores: ScoresEntry
+    device: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    arithmetic: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class TensorsEntry(Entry, frozen=True):

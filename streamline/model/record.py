@@ -46,6 +46,12 @@ class Calibration:
     gap: int
     """Frames left out of the fit on either side of a held-out run."""
 
+    device: str = ""
+    """What computed the scores; empty: not known."""
+
+    arithmetic: str = ""
+    """In which precision it did, what is quantised apart; empty: not known."""
+
     @property
     def frames(self) -> int:
         """Number of normal frames fitted to, and scored."""

@@ -10,7 +10,8 @@ import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
-from streamline.infer import Compute, map_network, score_network
+from streamline.infer import map_network, score_network, threshold_doubt
+from streamline.infer.configured import compute_of
 from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
 from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
@@ -118,13 +119,7 @@ class InferStage(Stage):
         # What the graphs hold of the models is all that is needed from here on.
         models, self._models = self._models, {}
         pipeline = self.site.pipeline
-        wanted = pipeline.infer
-        compute = Compute(
-            backend=wanted.backend,
-            device=wanted.device,
-            precision=wanted.precision,
-            max_batch=self._max,
-        )
+        compute = compute_of(pipeline.infer)
         for group in grouped(models, score_network).values():
             lane = Lane(group, compute, self._wake)
             stack.callback(lane.close)
@@ -138,6 +133,8 @@ class InferStage(Stage):
                 self._maps_of.update(dict.fromkeys(group, maps))
         for name, model in models.items():
             _log.debug("model loaded", camera=name, model=model.digest[:12])
+            if doubt := threshold_doubt(model, compute):
+                _log.warning(doubt, camera=name, model=model.digest[:12])
 
     def _window(self) -> int:
         """Frames that a camera may have sent ahead.

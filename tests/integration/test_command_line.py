@@ -191,12 +191,33 @@ def test_a_link_address_that_is_in_use(demo_model: Path, demo_clip: Path, tmp_pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_device_that_is_not_there(demo_model: Path, demo_clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "run", "stage"])
+def test_a_device_that_is_not_there_is_told_with_the_line_that_names_it(
+    command: str, demo_model: Path, demo_clip: Path, tmp_path: Path
+) -> None:
     pipeline = write_pipeline(tmp_path, demo_model, str(demo_clip), infer={"device": "NPU"})
-    done = streamline("run", pipeline)
-    assert done.returncode == 2
-    assert "CPU" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    line = sentence(*(["stage", "infer"] if command == "stage" else [command]), pipeline)
+    number = pipeline.read_text().splitlines().index('  "device": "NPU"') + 1
+    assert f"{pipeline}:{number}: infer.device: OpenVINO finds no device 'NPU'" in line
+    assert "it has CPU" in line
+
+
+@pytest.mark.parametrize("command", ["fit", "score", "eval"])
+def test_commands_without_a_file_name_the_missing_device_too(
+    command: str, demo_model: Path, demo_clip: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    for kind in ("good", "scratched"):
+        (data / kind).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (64, 64), (number, 9, 9)).save(data / kind / f"{number}.png")
+    arguments: dict[str, list[str | Path]] = {
+        "fit": [demo_clip, "--out", tmp_path / "model"],
+        "score": [demo_model, data],
+        "eval": [data, "--layout", "folder"],
+    }
+    line = sentence(command, *arguments[command], "--infer-device", "npu")
+    assert "OpenVINO finds no device 'NPU' on this machine, it has CPU" in line
 
 
 def test_a_password_is_never_printed(demo_model: Path, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from streamline.privacy import silence_openvino
 
 silence_openvino()
 
-from streamline.infer.openvino_backend.device import precisions  # noqa: E402
+from streamline.infer.openvino_backend.device import precisions, settle  # noqa: E402
 from streamline.infer.openvino_backend.requests import (  # noqa: E402
     open_extractor,
     open_mapper,
     open_scorer,
 )
 
-__all__ = ["open_extractor", "open_mapper", "open_scorer", "precisions"]
+__all__ = ["open_extractor", "open_mapper", "open_scorer", "precisions", "settle"]

@@ -9,7 +9,7 @@ import openvino as ov
 
 from streamline.backbone import Backbone
 from streamline.infer.openvino_backend.cache import trusted_folder
-from streamline.infer.openvino_backend.device import compile_graph
+from streamline.infer.openvino_backend.device import compile_graph, has_fixed_batch, settle
 from streamline.infer.openvino_backend.graph import (
     Head,
     feature_graph,
@@ -30,6 +30,9 @@ class Compiled(NamedTuple):
 
     heads: tuple[ov.CompiledModel, ...] = ()
     """From features to the result of each head; none where the network includes it."""
+
+    fixed: bool = False
+    """Whether they take full batches only."""
 
 
 def compile_models(
@@ -52,29 +55,40 @@ def compile_models(
     Raises
     ------
     ConfigError
-        See `compile_graph`.
+        See `settle` and `compile_graph`.
     """
     core = ov.Core()
+    compute = settle(compute, exact=net.precision == "f32")
+    fixed = has_fixed_batch(compute)
     use = head.__name__
     if len(models) == 1:
         (model,) = models
         graph = joined_graph(core, net, layers, head, model.fre)
         with _folder(compute, use, net.sha256, model.digest) as kept:
-            return Compiled(compile_graph(core, graph, compute, kept=kept))
+            return Compiled(compile_graph(core, graph, compute, kept=kept), fixed=fixed)
     heads = []
     for model in models:
         graph = head_graph(net, layers, head, model.fre)
         with _folder(compute, use, "alone", model.digest) as kept:
             heads.append(compile_graph(core, graph, compute, kept=kept))
-    return Compiled(compile_features(net, layers, compute), tuple(heads))
+    network = compile_features(net, layers, compute).network
+    return Compiled(network, tuple(heads), fixed=fixed)
 
 
-def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> ov.CompiledModel:
-    """Compile the backbone, to give the features of these layers."""
+def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> Compiled:
+    """Compile the backbone, to give the features of these layers.
+
+    Raises
+    ------
+    ConfigError
+        See `compile_graph`.
+    """
     core = ov.Core()
+    compute = settle(compute, exact=net.precision == "f32")
     graph = feature_graph(core, net, layers)
     with _folder(compute, net.sha256, *layers) as kept:
-        return compile_graph(core, graph, compute, kept=kept)
+        network = compile_graph(core, graph, compute, kept=kept)
+    return Compiled(network, fixed=has_fixed_batch(compute))
 
 
 def _folder(compute: Compute, *identity: str) -> AbstractContextManager[Path | None]:

@@ -1,16 +1,43 @@
 """Which OpenVINO device runs a graph, and in what arithmetic."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import openvino as ov
+from openvino import opset13 as ops
 
 from streamline.errors import ConfigError
 from streamline.infer.protocol import Compute, Precision
 
-__all__ = ["compile_graph", "precisions"]
+__all__ = ["compile_graph", "has_fixed_batch", "precisions", "settle"]
 
-_VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
-"""Devices that choose among the real ones."""
+_CHOOSING: Final = "AUTO"
+"""The device that chooses among those present, or among those that are listed after it."""
+
+_NAMES: Final[Mapping[Precision, str]] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+"""Arithmetic, as devices list what they are capable of."""
+
+
+def settle(compute: Compute, *, exact: bool = False) -> Compute:
+    """See `streamline.infer.settle`."""
+    core = ov.Core()
+    _require_device(core, compute.device)
+    device = compute.device
+    if device.partition(":")[0] == _CHOOSING:
+        device = _chosen(core, device)
+    precision = _precision(core, device, compute.precision, exact=exact)
+    return replace(compute, device=device, precision=precision)
+
+
+def has_fixed_batch(compute: Compute) -> bool:
+    """Tell whether graphs have to be compiled for full batches only.
+
+    NPUs take no others, and GPUs build their kernels anew for each size.
+    """
+    return compute.device != "CPU" if compute.fixed_batch is None else compute.fixed_batch
 
 
 def compile_graph(
@@ -20,25 +47,29 @@ def compile_graph(
 
     Parameters
     ----------
+    compute : Compute
+        Settled.
     kept : Path, optional
         Folder where it may lie compiled already, or be put.
 
     Raises
     ------
     ConfigError
-        If the device is not there, lacks the precision, or refuses the graph.
+        If the device refuses the graph.
     """
-    _require_device(core, compute.device)
-    properties: dict[str, str | int] = {"PERFORMANCE_HINT": compute.hint.upper()}
-    precision = _precision(core, compute)
-    if precision is not None:
-        properties["INFERENCE_PRECISION_HINT"] = precision
+    properties: dict[str, str | int] = {
+        "PERFORMANCE_HINT": compute.hint.upper(),
+        "INFERENCE_PRECISION_HINT": compute.precision,
+    }
     if compute.streams is not None:
         properties["NUM_STREAMS"] = compute.streams
-    if compute.threads is not None:
+    if compute.threads is not None and compute.device == "CPU":
         properties["INFERENCE_NUM_THREADS"] = compute.threads
     if kept is not None:
         properties["CACHE_DIR"] = str(kept)
+    if has_fixed_batch(compute):
+        shapes = {port: [compute.max_batch, *port.partial_shape[1:]] for port in graph.inputs}
+        graph.reshape(shapes)
     try:
         return core.compile_model(graph, compute.device, properties)
     except RuntimeError as exc:
@@ -50,37 +81,48 @@ def compile_graph(
 def precisions(compute: Compute) -> tuple[Precision, ...]:
     """See `streamline.infer.precisions`."""
     core = ov.Core()
-    _require_device(core, compute.device)
-    if compute.device != "CPU":
-        return ("auto",)
-    return ("f32", "bf16") if _has_bf16(core) else ("f32",)
-
-
-def _has_bf16(core: ov.Core) -> bool:
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core.get_property(settle(compute).device, "OPTIMIZATION_CAPABILITIES")
+    return tuple(one for one in _NAMES if _NAMES[one] in able)
 
 
 def _require_device(core: ov.Core, device: str) -> None:
     kind, _, listed = device.partition(":")
     present = core.available_devices
-    wanted = [kind] if kind not in _VIRTUAL else [one for one in listed.split(",") if one]
+    wanted = [kind] if kind != _CHOOSING else [one for one in listed.split(",") if one]
     for one in wanted:
         # A bare family such as GPU means its first device, listed as GPU or as GPU.0.
         if not any(one in (there, there.partition(".")[0]) for there in present):
             msg = (
                 f"OpenVINO finds no device {one!r} on this machine, it has "
-                f"{', '.join(present) or 'none'}; set infer.device to one of them"
+                f"{', '.join(present) or 'none'}; choose one of them"
             )
             raise ConfigError(msg)
 
 
-def _precision(core: ov.Core, compute: Compute) -> str | None:
-    """Name the precision to ask for; None leaves it to a device that is no CPU."""
-    if compute.device != "CPU":
-        return None if compute.precision == "auto" else compute.precision
-    if compute.precision == "auto":
-        return "bf16" if _has_bf16(core) else "f32"
-    if compute.precision == "bf16" and not _has_bf16(core):
-        msg = "this CPU has no bf16 arithmetic; set infer.precision to auto or f32"
+def _chosen(core: ov.Core, device: str) -> str:
+    """Ask which device it chooses, with a graph that costs nothing.
+
+    Left to itself it begins on the CPU while another device still compiles, and changes over in
+    mid-run: scores would change with it.
+    """
+    values = ops.parameter([1, 1], np.float32)
+    graph = ov.Model([ops.result(ops.relu(values))], [values])
+    try:
+        compiled = core.compile_model(graph, device, {"ENABLE_STARTUP_FALLBACK": False})
+        return str(compiled.get_property("EXECUTION_DEVICES")[0])
+    except RuntimeError as exc:
+        reason = str(exc).strip().splitlines()[-1].strip()
+        msg = f"OpenVINO can't choose a device for {device!r}: {reason}"
+        raise ConfigError(msg) from exc
+
+
+def _precision(core: ov.Core, device: str, wanted: Precision, *, exact: bool) -> Precision:
+    able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if wanted == "auto":
+        fast: tuple[Precision, ...] = ("bf16",) if device == "CPU" else ("f16",)
+        order = ("f32", *fast) if exact else (*fast, "f32")
+        return next((one for one in order if _NAMES[one] in able), "f32")
+    if _NAMES[wanted] not in able:
+        msg = f"device {device!r} has no {wanted} arithmetic here; set the precision to auto"
         raise ConfigError(msg)
-    return compute.precision
+    return wanted

@@ -52,7 +52,7 @@ def open_extractor(
     net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
 ) -> "OpenVinoExtractor":
     """See `streamline.infer.open_extractor`."""
-    compiled = Compiled(compile_features(net, layers, compute))
+    compiled = compile_features(net, layers, compute)
     return OpenVinoExtractor(compiled, compute, on_done=on_done, layers=tuple(layers))
 
 

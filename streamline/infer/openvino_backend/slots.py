@@ -55,13 +55,13 @@ class _Run:
         except RuntimeError as exc:
             self.failure = exc
 
-    def output(self, name: str) -> npt.NDArray[np.generic]:
-        """Copy an output, or raise what went wrong."""
+    def output(self, name: str, rows: slice) -> npt.NDArray[np.generic]:
+        """Copy rows of an output, or raise what went wrong."""
         if self.failure is not None:
             reason = str(self.failure).strip().splitlines()[-1].strip()
             msg = f"OpenVINO failed on a batch of frames: {reason}"
             raise InferenceError(msg) from self.failure
-        return np.array(self._request.get_tensor(name).data)
+        return np.array(self._request.get_tensor(name).data[rows])
 
 
 class Slot:
@@ -77,6 +77,7 @@ class Slot:
     def __init__(self, compiled: Compiled, shape: tuple[int, int, int, int]) -> None:
         self._network = _Run(compiled.network)
         self._heads = [_Run(head) for head in compiled.heads]
+        self._fixed = compiled.fixed
         self._ends: list[int] = []
         self.pixels = np.zeros(shape, np.uint8)
         # One view per batch size, made once: a start allocates nothing.
@@ -85,9 +86,12 @@ class Slot:
         ]
 
     def start(self, counts: tuple[int, ...]) -> None:
-        """Begin with the buffer's first frames, so many for each head."""
+        """Begin with the buffer's first frames, so many for each head.
+
+        Where batches are fixed, what else lies in the buffer runs too, and nobody asks for it.
+        """
         self._ends = list(accumulate(counts))
-        self._network.start(self.views[self._ends[-1] - 1])
+        self._network.start(self.views[-1 if self._fixed else self._ends[-1] - 1])
 
     def finish(self) -> None:
         """Wait for the network, then run the heads that have frames, side by side."""
@@ -95,10 +99,14 @@ class Slot:
         spans = zip(self._heads, [0, *self._ends], self._ends, strict=False)
         busy = [(head, first, end) for head, first, end in spans if first < end]
         for head, first, end in busy:
-            head.start_on(self._network, first, end)
+            rows = (0, len(self.pixels)) if self._fixed else (first, end)
+            head.start_on(self._network, *rows)
         for head, _, _ in busy:
             head.wait()
 
     def output(self, head: int, name: str) -> npt.NDArray[np.generic]:
         """Copy what a head gave by that name, or raise what went wrong with it."""
-        return (self._heads[head] if self._heads else self._network).output(name)
+        first, end = [0, *self._ends][head], self._ends[head]
+        if not self._heads:
+            return self._network.output(name, slice(end))
+        return self._heads[head].output(name, slice(first, end) if self._fixed else slice(None))

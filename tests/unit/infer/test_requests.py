@@ -95,7 +95,7 @@ def test_a_batch_the_device_fails_on_is_reported_and_the_slot_serves_again(
 
 
 def test_a_device_that_is_not_there_is_one_sentence_with_those_that_are(model: Model) -> None:
-    with pytest.raises(ConfigError, match=r"no device 'NPU' .* it has CPU; set infer.device"):
+    with pytest.raises(ConfigError, match=r"no device 'NPU' .* it has CPU; choose one of them"):
         open_scorer([model], Compute(device="NPU"), on_done=ignore)
     with pytest.raises(ConfigError, match=r"no device 'GPU.3'"):
         open_mapper([model], Compute(device="AUTO:GPU.3,CPU"), on_done=ignore)
@@ -112,7 +112,7 @@ def test_bf16_is_refused_where_the_processor_has_none(model: Model) -> None:
     if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         open_scorer([model], wanted, on_done=ignore).close()
         return
-    with pytest.raises(ConfigError, match=r"this CPU has no bf16 arithmetic"):
+    with pytest.raises(ConfigError, match=r"device 'CPU' has no bf16 arithmetic here"):
         open_scorer([model], wanted, on_done=ignore)
 
 

@@ -1,0 +1,85 @@
+"""Which device computes, in what arithmetic, and whether a threshold holds there."""
+
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import pytest
+
+from streamline.errors import ConfigError
+from streamline.infer import (
+    Compute,
+    map_frames,
+    open_scorer,
+    score_frames,
+    settle,
+    threshold_doubt,
+)
+from streamline.model import Model, load_model, save_model
+
+Bytes = npt.NDArray[np.uint8]
+
+BF16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+FIXED = Compute(max_batch=4, slots=2, fixed_batch=True)
+
+
+def test_what_is_left_to_be_chosen_is_chosen_once() -> None:
+    found = settle(Compute(device="AUTO", max_batch=3))
+    assert found == Compute(device="CPU", precision="bf16" if BF16 else "f32", max_batch=3)
+    assert settle(found) == found
+    assert settle(Compute(device="AUTO:CPU")).device == "CPU"
+
+
+def test_what_is_stored_in_single_precision_is_computed_in_it() -> None:
+    assert settle(Compute(), exact=True).precision == "f32"
+
+
+@pytest.mark.parametrize("device", ["GPU.7", "NPU", "AUTO:NPU,CPU"])
+def test_a_missing_device_is_named_with_those_present(device: str) -> None:
+    with pytest.raises(ConfigError, match=r"finds no device '\S+' on this machine, it has .*CPU"):
+        settle(Compute(device=device))
+
+
+@pytest.mark.parametrize("n", [1, 4, 6])
+def test_batches_that_are_always_full_give_the_same_scores_and_maps(
+    n: int, model: Model, frames: Bytes
+) -> None:
+    some, free = frames[:n], Compute(max_batch=4)
+    scores = np.concatenate(list(score_frames(model, some, compute=FIXED)))
+    expected = np.concatenate(list(score_frames(model, some, compute=free)))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    maps = np.concatenate(list(map_frames(model, some, compute=FIXED)))
+    drawn = np.concatenate(list(map_frames(model, some, compute=free)))
+    np.testing.assert_allclose(maps, drawn, rtol=2e-3, atol=1e-4)
+
+
+def test_heads_that_share_a_full_batch_get_their_own_rows(model: Model, frames: Bytes) -> None:
+    done: SimpleQueue[int] = SimpleQueue()
+    scorer = open_scorer([model, model], FIXED, on_done=done.put)
+    scorer.input(0)[:3] = frames[:3]
+    scorer.start(0, 1, 2)
+    done.get(timeout=60)
+    found = np.concatenate([scorer.result(0, head=head) for head in (0, 1)])
+    scorer.close()
+    alone = np.concatenate(list(score_frames(model, frames[:3], compute=FIXED)))
+    np.testing.assert_allclose(found, alone, rtol=1e-5)
+
+
+def test_a_threshold_is_doubted_where_its_scores_were_computed_otherwise(
+    model: Model, tmp_path: Path
+) -> None:
+    here = settle(Compute())
+    assert (model.calibration.device, model.calibration.arithmetic) == ("CPU", here.precision)
+    assert threshold_doubt(model, Compute()) == ""
+    calibration = replace(model.calibration, device="GPU.0", arithmetic="f16")
+    save_model(replace(model, calibration=calibration), tmp_path / "model")
+    elsewhere = load_model(tmp_path / "model")
+    assert f"computed on GPU.0 in f16, and here they are computed on CPU in {here.precision}" in (
+        threshold_doubt(elsewhere, Compute())
+    )
+    unknown = replace(calibration, device="", arithmetic="")
+    assert threshold_doubt(replace(model, calibration=unknown), Compute()) == ""
