@@ -15,7 +15,7 @@ import os
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -523,27 +523,34 @@ def inherit(path: Path, name: str, value: float, **labels: str) -> None:
         struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
 
 
-def begin_again(path: Path) -> None:
-    """Set every gauge of a ledger to 0, for a line that goes on where a killed one stopped.
+def begin_again(path: Path, *, anew: Container[str] = ()) -> None:
+    """Set every gauge of a ledger to 0, for a line that goes on where another one stopped.
+
+    Parameters
+    ----------
+    path : Path
+    anew : container of str
+        Names of tables to set to 0 as well.
 
     Raises
     ------
     InputError
-        If a worker of the killed line lives on and does not end.
+        If a worker of the line before lives on and does not end.
     OSError, ValueError
         If the file is missing or no ledger.
     """
     with path.open("r+b") as file:
         _claim(file, path)
-        _clear_gauges(file)
+        _clear(file, anew)
 
 
-def _clear_gauges(file: IO[bytes]) -> None:
+def _clear(file: IO[bytes], tables: Container[str]) -> None:
     with mmap.mmap(file.fileno(), 0) as cells:
         series, start = _layout(cells)
         for one in series:
-            if one.kind == "gauge":
-                struct.pack_into("=d", cells, start + 8 * one.first, 0.0)
+            if one.kind == "gauge" or (one.kind == "table" and one.name in tables):
+                first, size = start + 8 * one.first, 8 * one.cells
+                cells[first : first + size] = bytes(size)
 
 
 def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:

@@ -215,7 +215,7 @@ class Keeper:
         """Account for a death, and decide whether and when the worker is started again."""
         why = self._why(kept.plan.name, status)
         refused = isinstance(why, InputError)
-        if refused and not kept.restarts.value:
+        if refused and not kept.deaths:
             self._control.enter(Phase.ABORT)
             raise why
         kept.up.set(0.0)

@@ -14,6 +14,7 @@ from streamline import __version__
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import begin_again
+from streamline.run.account import ENDED
 
 __all__ = ["Runtime"]
 
@@ -26,9 +27,9 @@ class Runtime:
     Its name follows from the line's, so that a line started again finds and clears what a
     killed one left behind; a lock keeps two lines of one name and file apart.
 
-    A part of a line goes on with the counters of a killed one instead, or of one that ended with
-    frames in flight: the parts on other hosts live on, and what was judged and captured before is
-    still part of their account.
+    A part of a line goes on with the counters of the one before instead, however that ended: the
+    parts on other hosts live on, and what was judged and captured before is still part of their
+    account.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class Runtime:
         goes_on = made_for.exists() and made_for.read_text() == self._continued
         for entry in self.folder.iterdir():
             if goes_on and entry.suffix == ".ledger":
-                begin_again(entry)
+                begin_again(entry, anew=frozenset({ENDED}))
             else:
                 entry.unlink()
         if self._continued:
@@ -94,20 +95,13 @@ class Runtime:
         msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"
         raise InputError(msg) from cause
 
-    def release(self, lock: int, *, drained: bool = True) -> None:
-        """Remove the folder and give up the lock, whose empty file stays.
+    def release(self, lock: int) -> None:
+        """Give up the lock, whose empty file stays; remove a whole line's folder.
 
         Without its name, one that waits for this file and one that makes a new one would both
-        hold the lock.
-
-        Parameters
-        ----------
-        lock : int
-        drained : bool
-            Whether every frame's fate is known here; if not, a part of a line leaves its counters
-            to the next that is started.
+        hold the lock.  A part of a line leaves its counters to the next that is started.
         """
-        if drained or not self._continued:
+        if not self._continued:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(lock)
 

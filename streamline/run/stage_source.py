@@ -30,7 +30,7 @@ from streamline.messages import (
     PixelFormat,
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
-from streamline.run.account import PINNED, StageAccount, Timer
+from streamline.run.account import ENDED, PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
@@ -72,7 +72,7 @@ class _CameraAccount:
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
         # For a successor in a process with other cameras: a file is not played again.
-        self.ended = ledger.table("source_ended", 1, camera=camera)
+        self.ended = ledger.table(ENDED, 1, camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
         self.size = ledger.table("source_size", 2, camera=camera)
         self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)

@@ -83,7 +83,6 @@ class _Supervisor:
         self._keeper: Keeper
         self._rates = FrameRates()
         self._stop = Event()
-        self._drained = True
         self._ready_ns: int | None = None
         self._connected_ns: int | None = None
         self._control: Control
@@ -100,7 +99,7 @@ class _Supervisor:
         del models  # Only the stages need what they hold.
         with ExitStack() as stack:
             lock = self._runtime.acquire()
-            stack.callback(lambda: self._runtime.release(lock, drained=self._drained))
+            stack.callback(self._runtime.release, lock)
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())
@@ -242,8 +241,6 @@ class _Supervisor:
         """Wait for the last words of every worker, then read its figures."""
         self._keeper.await_exit()
         self._note()  # The exporter on another host learns how it ended.
-        in_flight = (view.values("streamline_frames_in_flight") for view in self._views.all())
-        self._drained = not any(count for cameras in in_flight for count in cameras.values())
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
         return report_of(

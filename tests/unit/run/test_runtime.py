@@ -209,19 +209,26 @@ def test_a_stopped_worker_of_a_killed_part_is_named_and_once_it_is_gone_the_part
     runtime.release(lock)
 
 
+@pytest.mark.parametrize("part", ["", "source"])
 @pytest.mark.usefixtures("base")
-def test_a_part_that_is_released_undrained_leaves_its_counters_to_the_next(
-    pipeline: Pipeline,
+def test_a_part_that_ended_in_order_counts_on_when_it_is_started_again_a_whole_line_anew(
+    pipeline: Pipeline, part: str
 ) -> None:
-    for part, left in (("infer", True), ("", False)):
+    totals = []
+    for _ in range(3):
         runtime = Runtime.of(pipeline, part)
         lock = runtime.acquire()
         ledger = Ledger()
-        ledger.counter("frames_total")
-        ledger.open(runtime.ledger("infer"))
+        captured = ledger.counter("captured_total", camera="left")
+        ended = ledger.table("source_ended", 1, camera="left")
+        ledger.open(runtime.ledger("camera-left"))
+        assert ended[0] == 0  # What was played before is played again.
+        captured.add(1000)
+        ended[0] = 1.0
+        totals.append(captured.value)
         ledger.close()
-        runtime.release(lock, drained=False)
-        assert runtime.ledger("infer").exists() == left
+        runtime.release(lock)
+    assert totals == ([1000, 2000, 3000] if part else [1000, 1000, 1000])
 
 
 @pytest.mark.parametrize("part", ["", "infer"])
