@@ -22,12 +22,10 @@ ready.
 """
 
 import os
-import struct
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-import msgspec
 import zmq
 
 from streamline.clock import SAME_CLOCK, UNKNOWN_CLOCK, Shift, clock_name, monotonic_ns, wall_ns
@@ -299,7 +297,7 @@ class Outlet(Generic[Token]):
             elif kind == protocol.REFUSED:
                 msg = f"link {self._name}: {parts[1].bytes.decode(errors='replace')}"
                 raise WireError(msg)
-        except (IndexError, msgspec.MsgspecError) as exc:
+        except protocol.NONSENSE as exc:
             msg = f"link {self._name}: the receiving stage sent no valid answer: {exc}"
             raise WireError(msg) from exc
 
@@ -526,7 +524,7 @@ class Inlet:
             elif kind == protocol.BYE:
                 self._peers.pop(identity, None)
                 self._knocking.pop(identity, None)
-        except (IndexError, struct.error, msgspec.MsgspecError):
+        except protocol.NONSENSE:
             return
 
     def _accept(self, identity: bytes, head: DataHead, parts: Sequence[zmq.Frame]) -> None:

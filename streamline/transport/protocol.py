@@ -32,6 +32,7 @@ __all__ = [
     "FLOW",
     "HELLO",
     "MAX_MESSAGE",
+    "NONSENSE",
     "REFUSED",
     "WELCOME",
     "DataHead",
@@ -52,6 +53,10 @@ HELLO, WELCOME, DATA, FLOW, BYE, REFUSED = b"H", b"W", b"D", b"F", b"B", b"R"
 
 MAX_MESSAGE: Final = 64 << 20
 """Largest part that a socket accepts from a peer, bytes."""
+
+NONSENSE: Final = (IndexError, ValueError, RecursionError, struct.error)
+"""What reading bytes that may be anything raises: parts or bytes that are missing, another type,
+text that is no UTF-8, and arrays nested deeper than can be read."""
 
 _DATA_HEAD: Final = struct.Struct("<cQQqBqq")
 

@@ -32,6 +32,7 @@ from streamline.messages import (
     Scored,
     Verdict,
 )
+from streamline.transport.protocol import NONSENSE
 
 __all__ = [
     "WIRE_VERSION",
@@ -301,6 +302,6 @@ def _reading(what: str, parts: Sequence[Buffer]) -> Iterator[None]:
     """Turn whatever is wrong with bytes from a peer into the one error that says so."""
     try:
         yield
-    except (IndexError, ValueError, msgspec.MsgspecError) as exc:
+    except NONSENSE as exc:
         msg = f"not a {what} (parts of {[len(part) for part in parts[:8]]} bytes): {exc}"
         raise WireError(msg) from exc

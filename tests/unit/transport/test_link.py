@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamline.clock import SAME_CLOCK, monotonic_ns
@@ -667,8 +667,34 @@ HELLOS = st.builds(
     INT64,
     INT64,
 )
+
+
+def cut_short(fields: list[object], rest: bytes) -> bytes:
+    """A body whose last field is anything."""
+    return bytes([0x90 + len(fields) + 1]) + b"".join(map(packed, fields)) + rest
+
+
+BAD_TEXT = b"\xa2\xff\xfe"
+NESTED = b"\x91" * 10_000
+BEGUN: list[list[object]] = [
+    [],
+    [WIRE_VERSION],
+    [WIRE_VERSION, "stranger"],
+    [WIRE_VERSION, "stranger", "", 1, 0, 1, 0, 0, -1],
+    [1, "", 2, 0, 0, 0, 0],
+    [1],
+    [1, []],
+]
+CRAFTED = st.builds(
+    lambda kind, fields, rest: [head(kind), cut_short(fields, rest)],
+    st.sampled_from([b"H", b"W", b"F"]),
+    st.sampled_from(BEGUN),
+    st.sampled_from([b"\xa2\xff\xfe", b"\x91" * 10_000, b"\x81\x00" * 10_000])
+    | st.binary(max_size=9),
+)
 NOISE = st.lists(
-    HELLOS | st.lists(st.binary(max_size=30) | HEADS | BODIES, min_size=1, max_size=4), max_size=8
+    HELLOS | CRAFTED | st.lists(st.binary(max_size=30) | HEADS | BODIES, min_size=1, max_size=4),
+    max_size=8,
 )
 
 
@@ -682,6 +708,8 @@ def test_noise_from_a_stranger_does_not_disturb_a_link(line: Line, tmp_path: Pat
     tokens = count()
 
     @given(noise=NOISE)
+    @example(noise=[[head(b"H"), cut_short([], BAD_TEXT)]])
+    @example(noise=[[head(b"H"), cut_short([WIRE_VERSION, "stranger"], NESTED)]])
     def check(noise: list[list[bytes]]) -> None:
         for message in noise:
             stranger.send_multipart(message)
@@ -708,6 +736,8 @@ def test_noise_from_a_stranger_does_not_disturb_a_link(line: Line, tmp_path: Pat
 
 
 @given(noise=NOISE)
+@example(noise=[[head(b"W"), cut_short([1], BAD_TEXT)]])
+@example(noise=[[head(b"F"), cut_short([1, []], NESTED)]])
 def test_noise_from_the_receivers_side_is_ignored_or_a_wire_error(noise: list[list[bytes]]) -> None:
     context = zmq.Context()
     address = fresh_address("inproc", Path())
