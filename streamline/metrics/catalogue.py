@@ -26,13 +26,14 @@ STAGES: Final = ("source", "preprocess", "infer", "alert")
 """In order of travel."""
 
 DROP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "source": ("overrun", "queue_full", "shutdown", "crashed"),
+    "source": ("overrun", "queue_full", "refused", "shutdown", "crashed"),
     "preprocess": ("queue_full",),
 }
 """Why each stage drops frames.
 
 overrun: the frame was due before the source came round to reading it; queue_full: the next
-stage was too slow and the queue's policy is `drop_oldest`; shutdown: in flight when the time to
+stage was too slow and the queue's policy is `drop_oldest`; refused: a later stage
+could not read it or has no such camera in its pipeline file; shutdown: in flight when the time to
 drain was over; crashed: lost with a process that died.
 """
 

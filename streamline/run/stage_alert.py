@@ -29,6 +29,7 @@ from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fates import logged_lately
 from streamline.run.fences import Fences
+from streamline.run.intake import Intake
 from streamline.run.journal import Journal, since_change
 from streamline.run.journal import Judged as Entry
 from streamline.run.peers import Peers
@@ -113,6 +114,7 @@ class AlertStage(Stage):
         evidence = site.pipeline.record.evidence
         self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
         self._fences = Fences(site, "alert", rules)
+        self._intake = Intake("alert", rules)
         self._peers = Peers(site, "scores", stage="alert", peers=["infer"])
         self._inlet: Inlet
 
@@ -163,7 +165,9 @@ class AlertStage(Stage):
     def _handle(self, delivery: Delivery) -> None:
         self._account.waited(self.site.queued_ns(delivery))
         with Timer(self._account.work):
-            scored = decode_scored(delivery.parts, delivery.shift)
+            scored = self._intake.read(self._inlet, delivery, decode_scored)
+            if scored is None:
+                return
             frame = scored.origin.id
             known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
             if known is not None:

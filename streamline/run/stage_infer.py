@@ -10,6 +10,7 @@ import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
+from streamline.errors import WireError
 from streamline.infer import map_network, score_network, threshold_doubt
 from streamline.infer.configured import compute_of
 from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
@@ -17,11 +18,12 @@ from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
 from streamline.run.account import StageAccount
 from streamline.run.control import Phase
+from streamline.run.intake import Intake
 from streamline.run.lanes import Entry, HeatMaps, Lane, grouped
 from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
-from streamline.transport.link import Inlet, Outlet
+from streamline.transport.link import Delivery, Inlet, Outlet
 from streamline.transport.wire import (
     decode_outcome,
     decode_prepared,
@@ -61,6 +63,7 @@ class InferStage(Stage):
 
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
+        self._intake = Intake("infer", frozenset(models))
         self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
         self._wake: int
         self._lanes: list[Lane] = []
@@ -180,11 +183,11 @@ class InferStage(Stage):
             if outcome in _PLAIN or maps is None or prepared.pixels is None:
                 self._inlet.answer(delivery, outcome)
                 continue
-            decoded = decode_outcome(outcome)
-            if isinstance(decoded, Judged):
-                maps.add((delivery, prepared), decoded)
-            else:
+            judged = _judged(outcome)
+            if judged is None:
                 self._inlet.answer(delivery, outcome)
+            else:
+                maps.add((delivery, prepared), judged)
         if self._outlet.welcomed:
             self._inlet.admit()
             self.connected.set()
@@ -198,12 +201,17 @@ class InferStage(Stage):
             if not taken:
                 return
             for delivery in taken:
-                prepared = self._sound(decode_prepared(delivery.parts, delivery.shift))
-                camera = prepared.origin.id.camera
-                self._account.entered[camera].add()
-                self._lane_of[camera].gather((delivery, prepared))
+                self._take(delivery)
             room -= len(taken)
         self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes))
+
+    def _take(self, delivery: Delivery) -> None:
+        prepared = self._intake.read(self._inlet, delivery, decode_prepared)
+        if prepared is None:
+            return
+        camera = prepared.origin.id.camera
+        self._account.entered[camera].add()
+        self._lane_of[camera].gather((delivery, self._sound(prepared)))
 
     def _sound(self, prepared: Prepared) -> Prepared:
         """Set a frame aside that this stage has died with too often."""
@@ -273,6 +281,15 @@ class InferStage(Stage):
             return TICK_MS
         rest_ns = max(min(due_ns), self._not_before_ns) - now_ns
         return min(TICK_MS, max(1, math.ceil(rest_ns / 1e6)))
+
+
+def _judged(outcome: bytes) -> Judged | None:
+    """Read an outcome that asks for a map; None for any other, which its source reads."""
+    try:
+        decoded = decode_outcome(outcome)
+    except WireError:
+        return None
+    return decoded if isinstance(decoded, Judged) else None
 
 
 def _scored(prepared: Prepared, score: float) -> Scored:

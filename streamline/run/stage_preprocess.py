@@ -12,6 +12,7 @@ from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fences import Fences
+from streamline.run.intake import Intake
 from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
@@ -49,6 +50,7 @@ class PreprocessStage(Stage):
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
         self._fences = Fences(site, self.name, self._cameras)
+        self._intake = Intake("preprocess", self._cameras)
         self._senders = Peers(
             site, "frames", stage="preprocess", peers=[f"source-{name}" for name in self._cameras]
         )
@@ -116,7 +118,9 @@ class PreprocessStage(Stage):
     def _handle(self, delivery: Delivery) -> None:
         self._account.waited(self.site.queued_ns(delivery))
         with Timer(self._account.work):
-            frame = decode_frame(delivery.parts, delivery.shift)
+            frame = self._intake.read(self._inlet, delivery, decode_frame)
+            if frame is None:
+                return
             if frame.origin.id in self._dropped_before:
                 self._inlet.answer(delivery, _QUEUE_FULL)
                 return

@@ -15,6 +15,7 @@ import zmq
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Camera, Evidence, QueuePolicy
+from streamline.errors import WireError
 from streamline.evidence import EvidenceWriter, Store
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
@@ -24,6 +25,7 @@ from streamline.messages import (
     FrameId,
     Judged,
     Origin,
+    Outcome,
     Picture,
     Pin,
     PinKind,
@@ -34,6 +36,7 @@ from streamline.run.account import ENDED, PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
+from streamline.run.intake import REFUSED
 from streamline.run.orphans import Orphans
 from streamline.run.peers import Peers
 from streamline.run.placement import plan
@@ -150,7 +153,7 @@ class SourceStage(Stage):
         self._capture = Capture(camera, site.control, self._mailbox, delay_s=self._delay_s())
         self._captures = captures
         captures[camera.name] = self._capture
-        self._hung = False
+        self._hung = self._misled = False
         self._incarnation = 0
         self._orphans = Orphans(site.ledger, camera.name)
         self._to_ask: deque[Frame] = deque()
@@ -436,9 +439,11 @@ class SourceStage(Stage):
         if frame.fault is Fault.LOST:
             self._resolve(frame_id, answer)
             return
-        outcome = None if answer is None else decode_outcome(answer)
+        outcome = self._outcome(answer)
         if outcome is None:
             self._drop(frame_id, "queue_full")
+        elif outcome == REFUSED:
+            self._drop(frame_id, REFUSED.reason)
         elif isinstance(outcome, Dropped):
             self._record_drop(frame_id, outcome)
         # Only now: should this process die, the drop log is completed from what it still held.
@@ -450,12 +455,22 @@ class SourceStage(Stage):
         if isinstance(outcome, Judged) and outcome.pin is not None:
             self._keep(frame, outcome.pin)
 
+    def _outcome(self, answer: bytes | None) -> Outcome | None:
+        """Read what a frame's receiver says of it; refused if that can't be read."""
+        try:
+            return None if answer is None else decode_outcome(answer)
+        except WireError as exc:
+            if not self._misled:
+                self._misled = True
+                _log.error("answers can't be read", camera=self._camera.name, why=str(exc))
+            return REFUSED
+
     def _resolve(self, frame_id: FrameId, answer: bytes | None) -> None:
         """Hear what became of a predecessor's frame."""
         self._asks = False
         self._counts.in_flight.add(-1)
-        outcome = None if answer is None else decode_outcome(answer)
-        if outcome is None or outcome == _NEVER_JUDGED:
+        outcome = self._outcome(answer)
+        if outcome in (None, _NEVER_JUDGED, REFUSED):
             self._drop(frame_id, "crashed")
         elif isinstance(outcome, Judged) and outcome.pin is not None:
             self._counts.taken.add()

@@ -56,6 +56,9 @@ _MAX_SIDE = 16384
 Buffer = bytes | memoryview
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""What a ledger's float64 holds exactly."""
+
 _Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 _Error = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
@@ -64,10 +67,10 @@ class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """What every message about a frame begins with."""
 
     camera: str
-    incarnation: int
-    seq: int
+    incarnation: _Number
+    seq: _Number
     captured_ns: _Time
-    wall_ns: int
+    wall_ns: _Time
     error_ns: _Error | None
     pts_s: float | None
     fault: Fault | None
@@ -219,6 +222,7 @@ def decode_scored(parts: Sequence[Buffer], shift: Shift) -> Scored:
     with _reading("score", parts):
         head = _scored_head(parts[0])
         _require(math.isnan(head.score) == (head.fault is not None), "NaN exactly if a fault")
+        _require(not math.isinf(head.score), "a finite score")
         _require(len(parts) == 1, "one part")
     return Scored(origin=head.origin(shift), score=head.score, fault=head.fault)
 

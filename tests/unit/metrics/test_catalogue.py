@@ -105,6 +105,7 @@ def test_every_count_is_0_before_the_first_frame(page: str) -> None:
             [
                 {"stage": "source", "reason": "overrun"},
                 {"stage": "source", "reason": "queue_full"},
+                {"stage": "source", "reason": "refused"},
                 {"stage": "source", "reason": "shutdown"},
                 {"stage": "source", "reason": "crashed"},
                 {"stage": "preprocess", "reason": "queue_full"},

@@ -45,16 +45,16 @@ from streamline.transport.wire import (
 Bytes = npt.NDArray[np.uint8]
 Decode = Callable[[Sequence[Buffer]], object]
 
-INT64 = st.integers(-(2**63), 2**63 - 1)
+NUMBERS = st.integers(0, 2**53)
 TIMES = st.integers(-(2**62), 2**62)
 CAMERAS = st.text(max_size=12)
 SIDES = st.integers(1, 17)
 FAULTS = st.none() | st.sampled_from(Fault)
 ORIGINS = st.builds(
     Origin,
-    id=st.builds(FrameId, camera=CAMERAS, incarnation=INT64, seq=INT64),
+    id=st.builds(FrameId, camera=CAMERAS, incarnation=NUMBERS, seq=NUMBERS),
     captured_ns=TIMES,
-    wall_ns=INT64,
+    wall_ns=TIMES,
     error_ns=st.none() | st.integers(0, 2**62),
     pts_s=st.none() | st.floats(allow_nan=False),
 )
@@ -120,9 +120,9 @@ def pins(draw: st.DrawFn) -> Pin:
 
 
 FRAMES = st.builds(Frame, origin=ORIGINS, picture=pictures(), fault=FAULTS)
-SCORED = st.builds(Scored, origin=ORIGINS, score=st.floats(0), fault=st.none()) | st.builds(
-    Scored, origin=ORIGINS, score=st.just(math.nan), fault=st.sampled_from(Fault)
-)
+SCORED = st.builds(
+    Scored, origin=ORIGINS, score=st.floats(0, allow_infinity=False), fault=st.none()
+) | st.builds(Scored, origin=ORIGINS, score=st.just(math.nan), fault=st.sampled_from(Fault))
 OUTCOMES = st.builds(Dropped, stage=CAMERAS, reason=CAMERAS) | st.builds(
     Judged, verdict=st.sampled_from(Verdict), pin=st.none() | pins()
 )
@@ -344,6 +344,7 @@ LIES: dict[str, tuple[str, dict[str, object]]] = {
     "four channels": ("prepared", {"shape": [2, 2, 4]}),
     "more pixels than were sent": ("prepared", {"shape": [16384, 16384, 3]}),
     "a score in spite of a fault": ("scored", {"fault": "model"}),
+    "an infinite score": ("scored", {"score": math.inf}),
     "no number and no fault": ("scored", {"score": math.nan}),
 }
 
