@@ -143,6 +143,10 @@ class Fault(StrEnum):
     POISON = "poison"
     """The stage that judges died twice with this very frame."""
 
+    OTHER_MODEL = "model_mismatch"
+    """The stages do not have one model: the frame was prepared or scored for another than the one
+    whose threshold it would be held against."""
+
     LOST = "lost"
     """No fault but a question: the frame's source died, was it judged before?"""
 
@@ -174,6 +178,9 @@ class Scored:
     origin: Origin
     score: float
     """Fused feature reconstruction error, >= 0, unitless; NaN exactly if there is a fault."""
+
+    model: str = ""
+    """The first digits of the digest of the model that scored it; empty if none did."""
 
     fault: Fault | None = None
 

@@ -96,6 +96,7 @@ class Lane:
         self._heads = _Heads(models)
         self._scorer: Scorer = open_scorer(_distinct(models), compute, on_done=self._on_done)
         self.slots = self._scorer.slots
+        self.size = (self._scorer.height, self._scorer.width)
         self.free = list(range(self.slots))
         self.gathered: list[Entry] = []
         self.since_ns = 0

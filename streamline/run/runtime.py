@@ -122,6 +122,11 @@ class Runtime:
         """File in which a worker says why it could not start."""
         return self.folder / f"{worker}.failure"
 
+    @property
+    def models(self) -> Path:
+        """File that says which models the line started with."""
+        return self.folder / "models"
+
     def address(self, link: str, kind: str) -> str:
         """Return the endpoint of a link configured as *kind*: inproc, ipc or ``tcp://…``."""
         if kind == "inproc":

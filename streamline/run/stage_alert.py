@@ -115,6 +115,9 @@ class AlertStage(Stage):
         self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
         self._fences = Fences(site, "alert", rules)
         self._intake = Intake("alert", rules)
+        self._misfits: set[str] = set()
+        """Cameras with scores of another model than the one whose threshold holds here."""
+
         self._peers = Peers(site, "scores", stage="alert", peers=["infer"])
         self._inlet: Inlet
 
@@ -175,8 +178,19 @@ class AlertStage(Stage):
             elif scored.fault is Fault.LOST or self._fences.excludes(frame):
                 outcome = _LOST
             else:
-                outcome = self._judge_new(scored)
+                outcome = self._judge_new(self._by_our_model(scored))
         self._inlet.answer(delivery, outcome)
+
+    def _by_our_model(self, scored: Scored) -> Scored:
+        """Take away the score that another model gave than the one whose threshold holds here."""
+        name = scored.origin.id.camera
+        ours = self._rules[name].model[:12]
+        if scored.fault is not None or scored.model == ours:
+            return scored
+        if name not in self._misfits:
+            self._misfits.add(name)
+            _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
+        return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
 
     def _judge_new(self, scored: Scored) -> bytes:
         name = scored.origin.id.camera

@@ -61,10 +61,14 @@ class InferStage(Stage):
         self._models = models
         """Until they are opened."""
 
+        self._digests = {name: model.digest[:12] for name, model in models.items()}
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
         self._intake = Intake("infer", frozenset(models))
         self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
+        self._misfits: set[str] = set()
+        """Cameras whose frames have come in another size than their model's."""
+
         self._wake: int
         self._lanes: list[Lane] = []
         self._lane_of: dict[str, Lane] = {}
@@ -167,7 +171,7 @@ class InferStage(Stage):
                 self._account.work.observe((monotonic_ns() - batch.started_ns) / 1e9)
                 self._suspects.finish(prepared.origin.id for _, prepared in batch.entries)
                 for entry, score in zip(batch.entries, lane.scores(batch), strict=True):
-                    self._outlet.offer(encode_scored(_scored(entry[1], score)), entry)
+                    self._outlet.offer(encode_scored(self._scored(entry[1], score)), entry)
         for maps in self._maps:
             while (mapped := maps.finished()) is not None:
                 delivery, outcome = mapped
@@ -214,11 +218,27 @@ class InferStage(Stage):
         self._lane_of[camera].gather((delivery, self._sound(prepared)))
 
     def _sound(self, prepared: Prepared) -> Prepared:
-        """Set a frame aside that this stage has died with too often."""
-        if not self._suspects.is_poison(prepared.origin.id):
+        """Set a frame aside that this stage has died with too often, or has no model for."""
+        frame = prepared.origin.id
+        if self._suspects.is_poison(frame):
+            _log.error("frame set aside: died with it twice", **frame._asdict())
+            return Prepared(origin=prepared.origin, pixels=None, fault=Fault.POISON)
+        size = self._lane_of[frame.camera].size
+        if prepared.pixels is None or prepared.pixels.shape[:2] == size:
             return prepared
-        _log.error("frame set aside: died with it twice", **prepared.origin.id._asdict())
-        return Prepared(origin=prepared.origin, pixels=None, fault=Fault.POISON)
+        if frame.camera not in self._misfits:
+            self._misfits.add(frame.camera)
+            theirs, ours = prepared.pixels.shape[:2], size
+            _log.error("prepared for another model", camera=frame.camera, size=theirs, ours=ours)
+        return Prepared(origin=prepared.origin, pixels=None, fault=Fault.OTHER_MODEL)
+
+    def _scored(self, prepared: Prepared, score: float) -> Scored:
+        origin, fault = prepared.origin, prepared.fault
+        if fault is None and not math.isfinite(score):
+            fault = Fault.MODEL
+        if fault is not None:
+            return Scored(origin=origin, score=math.nan, fault=fault)
+        return Scored(origin=origin, score=score, model=self._digests[origin.id.camera])
 
     def _could_start(self) -> bool:
         free = any(lane.free for lane in self._lanes)
@@ -290,11 +310,3 @@ def _judged(outcome: bytes) -> Judged | None:
     except WireError:
         return None
     return decoded if isinstance(decoded, Judged) else None
-
-
-def _scored(prepared: Prepared, score: float) -> Scored:
-    if prepared.fault is not None:
-        return Scored(origin=prepared.origin, score=math.nan, fault=prepared.fault)
-    if not math.isfinite(score):
-        return Scored(origin=prepared.origin, score=math.nan, fault=Fault.MODEL)
-    return Scored(origin=prepared.origin, score=score)

@@ -23,7 +23,7 @@ from streamline.run.placement import plan
 from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
-from streamline.run.worker import load_models
+from streamline.run.worker import freeze_models, load_models
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
 
 __all__ = ["run_line"]
@@ -94,12 +94,13 @@ class _Supervisor:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
-        models = load_models(self._pipeline).values()
-        backbones = {model.digest: model.backbone.name for model in models}
-        del models  # Only the stages need what they hold.
+        models = load_models(self._pipeline)
+        backbones = {model.digest: model.backbone.name for model in models.values()}
         with ExitStack() as stack:
             lock = self._runtime.acquire()
             stack.callback(self._runtime.release, lock)
+            freeze_models(models, self._runtime)
+            del models  # Only the stages need what they hold.
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())

@@ -13,7 +13,7 @@ import zmq
 
 from streamline.alert.judge import CameraRule
 from streamline.config import Pipeline
-from streamline.errors import InputError, LineError, StreamlineError
+from streamline.errors import InputError, LineError, ModelError, StreamlineError
 from streamline.ledger import Ledger
 from streamline.log import configure_logging
 from streamline.model import Model, load_model
@@ -23,7 +23,7 @@ from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site, Stage
 
-__all__ = ["Worker", "load_models", "work"]
+__all__ = ["Worker", "freeze_models", "load_models", "work"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -47,6 +47,22 @@ def load_models(pipeline: Pipeline) -> dict[str, Model]:
     return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
 
 
+def freeze_models(models: Mapping[str, Model], runtime: Runtime) -> None:
+    """Write down what the line starts with: scores and thresholds are of the same models then."""
+    digests = {name: model.digest for name, model in models.items()}
+    runtime.models.write_text(json.dumps(digests))
+
+
+def _require_frozen(pipeline: Pipeline, models: Mapping[str, Model], runtime: Runtime) -> None:
+    """Refuse a model that was fitted while the line runs: the other stages have the old one."""
+    digests: Mapping[str, str] = json.loads(runtime.models.read_text())
+    for name, model in models.items():
+        if model.digest != digests[name]:
+            msg = f"{pipeline.cameras[name].model.path} was changed while the line runs (model "
+            msg += f"{digests[name][:12]} became {model.digest[:12]}); start the line again"
+            raise ModelError(msg)
+
+
 class Worker:
     """The stages of one plan, sharing a ZeroMQ context and a ledger."""
 
@@ -65,7 +81,11 @@ class Worker:
             context=self._context,
             ledger=self._ledger,
         )
-        self._stages = list(_stages(plan, self._site, load_models(pipeline)))
+        models = load_models(pipeline)
+        # A camera's process only needs the input size, and infer sees whether that has changed.
+        if not plan.serves_cameras_only:
+            _require_frozen(pipeline, models, runtime)
+        self._stages = list(_stages(plan, self._site, models))
         self._ledger.open(runtime.ledger(plan.name))
 
     def run(self) -> None:

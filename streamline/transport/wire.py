@@ -47,7 +47,7 @@ __all__ = [
     "encode_scored",
 ]
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 """Said by each end of a link when it opens; ends of different versions refuse each other."""
 
 _MAX_SIDE = 16384
@@ -96,6 +96,7 @@ class _PreparedHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=T
 
 class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
     score: float
+    model: str
 
 
 class _Pin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -202,7 +203,7 @@ def decode_prepared(parts: Sequence[Buffer], shift: Shift) -> Prepared:
 def encode_scored(scored: Scored) -> list[Buffer]:
     """Return the header, which holds everything."""
     origin = scored.origin
-    return [_encode(_ScoredHead(*_flat(origin), scored.fault, scored.score))]
+    return [_encode(_ScoredHead(*_flat(origin), scored.fault, scored.score, scored.model))]
 
 
 def decode_scored(parts: Sequence[Buffer], shift: Shift) -> Scored:
@@ -224,7 +225,7 @@ def decode_scored(parts: Sequence[Buffer], shift: Shift) -> Scored:
         _require(math.isnan(head.score) == (head.fault is not None), "NaN exactly if a fault")
         _require(not math.isinf(head.score), "a finite score")
         _require(len(parts) == 1, "one part")
-    return Scored(origin=head.origin(shift), score=head.score, fault=head.fault)
+    return Scored(origin=head.origin(shift), score=head.score, model=head.model, fault=head.fault)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

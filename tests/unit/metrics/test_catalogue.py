@@ -23,7 +23,7 @@ from streamline.run.keeper import Keeper
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
-from streamline.run.worker import Worker
+from streamline.run.worker import Worker, freeze_models, load_models
 from tests.support.models import save_tiny_model
 
 PIPELINE = """
@@ -45,6 +45,7 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
     runtime = Runtime(folder / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
+    freeze_models(load_models(pipeline), runtime)
     plans = plan(pipeline)
     made = [Worker(one, pipeline, runtime) for one in plans]
     views = Views(runtime)

@@ -124,18 +124,39 @@ def origin(camera: str = "left", seq: int = 0) -> Origin:
 def test_scores_that_are_not_for_the_alert_stage_are_refused_and_others_judged(site: Site) -> None:
     rule = CameraRule(threshold=1.0, k=2, n=2, model="ab" * 32, evidence=None)
     stage = AlertStage(site, {"left": rule})
-    strange = encode_scored(Scored(origin=origin("right"), score=2.0))
+    strange = encode_scored(Scored(origin=origin("right"), score=2.0, model="ab" * 6))
     with (
         capture_logs() as logs,
         running(stage),
         sender(site, site.address("scores")) as before,
     ):
         assert before.send(*NONSENSE, strange, strange) == [REFUSED] * 6
-        (outcome,) = before.send(encode_scored(Scored(origin=origin(), score=0.5)))
-    assert isinstance(outcome, Judged)
-    assert outcome.verdict is Verdict.PASS
+        ours = Scored(origin=origin(), score=0.5, model="ab" * 6)
+        assert verdicts(before.send(encode_scored(ours))) == [Verdict.PASS]
     (told,) = [log for log in logs if log["event"] == "messages are refused"]
     assert (told["stage"], told["peer"]) == ("alert", "before")
+
+
+def verdicts(outcomes: list[object]) -> list[Verdict]:
+    """What frames were judged as."""
+    return [outcome.verdict for outcome in outcomes if isinstance(outcome, Judged)]
+
+
+def test_a_score_that_another_model_gave_is_held_against_no_threshold(site: Site) -> None:
+    rule = CameraRule(threshold=1.0, k=2, n=2, model="ab" * 32, evidence=None)
+    models = ["ab" * 6, "cd" * 6, "", "ab" * 6]
+    scores = [
+        Scored(origin=origin(seq=seq), score=0.5, model=model) for seq, model in enumerate(models)
+    ]
+    with (
+        capture_logs() as logs,
+        running(AlertStage(site, {"left": rule})),
+        sender(site, site.address("scores")) as before,
+    ):
+        outcomes = before.send(*map(encode_scored, scores))
+    assert verdicts(outcomes) == ["pass", "unknown", "unknown", "pass"]
+    (told,) = [log for log in logs if log["event"] == "scored by another model"]
+    assert (told["camera"], told["model"], told["ours"]) == ("left", "cd" * 6, "ab" * 6)
 
 
 def test_frames_that_are_not_for_the_preprocess_stage_are_refused_and_others_prepared(

@@ -121,7 +121,7 @@ def pins(draw: st.DrawFn) -> Pin:
 
 FRAMES = st.builds(Frame, origin=ORIGINS, picture=pictures(), fault=FAULTS)
 SCORED = st.builds(
-    Scored, origin=ORIGINS, score=st.floats(0, allow_infinity=False), fault=st.none()
+    Scored, origin=ORIGINS, score=st.floats(0, allow_infinity=False), model=CAMERAS, fault=st.none()
 ) | st.builds(Scored, origin=ORIGINS, score=st.just(math.nan), fault=st.sampled_from(Fault))
 OUTCOMES = st.builds(Dropped, stage=CAMERAS, reason=CAMERAS) | st.builds(
     Judged, verdict=st.sampled_from(Verdict), pin=st.none() | pins()
@@ -321,7 +321,7 @@ def head_of(kind: str, **changes: object) -> bytes:
     """A header as `examples` has it, with some of its last fields replaced."""
     fields = msgspec.msgpack.decode(bytes(examples(kind)[0]))
     names = {"frame": ["fault", "format", "colour", "shapes"], "prepared": ["fault", "shape"],
-             "scored": ["fault", "score"]}[kind]  # fmt: skip
+             "scored": ["fault", "score", "model"]}[kind]  # fmt: skip
     for name, value in changes.items():
         fields[names.index(name) - len(names)] = value
     return msgspec.msgpack.encode(fields)
