@@ -77,6 +77,8 @@ class RunningLine:
         verb = ["stage", stage] if stage else ["run"]
         self._command = [*within, *_COMMAND]
         self._arguments = [*verb, str(pipeline), "--json", str(self._json)]
+        # A part keeps its counters for its next start; they go with the test's files.
+        self._place = {"XDG_RUNTIME_DIR": str(pipeline.parent)} if stage else {}
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
@@ -85,7 +87,7 @@ class RunningLine:
                 [*self._command, *self._arguments],
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env={**self._place, **_environment()},
                 start_new_session=True,
             )
         return self
