@@ -19,15 +19,20 @@ def frames_of(clip: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def write_pipeline(folder: Path, **sections: object) -> Path:
-    """JSON is YAML."""
+def write_pipeline(
+    folder: Path, model: Path, cameras: dict[str, object], **sections: object
+) -> Path:
+    """JSON is YAML; every verdict and drop is logged in the folder."""
+    record = {"verdicts": str(folder / "verdicts.jsonl"), "drops": str(folder / "drops.jsonl")}
+    line = {"model": str(model), "cameras": cameras, "record": record, "metrics": {"port": 0}}
     path = folder / "line.yaml"
-    path.write_text(json.dumps({"version": 1, "metrics": {"port": 0}, **sections}))
+    path.write_text(json.dumps({"version": 1, **line, **sections}))
     return path
 
 
-def recorded(folder: Path) -> dict[str, str]:
-    return {"verdicts": str(folder / "verdicts.jsonl"), "drops": str(folder / "drops.jsonl")}
+def endless(clip: Path) -> dict[str, object]:
+    """A camera that gives ten frames a second for ever."""
+    return {"source": {"type": "video", "path": str(clip), "pace": 10, "loop": True}}
 
 
 def verdicts_of(folder: Path) -> list[tuple[int, str]]:
@@ -40,9 +45,8 @@ def test_a_file_played_once_is_judged_to_the_last_frame(
     count = frames_of(real_clip)
     pipeline = write_pipeline(
         tmp_path,
-        model=str(real_model),
-        cameras={"belt": {"source": str(real_clip), "queue": {"policy": "block"}}},
-        record=recorded(tmp_path),
+        real_model,
+        {"belt": {"source": str(real_clip), "queue": {"policy": "block"}}},
     )
     with RunningLine(pipeline, tmp_path) as line:
         assert line.wait() == 0, line.log
@@ -58,15 +62,14 @@ def test_what_a_slow_stage_drops_is_exactly_what_is_missing(
 ) -> None:
     pipeline = write_pipeline(
         tmp_path,
-        model=str(demo_model),
-        cameras={
+        demo_model,
+        {
             "belt": {
                 "source": {"type": "video", "path": str(demo_clip), "pace": "native"},
                 "queue": {"policy": "drop_oldest", "depth": 3},
             }
         },
         infer={"max_fps": 8},
-        record=recorded(tmp_path),
     )
     with RunningLine(pipeline, tmp_path) as line:
         assert line.wait() == 0, line.log
@@ -105,9 +108,8 @@ def scores(
 ) -> dict[str, dict[int, float]]:
     pipeline = write_pipeline(
         folder,
-        model=str(model),
-        cameras={"left": str(clip), "right": str(clip)},
-        record=recorded(folder),
+        model,
+        {"left": str(clip), "right": str(clip)},
         links=links,
     )
     with RunningLine(pipeline, folder) as line:
@@ -140,9 +142,8 @@ def test_stages_started_apart_in_any_order_make_one_line(
 ) -> None:
     pipeline = write_pipeline(
         tmp_path,
-        model=str(demo_model),
-        cameras={"left": str(short_clip)},
-        record=recorded(tmp_path),
+        demo_model,
+        {"left": str(short_clip)},
         links={
             "prepared": "tcp://127.0.0.1:15621",
             "scores": "tcp://127.0.0.1:15622",
@@ -175,12 +176,8 @@ def test_stages_started_apart_in_any_order_make_one_line(
 def test_sigterm_drains_and_exits_well(demo_clip: Path, demo_model: Path, tmp_path: Path) -> None:
     pipeline = write_pipeline(
         tmp_path,
-        model=str(demo_model),
-        cameras={
-            name: {"source": {"type": "video", "path": str(demo_clip), "pace": 10, "loop": True}}
-            for name in ("left", "right")
-        },
-        record=recorded(tmp_path),
+        demo_model,
+        {name: endless(demo_clip) for name in ("left", "right")},
     )
     with RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
@@ -200,11 +197,8 @@ def test_a_sigterm_to_every_process_of_the_line_drains_it_too(
 ) -> None:
     pipeline = write_pipeline(
         tmp_path,
-        model=str(demo_model),
-        cameras={
-            "left": {"source": {"type": "video", "path": str(demo_clip), "pace": 10, "loop": True}}
-        },
-        record=recorded(tmp_path),
+        demo_model,
+        {"left": endless(demo_clip)},
     )
     with RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
@@ -221,7 +215,7 @@ def test_workers_import_nothing_from_the_present_folder(
     short_clip: Path, demo_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "structlog.py").write_text("raise SystemExit('imported from the present folder')")
-    pipeline = write_pipeline(tmp_path, model=str(demo_model), cameras={"left": str(short_clip)})
+    pipeline = write_pipeline(tmp_path, demo_model, {"left": str(short_clip)})
     code = "import sys; sys.path.remove(''); from streamline.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "run", str(pipeline)],
@@ -240,12 +234,11 @@ def test_a_camera_that_is_not_there_leaves_the_others_alone(
 ) -> None:
     pipeline = write_pipeline(
         tmp_path,
-        model=str(demo_model),
-        cameras={
+        demo_model,
+        {
             "gone": "rtsp://operator:hunter2@127.0.0.1:9/stream",
             "there": {"source": {"type": "video", "path": str(demo_clip), "pace": 10}},
         },
-        record=recorded(tmp_path),
     )
     with RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
@@ -266,7 +259,7 @@ def test_a_camera_that_is_not_there_leaves_the_others_alone(
 def test_a_finished_run_prints_its_table(
     short_clip: Path, demo_model: Path, tmp_path: Path
 ) -> None:
-    pipeline = write_pipeline(tmp_path, model=str(demo_model), cameras={"left": str(short_clip)})
+    pipeline = write_pipeline(tmp_path, demo_model, {"left": str(short_clip)})
     done = streamline("run", pipeline)
     assert done.returncode == 0, done.stderr
     assert "accounting: 60 captured = 60 judged + 0 dropped + 0 in flight" in done.stdout
