@@ -1,16 +1,28 @@
 """What this computer can do: the model alone, a whole line, and how close the two are."""
 
 from streamline.bench.limit import Setting, Trial
+from streamline.bench.line import LineBench, LineSettings, Paced, Pair, bench_line
+from streamline.bench.loads import line_of_clip, line_of_file
 from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import ModelBench, bench_model
 from streamline.bench.record import to_json
+from streamline.bench.span import Cpu, StageCost
 
 __all__ = [
+    "Cpu",
+    "LineBench",
+    "LineSettings",
     "Machine",
     "ModelBench",
+    "Paced",
+    "Pair",
     "Setting",
+    "StageCost",
     "Trial",
+    "bench_line",
     "bench_model",
+    "line_of_clip",
+    "line_of_file",
     "this_machine",
     "to_json",
 ]

@@ -8,7 +8,16 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamline.bench import Machine, ModelBench, Trial
+    from streamline.bench import (
+        Cpu,
+        LineBench,
+        Machine,
+        ModelBench,
+        Paced,
+        StageCost,
+        Trial,
+    )
+    from streamline.config import Pipeline
 
 __all__ = ["Json", "bench", "machine_lines", "teller", "whole_numbers"]
 
@@ -64,6 +73,83 @@ def model(
     typer.echo(_model_table(result))
 
 
+@bench.command("line")
+def line(  # noqa: PLR0913 - each is an option of the command
+    pipeline: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PIPELINE.yaml]", help="A line whose cameras are files."),
+    ] = None,
+    *,
+    source: Annotated[
+        str | None, typer.Option(metavar="CLIP", help="A video, a folder of images or demo://….")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="The model that judges it.")
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(metavar="R", min=0.1, max=1000, help="Frames a second of each camera.")
+    ] = 25.0,
+    cameras: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=4096, help="How many; left out: the most that hold."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=1, max=86_400, help="Of the run at that rate.")
+    ] = 60.0,
+    limit_ms: Annotated[
+        float, typer.Option(metavar="MS", min=0.1, help="Bound of p99, capture to verdict.")
+    ] = 100.0,
+    pairs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Runs of line and model in turn.")
+    ] = 5,
+    pair_seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, max=3600, help="Of each of these runs.")
+    ] = 5.0,
+    json: Json = None,
+) -> None:
+    """Measure a line, decoding to verdict: as fast as possible, and at its cameras' pace."""
+    import signal
+    import tempfile
+
+    from streamline.bench import LineSettings, bench_line, to_json
+    from streamline.cli.writing import writable, write_text
+    from streamline.log import configure_logging
+
+    configure_logging()
+    # A service manager's or a time limit's signal ends the lines under way like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if json is not None:
+        writable(json)
+    settings = LineSettings(
+        pairs=pairs,
+        pair_s=pair_seconds,
+        rate=rate,
+        cameras=cameras,
+        seconds=seconds,
+        limit_ms=limit_ms,
+    )
+    with tempfile.TemporaryDirectory(prefix="streamline-bench-") as folder:
+        like = _line_to_measure(pipeline, source, model, Path(folder))
+        result = bench_line(like, settings, tell=teller())
+    if json is not None:
+        write_text(json, to_json(result))
+    typer.echo(_line_table(result, limit_ms))
+
+
+def _line_to_measure(
+    pipeline: Path | None, source: str | None, model: Path | None, folder: Path
+) -> "Pipeline":
+    from streamline.bench import line_of_clip, line_of_file
+    from streamline.errors import InputError
+
+    if pipeline is not None and source is None and model is None:
+        return line_of_file(pipeline)
+    if pipeline is None and source is not None and model is not None:
+        return line_of_clip(source, model, folder)
+    msg = "give a PIPELINE.yaml, or --source CLIP and --model MODEL"
+    raise InputError(msg)
+
+
 def whole_numbers(text: str, *, option: str) -> list[int]:
     """Read numbers from 1 on, separated by commas.
 
@@ -111,6 +197,69 @@ def _model_table(result: "ModelBench") -> str:
         *machine_lines(result.machine, result.others, quiet=result.quiet),
     ]
     return "\n".join(lines)
+
+
+def _line_table(result: "LineBench", limit_ms: float) -> str:
+    shares = [pair.efficiency for pair in result.pairs]
+    lines = [
+        f"as fast as possible, medians of {len(shares)} pairs",
+        f"model alone  {result.model_fps:.1f} frames a second",
+        f"line         {result.line_fps:.1f} frames a second, decoding to verdict",
+        f"efficiency   {result.efficiency:.3f} ({min(shares):.3f} to {max(shares):.3f})",
+        "",
+        _cost_table(result.cpu_ms_per_frame, result.stages),
+        "",
+        *_paced_lines(result.paced, limit_ms, searched=bool(result.tried)),
+        "",
+        *machine_lines(result.machine, result.others, quiet=result.quiet),
+    ]
+    return "\n".join(lines)
+
+
+def _paced_lines(run: "Paced", limit_ms: float, *, searched: bool) -> list[str]:
+    """Tell the run at the cameras' pace."""
+    from streamline.cli.table import render
+
+    head = ("cameras", "rate", "due", "captured", "lost", "p50 ms", "p95 ms", "p99 ms", "PSS MiB")
+    latencies = (f"{value:.1f}" for value in (run.p50_ms, run.p95_ms, run.p99_ms))
+    row = (
+        *map(str, (run.cameras, f"{run.rate:g}", run.due, run.captured, run.dropped)),
+        *latencies,
+        f"{run.pss_mb:.0f}",
+    )
+    what = "nothing lost and p99 within" if run.holds else "frames lost, or p99 not within"
+    if searched:
+        what = f"the most cameras that hold; {what}" if run.holds else f"not even these; {what}"
+    return [
+        f"at the cameras' pace for {run.seconds:.0f} s: {what} {limit_ms:g} ms",
+        render([head, row], words=()),
+        *(f"{count} lost ({where})" for where, count in run.dropped_by.items()),
+        "",
+        _cost_table(run.cpu_ms_per_frame, run.stages),
+    ]
+
+
+def _cost_table(cpu: "Cpu", stages: "dict[str, StageCost]") -> str:
+    """Tell what a frame costs, by what it is and by stage."""
+    from streamline.cli.table import render
+
+    parts = {"decode": cpu.decode, "graph": cpu.graph, "other": cpu.other}
+    what = [("CPU ms a frame", "", "")] + [
+        (name, f"{part:.2f}", f"{part / cpu.total:.1%}") for name, part in parts.items()
+    ]
+    what.append(("  of it scaling", f"{cpu.scale:.2f}", f"{cpu.scale / cpu.total:.1%}"))
+    rows = [("stage", "CPU ms a frame", "work ms", "waiting ms")]
+    rows += [
+        (name, f"{one.cpu_ms:.2f}", f"{one.work_ms:.2f}", _or_dash(one.wait_ms))
+        for name, one in stages.items()
+    ]
+    return f"{render(what)}\n\n{render(rows)}"
+
+
+def _or_dash(value: float) -> str:
+    from math import isnan
+
+    return "-" if isnan(value) else f"{value:.2f}"
 
 
 def _trial_row(trial: "Trial") -> tuple[str, ...]:

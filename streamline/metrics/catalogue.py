@@ -102,6 +102,8 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_clock_offset_seconds": "A sender's clock plus this is its receiver's.",
     "streamline_clock_error_seconds": "How far the clock offset may be off; NaN: not known.",
     "streamline_stage_seconds": "Time of work on one message in a stage.",
+    "streamline_decode_cpu_seconds_total": "Processor time spent on reading and decoding.",
+    "streamline_scale_cpu_seconds_total": "Processor time spent on scaling to the model's input.",
     "streamline_queue_seconds": "Time that a message waited in front of a stage.",
     "streamline_queue_depth": "Messages waiting in front of the next stage.",
     "streamline_batch_size": "Frames in one inference request.",

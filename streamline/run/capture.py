@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from streamline.clock import monotonic_ns, wall_ns
+from streamline.clock import monotonic_ns, thread_ns, wall_ns
 from streamline.config import Camera, RtspSource, SizeChange, UsbSource
 from streamline.errors import InputError, SourceError, SourceLostError
 from streamline.run.control import Control, Phase
@@ -148,6 +148,9 @@ class Capture(Thread):
         )
         self.state = CameraState("starting", None, wall_ns())
         self.reconnects = 0
+        self.decode_ns = 0
+        """Processor time that reading and decoding have taken, ns."""
+
         self.time_jumps = 0
         """How often the camera's own time stamps jumped."""
 
@@ -240,11 +243,12 @@ class Capture(Thread):
         SourceError
             If a camera ended.
         """
-        self._calling_ns = monotonic_ns()
+        self._calling_ns, began_ns = monotonic_ns(), thread_ns()
         try:
             reading = source.read()
         finally:
             self._calling_ns = None
+            self.decode_ns += thread_ns() - began_ns
         if self._stopping.is_set():
             return None
         if reading is None and not self._is_file:

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from streamline.clock import thread_ns
 from streamline.config import Camera, QueuePolicy
 from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
@@ -49,6 +50,10 @@ class PreprocessStage(Stage):
         self._cameras = {camera.name: camera for camera in cameras}
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
+        self._scaling = {
+            name: site.ledger.counter("streamline_scale_cpu_seconds_total", camera=name)
+            for name in self._cameras
+        }
         self._fences = Fences(site, self.name, self._cameras)
         self._intake = Intake("preprocess", self._cameras)
         self._senders = Peers(
@@ -150,7 +155,7 @@ class PreprocessStage(Stage):
     def _prepare(self, frame: Frame) -> Prepared:
         if frame.fault is not None:
             return Prepared(origin=frame.origin, pixels=None, fault=frame.fault)
-        name = frame.origin.id.camera
+        name, began_ns = frame.origin.id.camera, thread_ns()
         try:
             pixels = prepare(frame.picture, roi=self._cameras[name].roi, size=self._sizes[name])
         except ValueError as exc:
@@ -159,6 +164,8 @@ class PreprocessStage(Stage):
                 self._warned.add(name)
                 _log.error("frames can't be judged", camera=name, why=str(exc))
             return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE)
+        finally:
+            self._scaling[name].add((thread_ns() - began_ns) / 1e9)
         return Prepared(origin=frame.origin, pixels=pixels)
 
     def _settle_all(self) -> None:

@@ -80,6 +80,8 @@ class _CameraAccount:
         self.size = ledger.table("source_size", 2, camera=camera)
         self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
         self._time_jumps = ledger.counter("streamline_camera_time_jumps_total", camera=camera)
+        self._decoding = ledger.counter("streamline_decode_cpu_seconds_total", camera=camera)
+        self.thread = ledger.gauge("capture_thread", camera=camera)
         self.taken = ledger.counter("evidence_taken", camera=camera)
         self.stored = {
             kind: ledger.counter("streamline_evidence_stored_total", camera=camera, kind=kind)
@@ -96,7 +98,7 @@ class _CameraAccount:
             for reason in SKIP_REASONS["source"]
         }
         self.evidence = ledger.gauge("streamline_evidence_bytes", camera=camera)
-        self._followed = (0, 0)
+        self._followed = (0, 0, 0)
         self._since = ledger.gauge("streamline_camera_state_since_timestamp_seconds", camera=camera)
         self._state = _each(ledger, "streamline_camera_state", camera, "state", CAMERA_STATES)
         self._reason = _each(
@@ -116,10 +118,11 @@ class _CameraAccount:
 
     def follow(self, capture: Capture) -> None:
         """Take over what the capturing thread has counted, and the size that it expects."""
-        reconnects, jumps = capture.reconnects, capture.time_jumps
+        reconnects, jumps, decode_ns = capture.reconnects, capture.time_jumps, capture.decode_ns
         self._reconnects.add(reconnects - self._followed[0])
         self._time_jumps.add(jumps - self._followed[1])
-        self._followed = (reconnects, jumps)
+        self._decoding.add((decode_ns - self._followed[2]) / 1e9)
+        self._followed = (reconnects, jumps, decode_ns)
         if capture.size.expected is not None:
             self.size.put(0, [float(side) for side in capture.size.expected])
 
@@ -190,6 +193,7 @@ class SourceStage(Stage):
     def _deliver(self, poller: zmq.Poller) -> None:
         self._begin()
         self._capture.start()
+        self._counts.thread.set(float(self._capture.native_id or 0))
         while not self._drained():
             poller.poll(TICK_MS)
             self._beat_if_reading()

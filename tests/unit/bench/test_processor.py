@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import psutil
 
-from streamline.bench.processor import QUIET, OtherWork, family, seconds_of
+from streamline.bench.processes import family, pss_of, seconds_of, threads_of
+from streamline.bench.processor import QUIET, OtherWork
 from tests.support.line import eventually
 
 _SPIN = "while True: pass"
@@ -26,6 +27,16 @@ def spinning_stranger() -> Iterator[int]:
         stranger.kill()
 
 
+@contextmanager
+def child_of_ours(code: str) -> Iterator[psutil.Process]:
+    """A Python process that is ended with the context."""
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        try:
+            yield psutil.Process(child.pid)
+        finally:
+            child.kill()
+
+
 def test_the_family_of_a_process_is_what_psutil_finds() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60"]) as child:
         eventually(lambda: len(family(child.pid)) == 3, "both grandchildren")
@@ -37,15 +48,36 @@ def test_the_family_of_a_process_is_what_psutil_finds() -> None:
 
 
 def test_the_seconds_of_a_process_are_what_psutil_finds() -> None:
-    with subprocess.Popen([sys.executable, "-c", _SPIN]) as child:
-        process = psutil.Process(child.pid)
+    with child_of_ours(_SPIN) as process:
         eventually(lambda: sum(process.cpu_times()[:2]) > 0.2, "some processor time")
         before = sum(process.cpu_times()[:4])
-        seen = seconds_of(child.pid)
+        seen = seconds_of(process.pid)
         assert before <= seen + 1e-9
         assert seen <= sum(process.cpu_times()[:4]) + 1e-9
-        child.kill()
-    assert seconds_of(child.pid) == 0.0
+    assert seconds_of(process.pid) == 0.0
+
+
+def test_the_threads_of_a_process_use_what_it_uses() -> None:
+    spin = f"def spin():\n    {_SPIN}\n"
+    code = f"import threading\n{spin}threading.Thread(target=spin).start()\nspin()"
+    with child_of_ours(code) as process:
+        eventually(lambda: sum(process.cpu_times()[:2]) > 0.5, "some processor time")
+        process.suspend()
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED, "its standstill")
+        threads = threads_of([process.pid])
+        assert {thread.id for thread in threads} == {one.id for one in process.threads()}
+        assert len(threads) == 2
+        assert abs(sum(one.seconds for one in threads) - sum(process.cpu_times()[:2])) < 0.03
+    assert threads_of([process.pid]) == []
+
+
+def test_the_memory_of_processes_is_what_psutil_finds() -> None:
+    with child_of_ours(f"import numpy\n{_SPIN}") as process:
+        eventually(lambda: sum(process.cpu_times()[:2]) > 0.5, "some processor time")
+        process.suspend()
+        seen = pss_of([process.pid])
+        assert abs(seen - process.memory_full_info().pss) < 0.05 * seen
+    assert pss_of([process.pid]) == 0
 
 
 def test_a_stranger_s_work_is_told_from_one_s_own() -> None:
@@ -60,12 +92,10 @@ def test_a_stranger_s_work_is_told_from_one_s_own() -> None:
 def test_work_of_one_s_own_counts_for_nobody_else() -> None:
     with OtherWork() as others:
         whole = others._before.whole
-        with subprocess.Popen([sys.executable, "-c", _SPIN]) as child:
-            process = psutil.Process(child.pid)
+        with child_of_ours(_SPIN) as process:
             eventually(lambda: sum(process.cpu_times()[:2]) > 1.0, "a second of ours")
             others.__exit__()
-            ours = seconds_of(child.pid)
-            child.kill()
+            ours = seconds_of(process.pid)
         whole = type(others._before).now().whole - whole
     # Whatever others do meanwhile, they can't have had the time that was ours.
     assert others.share <= 1.0 - 0.9 * ours / whole
