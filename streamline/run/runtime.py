@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from streamline import __version__
 from streamline.config import Pipeline
@@ -81,15 +82,25 @@ class Runtime:
     def _clear(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)
-        made_for = self.folder / "made-for"
-        goes_on = made_for.exists() and made_for.read_text() == self._continued
+        before = self._made_for.read_text().split() if self._made_for.exists() else []
+        goes_on = len(before) == 2 and before[0] == self._continued
         for entry in self.folder.iterdir():
             if goes_on and entry.suffix == ".ledger":
                 begin_again(entry, anew=frozenset({ENDED}))
             else:
                 entry.unlink()
         if self._continued:
-            made_for.write_text(self._continued)
+            account = before[1] if goes_on else uuid4().hex
+            self._made_for.write_text(f"{self._continued} {account}")
+
+    @property
+    def _made_for(self) -> Path:
+        return self.folder / "made-for"
+
+    @property
+    def account(self) -> str:
+        """Names what a part's counters go on with: under another name they began at zero."""
+        return self._made_for.read_text().split()[1]
 
     def _refuse(self, cause: OSError) -> NoReturn:
         msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"

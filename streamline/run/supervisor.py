@@ -1,7 +1,7 @@
 """Start a line's workers, watch them, drain them, and say what the run came to."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Event
 from types import FrameType
@@ -16,6 +16,7 @@ from streamline.config import Pipeline
 from streamline.ledger import Sample
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.control import Control, Phase
+from streamline.run.elsewhere import elsewhere
 from streamline.run.health import Health, health_of
 from streamline.run.http import Endpoint
 from streamline.run.keeper import Keeper
@@ -24,7 +25,7 @@ from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
 from streamline.run.worker import freeze_models, load_models
-from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
+from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
 __all__ = ["run_line"]
 
@@ -87,7 +88,8 @@ class _Supervisor:
         self._connected_ns: int | None = None
         self._control: Control
         self._endpoint: Endpoint | None = None
-        self._elsewhere: list[Sample] = []
+        self._told: Sequence[Told] = ()
+        self._noted_ns = 0
         self._push: TelemetryOutlet | None = None
         self._pull: TelemetryInlet | None = None
 
@@ -119,7 +121,6 @@ class _Supervisor:
         self, duration_s: float | None, on_ready: Callable[[str | None], None] | None
     ) -> Report:
         """Be the line's main loop."""
-        noted_ns = 0
         while self._control.phase is not Phase.DRAINING:
             self._stop.wait(_TICK_S)
             self._keeper.look_after()
@@ -129,9 +130,7 @@ class _Supervisor:
                 self._control.enter(Phase.RUNNING)
                 if on_ready is not None:
                     on_ready(self._endpoint.url if self._endpoint else None)
-            if now_ns - noted_ns >= _SECOND_NS:
-                noted_ns = now_ns
-                self._note()
+            self._note_if_due(now_ns)
             if self._is_over(now_ns, duration_s):
                 self._control.enter(Phase.DRAINING)
         self._drain()
@@ -163,7 +162,7 @@ class _Supervisor:
             self._pull = TelemetryInlet(context, address)
             stack.callback(self._pull.close)
         else:
-            self._push = TelemetryOutlet(context, address)
+            self._push = TelemetryOutlet(context, address, self._runtime.account)
             stack.callback(self._push.close)
 
     def _open_endpoint(self, stack: ExitStack, models: dict[str, str]) -> None:
@@ -183,7 +182,12 @@ class _Supervisor:
     def _samples(self, *, rings: bool = False) -> list[Sample]:
         """Everything that is counted, here and on other hosts."""
         here = [s for view in self._views.all() for s in view.samples(rings=rings)]
-        return here + self._elsewhere
+        return here + elsewhere(self._told)
+
+    def _note_if_due(self, now_ns: int) -> None:
+        if now_ns - self._noted_ns >= _SECOND_NS:
+            self._noted_ns = now_ns
+            self._note()
 
     def _note(self) -> None:
         """Once a second: take down the counts, and pass them on if the exporter is elsewhere.
@@ -191,8 +195,7 @@ class _Supervisor:
         Only here, in one thread, are the telemetry sockets touched; HTTP threads see the result.
         """
         if self._pull is not None:
-            latest = self._pull.latest().values()
-            self._elsewhere = [sample for samples in latest for sample in samples]
+            self._told = list(self._pull.latest().values())
         self._rates.note(self._samples())
         if self._push is not None:
             for worker, view in self._views.by_worker().items():
@@ -228,7 +231,9 @@ class _Supervisor:
         pause = Event()
         while self._keeper.has_sources and not self._keeper.sources_have_ended():
             self._keeper.look_after()
-            late = monotonic_ns() > deadline_ns
+            now_ns = monotonic_ns()
+            self._note_if_due(now_ns)
+            late = now_ns > deadline_ns
             if late:
                 _log.error("draining took too long", drain_s=self._pipeline.drain_s)
             if late or not self._keeper.can_go_on:

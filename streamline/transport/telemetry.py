@@ -1,21 +1,65 @@
 """Ledgers of stages on other hosts, on their way to the line's one exporter."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
 import zmq
 
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.errors import InputError
 from streamline.ledger import Sample, decode
+from streamline.transport.protocol import NONSENSE
 from streamline.transport.sockets import Context, prepare
 
-__all__ = ["TelemetryInlet", "TelemetryOutlet"]
+__all__ = ["GONE_NS", "TelemetryInlet", "TelemetryOutlet", "Told"]
 
 _MAX_LEDGER = 64 << 20
+_MAX_HEAD = 1024
 _MAX_WORKERS = 1024
+
+GONE_NS: Final = 5_000_000_000
+"""A worker whose figures have not come for so long is taken for gone: they come every second."""
+
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    part: _Name
+    worker: _Name
+    wall_ns: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    """When it was sent, by the time of day there."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+class Told(NamedTuple):
+    """The latest figures of a worker on another host."""
+
+    samples: list[Sample]
+    """Time stamps among them are by this host's time of day."""
+
+    heard_ns: int
+    """When they came, on this host's clock."""
 
 
 class TelemetryOutlet:
-    """Sends a worker's whole ledger now and then; counters are cumulative, so loss is harmless."""
+    """Sends a worker's whole ledger now and then; counters are cumulative, so loss is harmless.
 
-    def __init__(self, context: Context, address: str) -> None:
+    Parameters
+    ----------
+    context : zmq.Context
+    address : str
+    part : str
+        Tells the workers of this part of the line from those of the others, whatever their names:
+        each part has a supervisor.
+    """
+
+    def __init__(self, context: Context, address: str, part: str) -> None:
+        self._part = part
         self._socket = context.socket(zmq.PUSH)
         self._socket.sndhwm = 4
         self._socket.immediate = True
@@ -25,8 +69,9 @@ class TelemetryOutlet:
 
     def send(self, worker: str, ledger: bytes) -> None:
         """Send if the exporter's host is there, else forget it: the next one says more."""
+        head = _encode(_Head(self._part, worker, wall_ns()))
         try:
-            self._socket.send_multipart([worker.encode(), ledger], zmq.NOBLOCK)
+            self._socket.send_multipart([head, ledger], zmq.NOBLOCK)
         except zmq.Again:
             return
 
@@ -45,7 +90,7 @@ class TelemetryInlet:
     """
 
     def __init__(self, context: Context, address: str) -> None:
-        self._latest: dict[str, list[Sample]] = {}
+        self._latest: dict[tuple[str, str], Told] = {}
         self._socket = context.socket(zmq.PULL)
         self._socket.rcvhwm = 16
         self._socket.maxmsgsize = _MAX_LEDGER
@@ -57,22 +102,44 @@ class TelemetryInlet:
             msg = f"links.telemetry: can't listen on {address}: {exc.strerror}"
             raise InputError(msg) from exc
 
-    def latest(self) -> dict[str, list[Sample]]:
-        """Return the newest figures by worker, read without waiting; nonsense is ignored."""
-        while self._socket.poll(0):
-            parts = self._socket.recv_multipart()
-            if len(parts) == 2 and len(parts[0]) < 256:
-                self._note(parts[0].decode(errors="replace"), parts[1])
-        return self._latest
+    def latest(self) -> dict[tuple[str, str], Told]:
+        """Return the newest figures by part and worker, read without waiting.
 
-    def _note(self, worker: str, ledger: bytes) -> None:
-        if worker not in self._latest and len(self._latest) >= _MAX_WORKERS:
+        Nonsense is ignored.
+        """
+        while self._socket.poll(0):
+            self._note(self._socket.recv_multipart())
+        return dict(self._latest)
+
+    def _note(self, parts: Sequence[bytes]) -> None:
+        if len(parts) != 2 or len(parts[0]) > _MAX_HEAD:
             return
         try:
-            self._latest[worker] = decode(ledger)
-        except ValueError:
+            head, samples = _decode_head(parts[0]), decode(parts[1])
+        except NONSENSE:
             return
+        key = (head.part, head.worker)
+        if key in self._latest or self._has_room():
+            ahead_s = (wall_ns() - head.wall_ns) / 1e9
+            self._latest[key] = Told([_shifted(s, ahead_s) for s in samples], monotonic_ns())
+
+    def _has_room(self) -> bool:
+        """Whether one more worker is followed; one that has gone long since may be forgotten."""
+        if len(self._latest) < _MAX_WORKERS:
+            return True
+        oldest = min(self._latest, key=lambda key: self._latest[key].heard_ns)
+        if monotonic_ns() - self._latest[oldest].heard_ns <= GONE_NS:
+            return False
+        del self._latest[oldest]
+        return True
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _shifted(sample: Sample, ahead_s: float) -> Sample:
+    """Put a time stamp on this host's time of day; 0 stands for never."""
+    if not sample.name.endswith("_timestamp_seconds") or not sample.values[0]:
+        return sample
+    return replace(sample, values=sample.values + ahead_s)

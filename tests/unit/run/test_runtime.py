@@ -214,7 +214,7 @@ def test_a_stopped_worker_of_a_killed_part_is_named_and_once_it_is_gone_the_part
 def test_a_part_that_ended_in_order_counts_on_when_it_is_started_again_a_whole_line_anew(
     pipeline: Pipeline, part: str
 ) -> None:
-    totals = []
+    totals, accounts = [], set()
     for _ in range(3):
         runtime = Runtime.of(pipeline, part)
         lock = runtime.acquire()
@@ -224,11 +224,13 @@ def test_a_part_that_ended_in_order_counts_on_when_it_is_started_again_a_whole_l
         ledger.open(runtime.ledger("camera-left"))
         assert ended[0] == 0  # What was played before is played again.
         captured.add(1000)
+        accounts.add(runtime.account if part else "")
         ended[0] = 1.0
         totals.append(captured.value)
         ledger.close()
         runtime.release(lock)
     assert totals == ([1000, 2000, 3000] if part else [1000, 1000, 1000])
+    assert len(accounts) == 1
 
 
 @pytest.mark.parametrize("part", ["", "infer"])
@@ -240,8 +242,10 @@ def test_counts_of_a_whole_line_or_of_another_file_are_not_gone_on_with(
     os.close(runtime.acquire())
     runtime.ledger("infer").touch()
     other = pipeline.model_copy(update={"drain_s": 1.5})
+    account = runtime.account if part else ""
     again = Runtime.of(other, part)
     assert again.folder == runtime.folder
     lock = again.acquire()
+    assert not part or again.account != account
     assert not again.ledgers()
     again.release(lock)
