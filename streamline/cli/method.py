@@ -31,9 +31,8 @@ __all__ = [
 
 
 class Method(StrEnum):
-    """How normal frames are learnt; fre is fre-pca."""
+    """How normal frames are learnt."""
 
-    FRE = "fre"
     FRE_PCA = "fre-pca"
     FRE_AE = "fre-ae"
     FRE_AET = "fre-aet"
@@ -62,9 +61,25 @@ class PrecisionName(StrEnum):
     F32 = "f32"
 
 
+AskedMethod = Annotated[
+    Method,
+    typer.Option(
+        help="fre-pca: what a subspace of normal features leaves; fre-ae, fre-aet: the same by "
+        "an autoencoder, aet with tied weights; sgfr: what combinations of few normal frames in "
+        "a memory bank leave."
+    ),
+]
 Retain = Annotated[
     float | None,
     typer.Option(metavar="R", help="fre: share of the variance that the model keeps, to 1."),
+]
+Hold = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=16,
+        help="fre: hold the features of no more frames; those beyond are merged: 1600.",
+    ),
 ]
 Epochs = Annotated[
     int | None,
@@ -81,6 +96,17 @@ Samples = Annotated[
 ]
 Sparsity = Annotated[
     int | None, typer.Option(metavar="K", min=1, help="sgfr: most frames combined.")
+]
+AskedScore = Annotated[
+    ScoreBy | None,
+    typer.Option(
+        "--score-by",
+        help="sgfr: error, what is left of the sampling level; or the smoothed map's maximum.",
+    ),
+]
+Bank = Annotated[
+    BankPrecision | None,
+    typer.Option("--bank", help="sgfr: what the memory bank is stored in."),
 ]
 Backbone = Annotated[
     str | None,
@@ -119,14 +145,15 @@ MapLayers = Annotated[
 ]
 """Options that fitting and evaluating share."""
 
-_RECIPE = {
+_SGFR = {
     "layers": "map_layers",
     "sampling-level": "sampling_layer",
     "samples": "samples",
     "sparsity": "sparsity",
     "score-by": "rule",
+    "bank": "bank_precision",
 }
-"""Field of SGFR's recipe by option."""
+"""Field of SGFR's settings by option."""
 
 _FRE = {
     "layers": "score_layers",
@@ -139,14 +166,17 @@ _FRE = {
 _TRAINING = {"epochs", "device"}
 """Options, and fields, of the training of autoencoders."""
 
-_VARIANTS: "dict[Method, FreMethod]" = {Method.FRE_AE: "fre-ae", Method.FRE_AET: "fre-aet"}
+_VARIANTS: "dict[Method, FreMethod]" = {
+    Method.FRE_PCA: "fre-pca",
+    Method.FRE_AE: "fre-ae",
+    Method.FRE_AET: "fre-aet",
+}
 
 _OPTIONS = {
-    Method.FRE: set(_FRE),
     Method.FRE_PCA: set(_FRE),
     Method.FRE_AE: {*_FRE, *_TRAINING},
     Method.FRE_AET: {*_FRE, *_TRAINING},
-    Method.SGFR: {*_RECIPE, "bank"},
+    Method.SGFR: set(_SGFR),
 }
 
 
@@ -169,28 +199,18 @@ def fit_settings(
     """
     from streamline.fre import Training
     from streamline.learn import FitSettings, SgfrSettings
-    from streamline.sgfr import Recipe
 
     given = {name: value for name, value in own.items() if value is not None}
     _refuse_foreign(method, set(given))
     fields = {name: value for name, value in common.items() if value is not None}
     if "precision" in fields:
         fields["precision"] = fields["precision"].value
-    if "layers" in given:
-        given["layers"] = _names(given["layers"])
-    if "map-layers" in given:
-        given["map-layers"] = _names(given["map-layers"])
-    if method is not Method.SGFR:
-        training = Training(**{name: given.pop(name) for name in _TRAINING & set(given)})
-        chosen = {_FRE[name]: value for name, value in given.items()}
-        variant = _VARIANTS.get(method, "fre-pca")
-        return FitSettings(**fields, **chosen, method=variant, training=training)
-    if "bank" in given:
-        fields["bank_precision"] = given.pop("bank").value
-    if "score-by" in given:
-        given["score-by"] = given["score-by"].value
-    recipe = Recipe(**{_RECIPE[name]: value for name, value in given.items()})
-    return SgfrSettings(recipe=recipe, **fields)
+    given |= {name: _names(given[name]) for name in ("layers", "map-layers") if name in given}
+    if method is Method.SGFR:
+        return SgfrSettings(**fields, **{_SGFR[name]: value for name, value in given.items()})
+    training = Training(**{name: given.pop(name) for name in _TRAINING & set(given)})
+    chosen = {_FRE[name]: value for name, value in given.items()}
+    return FitSettings(**fields, **chosen, method=_VARIANTS[method], training=training)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def list_backbones(
     require_size(size)
     zoo, lacking = _zoo()
     rows: list[tuple[str, ...]] = [
-        ("backbone", "layer", "channels", "rows", "columns", "stride", "default")
+        ("backbone", "layer", "channels", "rows", "columns", "stride", "fre", "sgfr")
     ]
     notes = []
     for network in CATALOGUE.values():
@@ -74,13 +74,19 @@ def _rows(network: "Network", layers: "Mapping[str, Layer]") -> Iterator[tuple[s
     name = network.name
     for layer, shape in layers.items():
         extents = (shape.channels, shape.height, shape.width, shape.stride)
-        yield (name, layer, *map(str, extents), _use(network, layer))
+        yield (name, layer, *map(str, extents), *_uses(network, layer))
         name = ""
 
 
-def _use(network: "Network", layer: str) -> str:
-    uses = (("score", network.score_layers), ("map", network.map_layers))
-    return " + ".join(use for use, layers in uses if layer in layers)
+def _uses(network: "Network", layer: str) -> tuple[str, str]:
+    """Say what each method uses a layer for if nobody says otherwise."""
+    fre = (("score", network.score_layers), ("map", network.map_layers))
+    levels = network.levels
+    sgfr = () if levels is None else (("sampling", (levels.sampling,)), ("map", levels.maps))
+    return (
+        " + ".join(use for use, layers in fre if layer in layers),
+        " + ".join(use for use, layers in sgfr if layer in layers),
+    )
 
 
 def _weights(network: "Network", zoo: "Zoo | None") -> str:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from streamline.backbone import Backbone, default_layers, find
+from streamline.backbone import Backbone, default_layers, default_levels, find
 from streamline.errors import InputError
 from streamline.fre import Epoch, Solver, Training
 from streamline.infer import Compute
 from streamline.model import Model
 from streamline.progress import Progress, ignore_progress
-from streamline.sgfr import BankPrecision, Recipe
+from streamline.sgfr import BankPrecision, Recipe, ScoreRule
 
 __all__ = [
     "AnyFitSettings",
@@ -179,13 +179,37 @@ class FitSettings(CommonSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SgfrSettings(CommonSettings):
-    """What SGFR is fitted with; one setting for every product."""
+    """What SGFR is fitted with; one setting for every product.
 
-    recipe: Recipe = field(default_factory=Recipe)
-    """Its layers are those of the default backbone unless they are named."""
+    The defaults were measured on magnetic tiles and bottles (see README.md); what the fields of
+    `Recipe` are is said there.
+    """
+
+    sampling_layer: str | None = None
+    """None: the backbone's default."""
+
+    map_layers: tuple[str, ...] = ()
+    """None named: the backbone's default."""
+
+    samples: int = 50
+    sparsity: int = 10
+    tolerance: float = 0.0
+    rule: ScoreRule = "error"
 
     bank_precision: BankPrecision = "float16"
     """What the bank is stored in."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How frames will be judged; the layers must have been named."""
+        return Recipe(
+            sampling_layer=self.deepest,
+            map_layers=self.map_layers,
+            samples=self.samples,
+            sparsity=self.sparsity,
+            tolerance=self.tolerance,
+            rule=self.rule,
+        )
 
     @property
     def passes(self) -> tuple[tuple[str, ...], ...]:
@@ -194,12 +218,28 @@ class SgfrSettings(CommonSettings):
 
     @property
     def deepest(self) -> str:
-        """Layer by which frames are told apart."""
-        return self.recipe.sampling_layer
+        """Layer by which frames are told apart; it must have been named."""
+        if self.sampling_layer is None:
+            msg = "the layers are not named yet; take resolved() first"
+            raise ValueError(msg)
+        return self.sampling_layer
 
     def resolved(self) -> Self:
-        """Return the same settings: all layers are named already."""
-        return self
+        """Return the same settings with the layers named.
+
+        Raises
+        ------
+        ModelError
+            If there is no such backbone, or none of its layers is the default.
+        """
+        if self.sampling_layer is not None and self.map_layers:
+            return self
+        sampling, maps = default_levels(self.backbone)
+        return replace(
+            self,
+            sampling_layer=self.sampling_layer or sampling,
+            map_layers=self.map_layers or maps,
+        )
 
     def require_valid(self) -> None:
         """Refuse now what would be refused after minutes of work.
@@ -210,18 +250,14 @@ class SgfrSettings(CommonSettings):
             If a number is out of range.
         """
         CommonSettings.require_valid(self)
-        recipe = self.recipe
-        if min(recipe.samples, recipe.sparsity) < 1:
+        if min(self.samples, self.sparsity) < 1:
             msg = (
                 "the numbers of frames that are sampled and combined must be at least 1, "
-                f"not {recipe.samples} and {recipe.sparsity}"
+                f"not {self.samples} and {self.sparsity}"
             )
             raise InputError(msg)
-        if not recipe.tolerance >= 0:
-            msg = f"the tolerance must be 0 or more, not {recipe.tolerance:g}"
-            raise InputError(msg)
-        if not recipe.map_layers:
-            msg = "a map needs at least one layer to be reconstructed"
+        if not self.tolerance >= 0:
+            msg = f"the tolerance must be 0 or more, not {self.tolerance:g}"
             raise InputError(msg)
 
 

@@ -106,7 +106,7 @@ class Model:
             If the model is of another kind.
         """
         if not isinstance(self.detector, FreDetector):
-            msg = "this takes a model that was fitted with --method fre, and this one was not"
+            msg = "this takes a model that was fitted with FRE, and this one was not"
             raise ModelError(msg)
         return self.detector
 

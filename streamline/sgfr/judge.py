@@ -30,28 +30,24 @@ ScoreRule = Literal["error", "maximum"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How frames are judged by a memory bank.
+    """How frames are judged by a memory bank."""
 
-    The defaults were measured on magnetic tiles and bottles; see the README of
-    `streamline.learn`.
-    """
-
-    sampling_layer: str = "block5"
+    sampling_layer: str
     """Where the sub-bank of a frame is chosen: high in the network, so that it costs little."""
 
-    map_layers: tuple[str, ...] = ("block2", "block4")
+    map_layers: tuple[str, ...]
     """Reconstructed from the sub-bank; their errors make the map."""
 
-    samples: int = 50
+    samples: int
     """Most frames in a sub-bank: the paper's p."""
 
-    sparsity: int = 10
+    sparsity: int
     """Most frames combined to reconstruct a layer: the paper's K."""
 
-    tolerance: float = 0.0
+    tolerance: float
     """Reconstruction ends when no more than this is left of a frame's features: ε."""
 
-    rule: ScoreRule = "error"
+    rule: ScoreRule
     """error: the score is what the sub-bank leaves of the sampling layer, ‖e‖; maximum: the
     largest value of the smoothed map, as in the paper."""
 

@@ -110,7 +110,8 @@ def test_every_backbone_is_listed_with_its_layers_and_where_its_weights_are() ->
     table, _, weights = done.stdout.partition("\nweights\n")
     rows = [line.split() for line in table.splitlines()]
     assert ["wide_resnet50_2", "layer1", "256", "80", "80", "4", "map"] in rows
-    assert ["stage4", "512", "40", "40", "8", "score", "+", "map"] in rows
+    assert ["stage4", "512", "40", "40", "8", "score", "+", "map", "map"] in rows
+    assert ["layer4", "2048", "10", "10", "32", "sampling"] in rows
     assert "resnet18: " in weights
     assert "efficientnet_lite0: at hand, shipped" in weights
 

@@ -59,7 +59,7 @@ def figures_of_few(few: Path) -> dict[str, dict[str, float]]:
         method: evaluated(
             few, "--layout", "mvtec", "--method", method, out=few.parent / f"{method}.json"
         )[0]["mean"]
-        for method in ("fre", "sgfr")
+        for method in ("fre-pca", "sgfr")
     }
 
 
@@ -197,7 +197,7 @@ def test_an_ablation_agrees_with_what_the_model_gives(
         out=tmp_path / "figures.json",
     )  # fmt: skip
     (found,) = [one for one in document["rows"] if row.items() <= one.items()]
-    method = "sgfr" if name in {"bank", "levels"} else "fre"
+    method = "sgfr" if name in {"bank", "levels"} else "fre-pca"
     for figure in {"image_auroc", "pixel_auroc", "pro", "k"} & set(found):
         assert found[figure] == pytest.approx(figures_of_few[method][figure], rel=5e-3), figure
     page = Page((tmp_path / "page" / "index.html").read_text())

@@ -91,9 +91,9 @@ def test_options_of_the_other_method_are_refused(
 ) -> None:
     fit = ["fit", str(folder / "normal.mp4"), "--out", str(tmp_path / "model")]
     cases = [
-        (["--samples", "5"], "--samples belongs to --method sgfr, not to fre"),
-        (["--bank", "int8"], "--bank belongs to --method sgfr, not to fre"),
-        (["--method", "sgfr", "--retain", "0.9"], "--retain belongs to --method fre"),
+        (["--samples", "5"], "--samples belongs to --method sgfr, not to fre-pca"),
+        (["--bank", "int8"], "--bank belongs to --method sgfr, not to fre-pca"),
+        (["--method", "sgfr", "--retain", "0.9"], "--retain belongs to --method fre-pca"),
         (["--method", "sgfr", "--layers", "block9"], "has no layer 'block9'"),
     ]
     for arguments, sentence in cases:
@@ -105,5 +105,5 @@ def test_options_of_the_other_method_are_refused(
     capsys.readouterr()
     rerank = ["model", "rerank", str(folder / "bank"), "--retain", "0.8", "--out"]
     assert main([*rerank, str(tmp_path / "model")]) == 2
-    assert "a model that was fitted with --method fre" in capsys.readouterr().err
+    assert "a model that was fitted with FRE" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()

@@ -83,7 +83,7 @@ def test_the_stored_bank_is_about_as_large_as_is_said(tmp_path: Path) -> None:
 
 
 def test_what_only_subspaces_can_do_is_refused_with_one_sentence() -> None:
-    with pytest.raises(ModelError, match=r"fitted with --method fre, and this one was not"):
+    with pytest.raises(ModelError, match=r"fitted with FRE, and this one was not"):
         _ = model().fre
 
 

@@ -74,13 +74,19 @@ def fre_settings(settings: AnyFitSettings, /) -> FitSettings:
 
 
 def bank_settings(settings: AnyFitSettings, /) -> SgfrSettings:
-    """Take what was asked for of SGFR; its defaults where no method was asked for."""
+    """Take what was asked for of SGFR; its defaults where no method was asked for.
+
+    Raises
+    ------
+    ModelError
+        If the layers are not named, and none of the backbone's are the default.
+    """
     if isinstance(settings, SgfrSettings):
-        return settings
+        return settings.resolved()
     return SgfrSettings(
         backbone=settings.backbone,
         precision=settings.precision,
         size=settings.size,
         weights=settings.weights,
         compute=settings.compute,
-    )
+    ).resolved()

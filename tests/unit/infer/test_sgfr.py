@@ -27,7 +27,7 @@ from streamline.infer.protocol import OnDone
 from streamline.infer.sgfr import SgfrMapper, SgfrScorer
 from streamline.learn import FitSettings, SgfrSettings, fit_frames
 from streamline.model import Model, SgfrDetector
-from streamline.sgfr import Judge, Recipe
+from streamline.sgfr import Judge
 from tests.support.parts import parts
 
 Bytes = npt.NDArray[np.uint8]
@@ -38,7 +38,7 @@ F32 = Compute(precision="f32")
 @pytest.fixture(scope="module")
 def banked() -> Model:
     """Fitted on 24 parts."""
-    settings = SgfrSettings(recipe=Recipe(samples=8, sparsity=4), compute=F32)
+    settings = SgfrSettings(samples=8, sparsity=4, compute=F32)
     return fit_frames(parts(24, seed=1), settings, source="drawn parts").model
 
 
@@ -46,7 +46,7 @@ def banked() -> Model:
 def other() -> Model:
     """Fitted on other parts, its score by another rule."""
     settings = SgfrSettings(
-        recipe=Recipe(samples=4, sparsity=3, rule="maximum"), bank_precision="int8", compute=F32
+        samples=4, sparsity=3, rule="maximum", bank_precision="int8", compute=F32
     )
     return fit_frames(parts(12, seed=4), settings, source="drawn parts").model
 

@@ -1,20 +1,22 @@
 """Fitting memory banks, and thresholds by frames that the bank does not know."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from streamline import backbone
-from streamline.errors import InputError
+from streamline.errors import InputError, ModelError
 from streamline.infer import Compute, extract_features, score_frames
 from streamline.learn import Fitted, SgfrSettings, fit_frames
 from streamline.model import SgfrDetector
-from streamline.sgfr import Judge, Recipe
+from streamline.sgfr import Judge
 from tests.support.parts import parts
 
 Bytes = npt.NDArray[np.uint8]
 
-SETTINGS = SgfrSettings(recipe=Recipe(samples=6, sparsity=3), compute=Compute(precision="f32"))
+SETTINGS = SgfrSettings(samples=6, sparsity=3, compute=Compute(precision="f32"))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def bank_of(fitted: Fitted) -> SgfrDetector:
 
 
 def features(frames: list[Bytes]) -> dict[str, npt.NDArray[np.float32]]:
-    layers = sorted(SETTINGS.recipe.layers)
+    (layers,) = SETTINGS.resolved().passes
     batches = list(extract_features(backbone.get(), layers, frames, compute=SETTINGS.compute))
     return {layer: np.concatenate([batch[layer] for batch in batches]) for layer in layers}
 
@@ -46,7 +48,7 @@ def test_the_bank_holds_the_features_of_all_frames_in_their_order(
 ) -> None:
     detector = bank_of(fitted)
     assert (detector.frames, detector.precision) == (30, "float16")
-    assert detector.recipe == SETTINGS.recipe
+    assert detector.recipe == SETTINGS.resolved().recipe
     for name, rows in features(frames).items():
         layer = backbone.get().layers[name]
         assert detector.layers[name].shape == (layer.channels, layer.height, layer.width)
@@ -60,15 +62,14 @@ def test_held_out_scores_are_those_of_banks_without_the_frame_and_its_neighbours
     frames: list[Bytes], rule: str
 ) -> None:
     # Ten blocks of three, one frame left out on either side: the first, one inside, the last.
-    recipe = Recipe(samples=6, sparsity=3, rule="error" if rule == "error" else "maximum")
-    settings = SgfrSettings(recipe=recipe, compute=SETTINGS.compute)
+    settings = replace(SETTINGS, rule="error" if rule == "error" else "maximum")
     detector = bank_of(one := fit_frames(frames, settings, source="parts"))
     seen = features(frames)
     for start in (0, 12, 27):
         others = [i for i in range(30) if not start - 1 <= i < start + 4]
         judge = Judge(
             {name: layer.bank.opened()[others] for name, layer in detector.layers.items()},
-            recipe,
+            detector.recipe,
             shapes={name: layer.shape for name, layer in detector.layers.items()},
             size=(256, 256),
         )
@@ -106,14 +107,24 @@ def test_copies_of_one_frame_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "sentence"),
+    ("settings", "sentence"),
     [
-        pytest.param(Recipe(samples=0), r"must be at least 1, not 0 and 10", id="samples"),
-        pytest.param(Recipe(sparsity=0), r"must be at least 1, not 50 and 0", id="sparsity"),
-        pytest.param(Recipe(tolerance=-1.0), r"tolerance must be 0 or more, not -1", id="epsilon"),
-        pytest.param(Recipe(map_layers=()), r"at least one layer", id="no-map"),
+        pytest.param(SgfrSettings(samples=0), r"at least 1, not 0 and 10", id="samples"),
+        pytest.param(SgfrSettings(sparsity=0), r"at least 1, not 50 and 0", id="sparsity"),
+        pytest.param(SgfrSettings(tolerance=-1), r"must be 0 or more, not -1", id="epsilon"),
     ],
 )
-def test_a_recipe_that_can_not_be_kept_is_refused(recipe: Recipe, sentence: str) -> None:
+def test_a_recipe_that_can_not_be_kept_is_refused(settings: SgfrSettings, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        fit_frames(parts(8, seed=9), SgfrSettings(recipe=recipe), source="parts")
+        fit_frames(parts(8, seed=9), settings, source="parts")
+
+
+def test_layers_are_the_backbone_s_own_unless_they_are_named() -> None:
+    ours = SgfrSettings(backbone="wide_resnet50_2").resolved().recipe
+    assert (ours.sampling_layer, ours.map_layers) == ("layer4", ("layer2", "layer3"))
+    one = SgfrSettings(backbone="resnet18", map_layers=("layer1",)).resolved().recipe
+    assert (one.sampling_layer, one.map_layers) == ("layer4", ("layer1",))
+    named = SgfrSettings(backbone="timm.resnet10t", map_layers=("a",), sampling_layer="b")
+    assert named.resolved().recipe.layers == ("a", "b")
+    with pytest.raises(ModelError, match=r"name the layers of timm\.resnet10t .*--sampling-level"):
+        SgfrSettings(backbone="timm.resnet10t", map_layers=("a",)).resolved()

@@ -39,6 +39,18 @@ def test_the_default_layers_are_layers(name: str) -> None:
     assert set(network.score_layers) | set(network.map_layers) <= set(network.layers)
 
 
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_sgfr_samples_by_a_coarser_layer_than_the_two_it_reconstructs(name: str) -> None:
+    shapes = load_zoo().layer_table(CATALOGUE[name], 256)
+    levels = CATALOGUE[name].levels
+    assert levels is not None
+    strides = [shapes[layer].stride for layer in (*levels.maps, levels.sampling)]
+    assert strides in ([8, 16, 32], [4, 8, 16])
+    # The last of its resolution, but for blocks that a network would have to be longer for.
+    for layer in levels.maps:
+        assert layer == [one for one in shapes if shapes[one].stride == shapes[layer].stride][-1]
+
+
 def test_a_cut_network_holds_nothing_after_its_last_layer() -> None:
     network = describe("vgg16")
     part = cut_network(build_network(network), network, ["stage2"])
