@@ -1,4 +1,4 @@
-"""One linear autoencoder, trained on frames in the coordinates of their span.
+"""One linear autoencoder, trained on frames in the coordinates of their span or a part of it.
 
 Gradients are sums of frames, so a training that starts in the span of the frames never leaves
 it: to train on ``m`` coordinates is to train on all ``d`` features, at ``m / d`` of the cost.
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamline.fre import Epoch, Span, Training
+from streamline.fre import Epoch, Points, Training
 
 __all__ = ["Trained", "train_autoencoder"]
 
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 
 
 def train_autoencoder(
-    span: Span,
+    points: Points,
     training: Training,
     /,
     *,
@@ -54,10 +54,10 @@ def train_autoencoder(
 
     Parameters
     ----------
-    span : Span
-        Of the frames; their optimum is read from its variances.
+    points : Points
+        The span of the frames, or a part of it; the optimum is read from the variances.
     rank : int
-        Hidden units, less than the span's axes.
+        Hidden units, less than the axes.
     tied : bool
         Whether the decoder is the encoder transposed.
     on_epoch : callable
@@ -69,7 +69,7 @@ def train_autoencoder(
         If the error grows beyond all bounds, or there is no such device.
     """
     with _one_thread():
-        return _trained(_Run(span, training, rank=rank, tied=tied), training, on_epoch)
+        return _trained(_Run(points, training, rank=rank, tied=tied), training, on_epoch)
 
 
 @contextmanager
@@ -106,17 +106,18 @@ def _trained(run: "_Run", training: Training, on_epoch: Callable[[Epoch], None])
 class _Run:
     """A training under way."""
 
-    def __init__(self, span: Span, training: Training, *, rank: int, tied: bool) -> None:
+    def __init__(self, frames: Points, training: Training, *, rank: int, tied: bool) -> None:
         self._training = training
         self._random = torch.Generator().manual_seed(training.seed)
-        n, m = span.coordinates.shape
-        total = float(span.variances.sum()) + span.discarded
+        coordinates = frames.coordinates
+        n, m = coordinates.shape
+        total = float(frames.variances.sum()) + frames.discarded
         # What no weights can change: it belongs to the error, and to the optimum.
-        self._outside = span.discarded / total
-        self._optimum = float(span.variances[rank:].sum()) / total + self._outside
+        self._outside = frames.discarded / total
+        self._optimum = float(frames.variances[rank:].sum()) / total + self._outside
         # Adam works coordinate by coordinate: on principal axes it would be told the answer.
         self._turn = torch.linalg.qr(torch.randn(m, m, generator=self._random))[0]
-        points = torch.from_numpy(np.asarray(span.coordinates / np.sqrt(total / n), np.float32))
+        points = torch.from_numpy(np.asarray(coordinates / np.sqrt(total / n), np.float32))
         try:
             self._points = (points @ self._turn).to(training.device)
         except (RuntimeError, AssertionError) as exc:

@@ -7,6 +7,7 @@ in this package reads a file, an image or a clock, writes to an argument or draw
 from streamline.fre.accumulate import SpanBuilder
 from streamline.fre.autoencoder import Epoch, LinearAutoencoder, Training
 from streamline.fre.calibrate import (
+    Part,
     conformal_threshold,
     contiguous_blocks,
     crossfit_errors,
@@ -24,7 +25,7 @@ from streamline.fre.reference import (
     reconstruction_residual,
     resize_bilinear,
 )
-from streamline.fre.span import Solver, Span, span_of
+from streamline.fre.span import Points, Solver, Span, span_of
 from streamline.fre.subspace import (
     Subspace,
     fit_subspace,
@@ -36,6 +37,8 @@ from streamline.fre.subspace import (
 __all__ = [
     "Epoch",
     "LinearAutoencoder",
+    "Part",
+    "Points",
     "Solver",
     "Span",
     "SpanBuilder",

@@ -1,9 +1,9 @@
 """The threshold: how high scores of normal frames reach that the fit has not seen.
 
-Every frame is scored by a subspace fitted to the other blocks of the recording, computed from
-coordinates alone, so all frames serve both the fit and the threshold. Blocks are
-contiguous, and the neighbours of the held-out block are left out of its fit, because
-neighbouring frames of a video are near copies.
+Every frame is scored by a fit to the other blocks of the recording, computed from coordinates
+alone, so all frames serve both the fit and the threshold. Blocks are contiguous, and the
+neighbours of the held-out block are left out of its fit, because neighbouring frames of a video
+are near copies.
 
 R. F. Barber et al., "Predictive inference with the jackknife+", Annals of Statistics 49 (2021),
 section on CV+; V. Vovk, "Cross-conformal predictors", AMAI 74 (2015).
@@ -20,6 +20,7 @@ from streamline.fre.span import Span, decompose
 from streamline.fre.subspace import rank_for
 
 __all__ = [
+    "Part",
     "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
@@ -150,12 +151,12 @@ def crossfit_errors(
     """
     errors = np.empty((len(shares), len(span.coordinates)))
     for block, fitted in held_out(len(span.coordinates), blocks=blocks, gap=gap):
-        part = _Part.of(span, fitted)
+        part = Part.of(span, fitted)
         ranks = [
             rank_for(part.variances, retain=share, max_rank=max_rank, discarded=part.discarded)
             for share in shares
         ]
-        squares = part.squared_errors(span, block, max(ranks))
+        squares = part.squared_errors(block, max(ranks))
         errors[:, block] = np.sqrt(squares[:, np.array(ranks) - 1].T)
     return errors
 
@@ -180,18 +181,33 @@ def held_out(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
+class Part:
     """The principal axes of a part of the frames, in the coordinates of all."""
 
-    mean: Doubles
-    variances: Doubles
-    axes: Doubles
-    """Shape ``(q, m)``."""
+    span: Span
+    """Of all frames."""
 
-    discarded: float
+    fitted: npt.NDArray[np.intp]
+    """Which of them are the part."""
+
+    mean: Doubles
+    """Shape ``(m,)``."""
+
+    variances: Doubles
+    """Shape ``(q,)``: sum of the part's squares along each axis, largest first, > 0."""
+
+    axes: Doubles
+    """Shape ``(q, m)``, orthonormal."""
 
     @classmethod
-    def of(cls, span: Span, fitted: npt.NDArray[np.intp]) -> "_Part":
+    def of(cls, span: Span, fitted: npt.NDArray[np.intp], /) -> "Part":
+        """Find the axes of some of a span's frames.
+
+        Raises
+        ------
+        ValueError
+            If they do not differ.
+        """
         points = span.coordinates[fitted].astype(np.float64)
         mean = points.mean(axis=0)
         points -= mean
@@ -202,17 +218,37 @@ class _Part:
         else:
             spectrum = decompose(points @ points.T, energy=energy)
             axes = (spectrum.vectors / np.sqrt(spectrum.variances)).T @ points
-        return cls(
-            mean=mean,
-            variances=spectrum.variances,
-            axes=axes,
-            discarded=float(span.outside[fitted].sum()),
-        )
+        return cls(span=span, fitted=fitted, mean=mean, variances=spectrum.variances, axes=axes)
 
-    def squared_errors(self, span: Span, block: slice, rank: int) -> Doubles:
+    @property
+    def coordinates(self) -> Doubles:
+        """Shape ``(len(fitted), q)``: the part's own frames along its axes."""
+        return self.places(self.fitted)[0]
+
+    @property
+    def discarded(self) -> float:
+        """Sum of the part's squares along axes that the span has given up."""
+        return float(self.span.outside[self.fitted].sum())
+
+    def places(self, frames: slice | npt.NDArray[np.intp], /) -> tuple[Doubles, Doubles]:
+        """Write frames of the span along the part's axes.
+
+        Returns
+        -------
+        along : array of shape (b, q)
+            Coordinates.
+        beyond : array of shape (b,)
+            Squared distance from the space of the axes, >= 0.
+        """
+        points = self.span.coordinates[frames] - self.mean
+        along = points @ self.axes.T
+        beyond = np.square(points).sum(axis=1) - np.square(along).sum(axis=1)
+        return along, np.maximum(beyond, 0) + self.span.outside[frames]
+
+    def squared_errors(self, block: slice, rank: int, /) -> Doubles:
         """Squared errors of a block's frames with 1 … `rank` directions, shape (b, rank)."""
-        points = span.coordinates[block] - self.mean
-        own = np.square(points).sum(axis=1) + span.outside[block]
+        points = self.span.coordinates[block] - self.mean
+        own = np.square(points).sum(axis=1) + self.span.outside[block]
         along = np.square(points @ self.axes[:rank].T)
         left: Doubles = own[:, None] - np.cumsum(along, axis=1)
         return np.maximum(left, 0)

@@ -8,12 +8,21 @@ eigenvectors; the covariance itself, at ``d`` in the hundred thousands, is never
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Solver", "Span", "Spectrum", "centred_gram", "column_parts", "decompose", "span_of"]
+__all__ = [
+    "Points",
+    "Solver",
+    "Span",
+    "Spectrum",
+    "centred_gram",
+    "column_parts",
+    "decompose",
+    "span_of",
+]
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -23,6 +32,25 @@ Solver = Literal["gram", "svd"]
 decomposition of all centred frames in float64, more exact in the smallest values, slower."""
 
 _CHUNK_BYTES = 32 << 20
+
+
+class Points(Protocol):
+    """Frames along their own principal axes: all that a training needs of them."""
+
+    @property
+    def coordinates(self) -> Floats:
+        """Shape ``(n, m)``, of mean zero; see `Span`."""
+        ...
+
+    @property
+    def variances(self) -> Doubles:
+        """Shape ``(m,)``: sum of squares along each axis, largest first, > 0."""
+        ...
+
+    @property
+    def discarded(self) -> float:
+        """Sum of squares along axes that are not there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

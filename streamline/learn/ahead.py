@@ -17,28 +17,15 @@ class _End(Generic[Item]):
         self.error = error
 
 
-def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
+def read_ahead(items: Iterable[Item], /, *, limit: int) -> Iterator[Item]:
     """Yield the items in order; take them in a thread of its own, as fast as they come.
 
     A camera that is not read in time drops frames or the connection, and feature extraction is
-    slower than many cameras.  What has been read and not yet been yielded is held: the caller
-    bounds the number of items.
+    slower than many cameras. While `limit` items wait to be yielded, further ones are let go.
     """
     held: SimpleQueue[Item | _End[Item]] = SimpleQueue()
     stop = Event()
-
-    def read() -> None:
-        try:
-            for item in items:
-                held.put(item)
-                if stop.is_set():
-                    break
-        except Exception as exc:  # noqa: BLE001 - raised again in the caller's thread
-            held.put(_End(exc))
-        else:
-            held.put(_End(None))
-
-    thread = Thread(target=read, name="read-ahead", daemon=True)
+    thread = Thread(target=_read, args=(items, held, stop, limit), name="read-ahead", daemon=True)
     thread.start()
     try:
         while not isinstance(item := held.get(), _End):
@@ -48,3 +35,18 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         stop.set()
         thread.join()
+
+
+def _read(
+    items: Iterable[Item], held: SimpleQueue[Item | _End[Item]], stop: Event, limit: int
+) -> None:
+    try:
+        for item in items:
+            if held.qsize() < limit:
+                held.put(item)
+            if stop.is_set():
+                break
+    except Exception as exc:  # noqa: BLE001 - raised again in the caller's thread
+        held.put(_End(exc))
+    else:
+        held.put(_End(None))

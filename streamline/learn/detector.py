@@ -27,9 +27,6 @@ class FittedDetector:
     training: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
     """How the training of each layer went; empty if nothing was trained."""
 
-    snapshots: Mapping[int, FreDetector] = field(default_factory=dict)
-    """As `Training.snapshots` asked."""
-
     warnings: tuple[str, ...] = ()
 
 

@@ -107,10 +107,7 @@ def fit_frames(
         created=now(),
     )
     report = _report(model, settings, fitted, seconds=monotonic() - started)
-    snapshots = {
-        epoch: replace(model, detector=detector) for epoch, detector in fitted.snapshots.items()
-    }
-    return Fitted(model=model, report=report, snapshots=snapshots)
+    return Fitted(model=model, report=report)
 
 
 def _begun(net: Backbone, settings: AnyFitSettings) -> DetectorFit:

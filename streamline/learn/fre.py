@@ -1,6 +1,7 @@
 """FRE's part of a fit: a subspace for each layer, and the scores of frames held out."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,6 @@ from streamline.fre import (
     Span,
     SpanBuilder,
     Subspace,
-    crossfit_errors,
     fuse_errors,
     smaller_shares,
     subspace_of,
@@ -19,7 +19,7 @@ from streamline.infer import Features
 from streamline.learn.detector import FittedDetector
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import FitSettings
-from streamline.learn.train import Rebuilder, rebuilder_of, require_trainer
+from streamline.learn.train import Rebuilder, heldout_errors, rebuilder_of, require_trainer
 from streamline.model import FittedLayer, FreDetector
 from streamline.progress import Progress
 
@@ -69,15 +69,8 @@ class FreFit:
             del shares[1:]  # The units of an autoencoder are in no order.
         errors = []
         for name, span in self._spans("score", self._score, progress):
-            errors.append(
-                crossfit_errors(
-                    span,
-                    blocks=held.blocks,
-                    gap=held.gap,
-                    shares=shares,
-                    max_rank=self._settings.max_rank,
-                )
-            )
+            watch = partial(_tell, progress, f"threshold of {name}", len(held.blocks))
+            errors.append(heldout_errors(span, self._settings, held, shares, watch))
             self._learn("score", name, span, progress)
         for name, span in self._spans("map", self._map, progress):
             self._learn("map", name, span, progress)
@@ -113,36 +106,32 @@ class FreFit:
     def _fitted(
         self, shares: tuple[float, ...], heldout: npt.NDArray[np.float64]
     ) -> FittedDetector:
-        def detector(epoch: int | None) -> FreDetector:
-            return FreDetector(
-                score_layers=self._layers("score", epoch),
-                map_layers=self._layers("map", epoch),
+        trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
+        return FittedDetector(
+            detector=FreDetector(
+                score_layers=self._layers("score"),
+                map_layers=self._layers("map"),
                 retain=self._settings.retain,
                 shares=shares,
                 heldout=heldout.astype(np.float32),
-            )
-
-        trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
-        return FittedDetector(
-            detector=detector(None),
+            ),
             scores=heldout[0],
             training={name: one.curve for name, one in trained.items() if one.curve},
-            snapshots={epoch: detector(epoch) for epoch in self._settings.training.snapshots}
-            if self._settings.method != "fre-pca"
-            else {},
             warnings=tuple(self._warnings),
         )
 
-    def _layers(self, use: str, epoch: int | None) -> dict[str, FittedLayer]:
+    def _layers(self, use: str) -> dict[str, FittedLayer]:
         found = {}
         for name, rebuilder in self._rebuilders[use].items():
             layer = self._net.layer(name)
-            subspace = rebuilder.final if epoch is None else rebuilder.snapshots.get(epoch)
             found[name] = FittedLayer(
-                subspace=subspace or rebuilder.final,
-                shape=(layer.channels, layer.height, layer.width),
+                subspace=rebuilder.final, shape=(layer.channels, layer.height, layer.width)
             )
         return found
+
+
+def _tell(progress: Progress, what: str, total: int, done: int) -> None:
+    progress(what, done, total)
 
 
 def _builder(settings: FitSettings, max_rank: int | None) -> SpanBuilder:

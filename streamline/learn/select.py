@@ -22,6 +22,9 @@ __all__ = ["SelectedFrames", "Selection", "fit_sources"]
 
 Frame = npt.NDArray[np.uint8]
 
+_AHEAD = 512
+"""Frames of a camera that may wait, 0.2 MB each at 256 px."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -67,8 +70,9 @@ def fit_sources(
 class SelectedFrames:
     """The selected frames of the sources, prepared, one source after the other.
 
-    Sources are opened when it is their turn. Memory: one frame; for a source that does not
-    say how long it is, as many as are taken from it.
+    Sources are opened when it is their turn. Memory: one frame; of a camera, as many as wait
+    while earlier ones are worked on, up to a limit; of a file that does not say how long it is,
+    as many as are taken from it.
     """
 
     def __init__(
@@ -108,7 +112,7 @@ class SelectedFrames:
                 yield from self._spread(readings, quota)
                 return
             frames = map(self._prepared, chosen)
-            yield from read_ahead(frames) if _is_camera(config) else frames
+            yield from read_ahead(frames, limit=_AHEAD) if _is_camera(config) else frames
         finally:
             source.close()
 

@@ -299,6 +299,3 @@ class Fitted:
 
     model: Model
     report: FitReport
-
-    snapshots: Mapping[int, Model] = field(default_factory=dict)
-    """Models as they were after the epochs that `Training.snapshots` names."""

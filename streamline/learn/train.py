@@ -1,7 +1,12 @@
-"""A layer's autoencoder in place of its principal directions, if a fit asks for one."""
+"""A layer's autoencoder in place of its principal directions, if a fit asks for one.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+The threshold of what is trained comes from trainings too: one for each block that is held out,
+from the same kind of first weights to the same tolerance. None begins where another ended: the
+full training has seen the frames that are held out, and an early stop would not forget them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
 
@@ -9,10 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.errors import InputError
-from streamline.fre import Epoch, LinearAutoencoder, Span, Subspace
+from streamline.fre import (
+    Epoch,
+    LinearAutoencoder,
+    Part,
+    Span,
+    Subspace,
+    crossfit_errors,
+    held_out,
+    rank_for,
+)
+from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import FitSettings
 
-__all__ = ["Rebuilder", "rebuilder_of", "require_trainer"]
+__all__ = ["Rebuilder", "heldout_errors", "rebuilder_of", "require_trainer"]
 
 Floats = npt.NDArray[np.floating]
 
@@ -87,6 +102,66 @@ def rebuilder_of(
             for epoch, weights in trained.snapshots.items()
         },
     )
+
+
+def heldout_errors(
+    span: Span,
+    settings: FitSettings,
+    held: HoldOut,
+    shares: Sequence[float],
+    on_block: Callable[[int], None],
+) -> npt.NDArray[np.float64]:
+    """Reconstruction error of each frame by what the method learns of the other blocks.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Shares of the variance to retain; just one where the method trains.
+    on_block : callable
+        Told how many blocks are done, where each takes a training.
+
+    Returns
+    -------
+    array of shape (len(shares), n)
+
+    Raises
+    ------
+    ValueError
+        If a block leaves too little to fit to, a training diverges, or there is no such device.
+    """
+    if settings.method == "fre-pca":
+        return crossfit_errors(
+            span, blocks=held.blocks, gap=held.gap, shares=shares, max_rank=settings.max_rank
+        )
+    squares = np.empty(len(span.coordinates))
+    folds = held_out(len(squares), blocks=held.blocks, gap=held.gap)
+    for done, (block, fitted) in enumerate(folds, start=1):
+        squares[block] = _trained_squares(Part.of(span, fitted), block, settings)
+        on_block(done)
+    return np.sqrt(squares)[None]
+
+
+def _trained_squares(part: Part, block: slice, settings: FitSettings) -> npt.NDArray[np.float64]:
+    """Squared errors of a block's frames by a training with the part, shape ``(b,)``."""
+    trainer = require_trainer(settings)
+    rank = rank_for(
+        part.variances,
+        retain=settings.retain,
+        max_rank=settings.max_rank,
+        discarded=part.discarded,
+    )
+    along, beyond = part.places(block)
+    if trainer is None or rank == len(part.variances):
+        return beyond
+    encoder, decoder = trainer.train_autoencoder(
+        part,
+        replace(settings.training, snapshots=()),
+        rank=rank,
+        tied=settings.method == "fre-aet",
+    ).weights
+    left = along - (along @ encoder.T) @ decoder
+    squares: npt.NDArray[np.float64] = np.square(left).sum(axis=1) + beyond
+    return squares
 
 
 def _halved(subspace: Subspace) -> Subspace:

@@ -221,7 +221,7 @@ def test_without_ground_truth_pixel_figures_are_null_with_a_warning(
 
 def test_one_mask_missing_is_refused(copied: Path) -> None:
     (copied / "ground_truth" / "scratch" / "003_mask.png").unlink()
-    assert "003_mask.png is missing, one of 1 such masks" in refused(copied, "--layout", "mvtec")
+    assert "003_mask.png is missing; complete the data set" in refused(copied, "--layout", "mvtec")
 
 
 @pytest.mark.parametrize("folder", ["train/good", "test/scratch", "ground_truth/scratch"])

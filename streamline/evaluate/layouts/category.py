@@ -132,8 +132,9 @@ def require_masks(masks: Sequence[Path]) -> None:
     """
     missing = [mask for mask in masks if not mask.is_file()]
     if missing:
+        others = f", as are {len(missing) - 1} more masks" if len(missing) > 1 else ""
         msg = (
-            f"{missing[0]} is missing, one of {len(missing)} such masks; "
+            f"{missing[0]} is missing{others}; "
             "complete the data set, or remove all masks to do without"
         )
         raise InputError(msg)

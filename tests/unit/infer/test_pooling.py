@@ -14,7 +14,6 @@ from streamline.fre import fuse_errors, reconstruction_error
 from streamline.infer import Compute, extract_features, open_scorer, score_frames
 from streamline.learn import FitSettings, SgfrSettings, fit_frames
 from streamline.model import Model, load_model, save_model
-from streamline.sgfr import Recipe
 from tests.support.parts import parts
 
 Bytes = npt.NDArray[np.uint8]
@@ -90,7 +89,9 @@ def test_models_on_the_same_pooled_layers_share_a_network(pooled: Model, frames:
 
 
 def test_a_memory_bank_may_be_of_pooled_features(tmp_path: Path) -> None:
-    recipe = Recipe(map_layers=("block2/2",), sampling_layer="block4/2", samples=5, sparsity=3)
-    fitted = fit_frames(parts(12, seed=4), SgfrSettings(recipe=recipe), source="parts").model
+    settings = SgfrSettings(
+        map_layers=("block2/2",), sampling_layer="block4/2", samples=5, sparsity=3
+    )
+    fitted = fit_frames(parts(12, seed=4), settings, source="parts").model
     save_model(fitted, tmp_path / "bank")
     assert load_model(tmp_path / "bank").map_shape == (16, 16)

@@ -1,7 +1,8 @@
 """Which frames a fit takes, checked by what is written into them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from streamline.config import ImagesSource, VideoSource
 from streamline.errors import InputError
+from streamline.learn.ahead import read_ahead
 from streamline.learn.select import SelectedFrames, Selection
 from streamline.learn.spread import Spread
 
@@ -112,6 +114,23 @@ def test_a_limited_number_is_spread_over_the_seconds(tmp_path: Path) -> None:
 def test_a_source_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no file .*gone.mp4"):
         list(SelectedFrames([VideoSource(path=tmp_path / "gone.mp4")], Selection()))
+
+
+def test_a_camera_is_read_on_while_its_frames_wait_and_no_more_wait_than_may() -> None:
+    read = Event()
+
+    def numbered() -> Iterator[int]:
+        yield from range(100)
+        read.set()
+
+    taken = read_ahead(numbered(), limit=5)
+    first = next(taken)
+    assert read.wait(60)
+    rest = list(taken)
+    assert first == 0
+    # Five waited; one of them was the first, if all were read before that was taken.
+    assert len(rest) in {4, 5}
+    assert rest == sorted(set(rest))
 
 
 @pytest.mark.parametrize("shown", [0, 1, 7, 8, 9, 100, 1000])
