@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 from streamline.backbone import Backbone
 from streamline.errors import ConfigError
 from streamline.infer.protocol import Compute, Extractor, Mapper, OnDone, Precision, Scorer
-from streamline.infer.sgfr import SgfrMapper, SgfrScorer
+from streamline.infer.sgfr import JudgedFeatures, maps_by, scores_by
 from streamline.model import BackboneId, Model, SgfrDetector, network_of
 from streamline.sgfr import Judge
 
@@ -151,7 +151,7 @@ def open_scorer(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
     net = _backbone_of(models, score_network)
     if any(isinstance(model.detector, SgfrDetector) for model in models):
         judges, extractor = _sgfr_parts(models, net, compute, maps=False)
-        return SgfrScorer(judges, extractor, on_done=on_done)
+        return JudgedFeatures(list(map(scores_by, judges)), extractor, on_done=on_done)
     return _load(compute.backend).open_scorer(models, net, compute, on_done=on_done)
 
 
@@ -174,7 +174,7 @@ def open_mapper(models: Sequence[Model], compute: Compute, *, on_done: OnDone) -
     net = _backbone_of(models, map_network)
     if any(isinstance(model.detector, SgfrDetector) for model in models):
         judges, extractor = _sgfr_parts(models, net, compute, maps=True)
-        return SgfrMapper(judges, extractor, on_done=on_done)
+        return JudgedFeatures(list(map(maps_by, judges)), extractor, on_done=on_done)
     return _load(compute.backend).open_mapper(models, net, compute, on_done=on_done)
 
 

@@ -16,7 +16,7 @@ from streamline.errors import InferenceError
 from streamline.infer.protocol import Extractor, Features, Maps, OnDone, Scores
 from streamline.sgfr import Judge
 
-__all__ = ["SgfrMapper", "SgfrScorer"]
+__all__ = ["JudgedFeatures", "maps_by", "scores_by"]
 
 Result = TypeVar("Result")
 
@@ -32,13 +32,14 @@ class _Slot(Generic[Result]):
         self.failure: Exception | None = None
 
 
-class _JudgedFeatures(Generic[Result]):
-    """An extractor's slots, with something made of each batch's features.
+class JudgedFeatures(Generic[Result]):
+    """An extractor's slots, with something made of each batch's features: see `Requests`.
 
     Parameters
     ----------
-    judge : sequence of callable
-        From the features of some frames to their result; one for each head.
+    judges : sequence of callable
+        From the features of some frames to their result; one for each head. See `scores_by`
+        and `maps_by`.
     open_extractor : callable
         Opens the extractor, to tell the given function what is finished.
     on_done : callable
@@ -58,26 +59,10 @@ class _JudgedFeatures(Generic[Result]):
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sgfr")
         self._extractor = open_extractor(self._extracted)
         self._slots: list[_Slot[Result]] = [_Slot() for _ in range(self._extractor.slots)]
-
-    @property
-    def height(self) -> int:
-        """Rows of a frame, px."""
-        return self._extractor.height
-
-    @property
-    def width(self) -> int:
-        """Columns of a frame, px."""
-        return self._extractor.width
-
-    @property
-    def max_batch(self) -> int:
-        """Most frames in a batch."""
-        return self._extractor.max_batch
-
-    @property
-    def slots(self) -> int:
-        """Batches that may be under way at once."""
-        return self._extractor.slots
+        self.height = self._extractor.height
+        self.width = self._extractor.width
+        self.max_batch = self._extractor.max_batch
+        self.slots = self._extractor.slots
 
     def input(self, slot: int, /) -> npt.NDArray[np.uint8]:
         """Return the slot's buffer to write frames to."""
@@ -128,36 +113,12 @@ class _JudgedFeatures(Generic[Result]):
         self._on_done(index)
 
 
-class SgfrScorer(_JudgedFeatures[Scores]):
-    """Scores of SGFR models on one network."""
-
-    def __init__(
-        self,
-        judges: Sequence[Judge],
-        open_extractor: Callable[[OnDone], Extractor],
-        *,
-        on_done: OnDone,
-    ) -> None:
-        super().__init__([_scores_by(judge) for judge in judges], open_extractor, on_done=on_done)
-
-
-class SgfrMapper(_JudgedFeatures[Maps]):
-    """Maps of SGFR models on one network."""
-
-    def __init__(
-        self,
-        judges: Sequence[Judge],
-        open_extractor: Callable[[OnDone], Extractor],
-        *,
-        on_done: OnDone,
-    ) -> None:
-        super().__init__([_maps_by(judge) for judge in judges], open_extractor, on_done=on_done)
-
-
-def _scores_by(judge: Judge) -> Callable[[Features], Scores]:
+def scores_by(judge: Judge, /) -> Callable[[Features], Scores]:
+    """Make scores of features, as a line takes them."""
     return lambda features: judge.scores(features).astype(np.float32)
 
 
-def _maps_by(judge: Judge) -> Callable[[Features], Maps]:
+def maps_by(judge: Judge, /) -> Callable[[Features], Maps]:
+    """Make maps of features, as a line takes them."""
     # Beyond float16's range a place is as bad as can be: no infinity on the wire.
     return lambda features: np.minimum(judge.maps(features), _LARGEST_HALF).astype(np.float16)

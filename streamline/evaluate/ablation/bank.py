@@ -6,13 +6,14 @@ that is not in it, by who chose them and by what is made of them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from streamline.evaluate.ablation.banked import BankStudy, Batch, study_bank
+from streamline.evaluate.ablation.banked import BankStudy, Batch, bank_rows, bank_setup
 from streamline.evaluate.ablation.network import bank_settings, open_network
 from streamline.evaluate.ablation.pivot import pivot_lines, pivot_table
 from streamline.evaluate.ablation.result import Ablation, Row, Variant
@@ -56,12 +57,7 @@ def ablate_bank(
     chosen = bank_settings(settings)
     recipe = chosen.recipe
     net = open_network(chosen, recipe.layers)
-    rows: list[Row] = []
-    for run in runs:
-        with study_bank(run.category, net, recipe.layers, chosen.compute, progress) as study:
-            for row in _rows(run, study, recipe):
-                rows.append(row)
-                progress("variants", len(rows), None)
+    rows = bank_rows(runs, chosen, net, recipe.layers, partial(_rows, recipe=recipe), progress)
     return Ablation(
         title="Memory bank",
         text=(
@@ -73,11 +69,7 @@ def ablate_bank(
         rows=rows,
         tables=list(_tables(rows, recipe)),
         charts=list(_charts(rows, recipe)),
-        setup={
-            "backbone": chosen.backbone,
-            "precision": net.precision,
-            "recipe": asdict(recipe),
-        },
+        setup=bank_setup(chosen, net),
     )
 
 
@@ -100,16 +92,13 @@ def _maps(study: BankStudy, recipe: Recipe) -> Iterator[tuple[str, dict[str, flo
     n = len(study.category.train)
     generator = np.random.default_rng(0)
 
-    def pursuit(batch: Batch) -> Bools:
-        return judge.sample(batch).chosen(n)
-
     def at_random(batch: Batch) -> Bools:
         marks = np.zeros((len(batch[recipe.sampling_layer]), n), np.bool_)
         for mark in marks:
             mark[random_columns(n, min(recipe.samples, n), generator=generator)] = True
         return marks
 
-    yield "pursuit", study.figures(recipe, judge, pursuit)
+    yield "pursuit", study.figures(recipe, judge, study.by_pursuit(judge))
     yield "random", study.figures(recipe, judge, at_random)
     yield "all", study.figures(recipe, judge, lambda _batch: None)
 

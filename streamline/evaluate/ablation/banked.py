@@ -1,8 +1,8 @@
-"""SGFR's memory bank and test images as an ablation of it sees them: features, not pictures."""
+"""What the ablations of SGFR share: banks and test images as features, extracted once a run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Final
 
@@ -11,18 +11,22 @@ import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.evaluate.ablation.features import LayerFeatures, extracted
+from streamline.evaluate.ablation.result import Row
 from streamline.evaluate.curves import curves_of
 from streamline.evaluate.layouts import Category
 from streamline.evaluate.maps import read_masks
+from streamline.evaluate.plan import PlannedRun
 from streamline.infer import Compute
+from streamline.learn import SgfrSettings
 from streamline.progress import Progress
 from streamline.sgfr import Judge, Recipe
 
-__all__ = ["BankStudy", "Batch", "study_bank"]
+__all__ = ["BankStudy", "Batch", "bank_rows", "bank_setup"]
 
 Single = npt.NDArray[np.float32]
 Batch = Mapping[str, Single]
-Choose = Callable[[Batch], npt.NDArray[np.bool_] | None]
+Bools = npt.NDArray[np.bool_]
+Choose = Callable[[Batch], Bools | None]
 
 _BATCH: Final = 8
 """Images judged together, as a line does it."""
@@ -46,6 +50,15 @@ class BankStudy:
             shapes={layer: self.features[layer].shape for layer in recipe.layers},
             size=self.size,
         )
+
+    def by_pursuit(self, judge: Judge, /) -> Choose:
+        """Choose sub-banks as the method does."""
+        n = len(self.category.train)
+
+        def choose(batch: Batch) -> Bools:
+            return judge.sample(batch).chosen(n)
+
+        return choose
 
     def figures(self, recipe: Recipe, judge: Judge, choose: Choose, /) -> dict[str, float | None]:
         """Map the test images by sub-banks that somebody chose, and measure that.
@@ -84,21 +97,47 @@ class BankStudy:
             yield {layer: np.array(self.features[layer].test[part]) for layer in layers}
 
 
-@contextmanager
-def study_bank(
-    category: Category,
+def bank_rows(
+    runs: Sequence[PlannedRun],
+    settings: SgfrSettings,
     net: Backbone,
     layers: Sequence[str],
-    compute: Compute,
+    rows: Callable[[PlannedRun, BankStudy], Iterator[Row]],
     progress: Progress,
-) -> Iterator[BankStudy]:
-    """Extract a category's features once, for every variant to share.
+) -> list[Row]:
+    """Make the rows of every run, from the features of the layers named.
 
     Raises
     ------
     InputError
         If an image or a mask can't be read.
     """
+    made: list[Row] = []
+    for run in runs:
+        with _studied(run.category, net, layers, settings.compute, progress) as study:
+            for row in rows(run, study):
+                made.append(row)
+                progress("variants", len(made), None)
+    return made
+
+
+def bank_setup(settings: SgfrSettings, net: Backbone, /) -> dict[str, object]:
+    """Say what the figures were got with."""
+    return {
+        "backbone": settings.backbone,
+        "precision": net.precision,
+        "recipe": asdict(settings.recipe),
+    }
+
+
+@contextmanager
+def _studied(
+    category: Category,
+    net: Backbone,
+    layers: Sequence[str],
+    compute: Compute,
+    progress: Progress,
+) -> Iterator[BankStudy]:
     size = (net.height, net.width)
     masks = read_masks(category, size) if category.masked else None
     with extracted(category, net, layers, compute, progress) as features:

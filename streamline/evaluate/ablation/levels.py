@@ -1,13 +1,11 @@
 """Which levels make the map of SGFR: figure 7, singly and combined."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from streamline.evaluate.ablation.banked import BankStudy, Batch, study_bank
+from streamline.evaluate.ablation.banked import BankStudy, bank_rows, bank_setup
 from streamline.evaluate.ablation.network import bank_settings, compared_layers, open_network
 from streamline.evaluate.ablation.pick import neighbours
 from streamline.evaluate.ablation.pivot import layer_chart, variant_table
@@ -35,12 +33,8 @@ def ablate_levels(
     chosen = bank_settings(settings)
     net = open_network(chosen)
     layers = compared_layers(net, chosen.recipe.layers)
-    rows: list[Row] = []
-    for run in runs:
-        with study_bank(run.category, net, layers, chosen.compute, progress) as study:
-            for recipe in _recipes(layers, chosen.recipe):
-                rows.append(_measured(run, study, recipe))
-                progress("variants", len(rows), None)
+    recipes = _recipes(layers, chosen.recipe)
+    rows = bank_rows(runs, chosen, net, layers, partial(_rows, recipes=recipes), progress)
     return Ablation(
         title="Levels",
         text=(
@@ -51,25 +45,17 @@ def ablate_levels(
         rows=rows,
         tables=[variant_table(rows, "levels", _SHOWN)],
         charts=[layer_chart(rows, "levels", layers)],
-        setup={
-            "backbone": chosen.backbone,
-            "precision": net.precision,
-            "recipe": asdict(chosen.recipe),
-        },
+        setup=bank_setup(chosen, net),
     )
 
 
-def _recipes(layers: Sequence[str], own: Recipe) -> Iterator[Recipe]:
+def _recipes(layers: Sequence[str], own: Recipe) -> list[Recipe]:
     combined = dict.fromkeys([*neighbours(layers), own.map_layers])
-    return (replace(own, map_layers=levels) for levels in combined)
+    return [replace(own, map_layers=levels) for levels in combined]
 
 
-def _measured(run: PlannedRun, study: BankStudy, recipe: Recipe) -> Row:
-    judge = study.judge(recipe)
-    n = len(study.category.train)
-
-    def choose(batch: Batch) -> npt.NDArray[np.bool_]:
-        return judge.sample(batch).chosen(n)
-
-    figures = study.figures(recipe, judge, choose)
-    return Row(run=run, variant={"levels": "+".join(recipe.map_layers)}, figures=figures)
+def _rows(run: PlannedRun, study: BankStudy, recipes: Sequence[Recipe]) -> Iterator[Row]:
+    for recipe in recipes:
+        judge = study.judge(recipe)
+        figures = study.figures(recipe, judge, study.by_pursuit(judge))
+        yield Row(run=run, variant={"levels": "+".join(recipe.map_layers)}, figures=figures)

@@ -84,7 +84,7 @@ def test_a_category_itself_is_found(mvtec: Path, monkeypatch: pytest.MonkeyPatch
 def test_one_mask_missing_among_others_is_refused(mvtec: Path) -> None:
     missing = mvtec / "bottle" / "ground_truth" / "cut" / "001_mask.png"
     missing.unlink()
-    with pytest.raises(InputError, match=rf"{missing} is missing; complete the data set"):
+    with pytest.raises(InputError, match=rf"{missing} is missing; complete"):
         find("mvtec", mvtec)
 
 
@@ -147,7 +147,7 @@ def test_tiles_without_any_mask_are_unmarked(mtd: Path) -> None:
 
 def test_tiles_with_one_mask_missing_are_refused(mtd: Path) -> None:
     (mtd / "MT_Break" / "Imgs" / "1.png").unlink()
-    with pytest.raises(InputError, match=r"MT_Break/Imgs/1.png is missing, one of 1"):
+    with pytest.raises(InputError, match=r"MT_Break/Imgs/1.png is missing; complete"):
         find("mtd", mtd)[0]
 
 
@@ -195,7 +195,7 @@ def test_beantech_masks_have_the_names_of_their_images(btad: Path) -> None:
 
 def test_a_beantech_mask_missing_is_refused(btad: Path) -> None:
     (btad / "03" / "ground_truth" / "ko" / "0001.png").unlink()
-    with pytest.raises(InputError, match=r"03/ground_truth/ko/0001\.png is missing, one of 1"):
+    with pytest.raises(InputError, match=r"03/ground_truth/ko/0001\.png is missing; complete"):
         find("btad", btad)
 
 
@@ -299,7 +299,7 @@ def test_masks_of_ones_own_pictures_are_found(tmp_path: Path, ending: str) -> No
     (lid,) = find("folder", root)
     assert [one.mask for one in lid.test if one.anomalous] == masks
     masks[1].unlink()
-    with pytest.raises(InputError, match=r"ground_truth/bent/1\.png is missing, one of 1"):
+    with pytest.raises(InputError, match=r"ground_truth/bent/1\.png is missing; complete"):
         find("folder", root)
 
 

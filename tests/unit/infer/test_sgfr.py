@@ -24,7 +24,7 @@ from streamline.infer import (
     score_network,
 )
 from streamline.infer.protocol import OnDone
-from streamline.infer.sgfr import SgfrMapper, SgfrScorer
+from streamline.infer.sgfr import JudgedFeatures, maps_by, scores_by
 from streamline.learn import FitSettings, SgfrSettings, fit_frames
 from streamline.model import Model, SgfrDetector
 from streamline.sgfr import Judge
@@ -173,7 +173,8 @@ def test_a_batch_the_numerics_fail_on_is_reported_and_the_slot_serves_again(
 ) -> None:
     done: SimpleQueue[int] = SimpleQueue()
     single = Compute(precision="f32", slots=1, max_batch=1)
-    scorer = SgfrScorer([FailingJudge(banked)], opened(banked, single), on_done=done.put)
+    failing = scores_by(FailingJudge(banked))
+    scorer = JudgedFeatures([failing], opened(banked, single), on_done=done.put)
     scorer.start(0, 1)
     assert done.get(timeout=60) == 0
     with pytest.raises(InferenceError, match=r"matching pursuit failed on .*: singular matrix"):
@@ -191,7 +192,8 @@ def test_beyond_float16_a_map_is_as_hot_as_can_be(banked: Model) -> None:
             return np.full((len(features["block5"]), 32, 32), 1e9, np.float32)
 
     done: SimpleQueue[int] = SimpleQueue()
-    mapper = SgfrMapper([Boiling(banked)], opened(banked, F32), on_done=done.put)
+    boiling = maps_by(Boiling(banked))
+    mapper = JudgedFeatures([boiling], opened(banked, F32), on_done=done.put)
     mapper.start(0, 2)
     done.get(timeout=60)
     assert (mapper.result(0) == np.finfo(np.float16).max).all()
