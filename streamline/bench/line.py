@@ -316,7 +316,7 @@ class _Rig:
             others=others.share,
         )
         self._tell(
-            f"{cameras} cameras at {rate:g} frames a second for {seconds:g} s: "
+            f"{cameras} camera{'s' * (cameras > 1)} at {rate:g} frames a second for {seconds:g} s: "
             f"{run.dropped} lost, p99 {p99:.1f} ms"
         )
         return run

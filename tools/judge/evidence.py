@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamline.bench.processor import OtherWork
 from tests.support.line import RunningLine, eventually
 from tests.support.models import with_threshold
 from tools.judge.goals import Goals
 from tools.judge.line import Counters, clip_or_rendered, names, write_pipeline
-from tools.judge.processor import OtherWork
 
 __all__ = ["judge_evidence"]
 

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["Goals"]
+from streamline.bench.processor import QUIET
 
-_QUIET: float = 0.02
-"""Share of the processors that other work may take in a run that counts."""
+__all__ = ["Goals"]
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Goals:
             for goal, wanted, seen, met in self.rows
         ]
         if self.others is not None:
-            verdict = "quiet" if self.others <= _QUIET else "NOT QUIET: may be repeated"
+            verdict = "quiet" if self.others <= QUIET else "NOT QUIET: may be repeated"
             lines.append(f"other work took {self.others:.1%} of the processors: {verdict}")
         return "\n".join(lines)
 

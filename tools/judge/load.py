@@ -4,10 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
+from streamline.bench.processor import OtherWork
 from tests.support.line import RunningLine, eventually
 from tools.judge.goals import Goals
 from tools.judge.line import Counters, clip_or_rendered, names, write_pipeline
-from tools.judge.processor import OtherWork
 
 __all__ = ["judge_load"]
 

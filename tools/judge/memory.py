@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import psutil
 
+from streamline.bench.processor import OtherWork
 from streamline.learn import FitSettings
 from tests.support.line import RunningLine, eventually
 from tools.judge.goals import Goals
 from tools.judge.line import Counters, clip_or_rendered, names, write_pipeline
-from tools.judge.processor import OtherWork
 
 __all__ = ["growth", "judge_memory"]
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import psutil
 
+from streamline.bench.processor import OtherWork
 from tests.support.line import RunningLine, eventually, json_lines
 from tools.judge.goals import Goals
 from tools.judge.line import Counters, clip_or_rendered, names, write_pipeline
-from tools.judge.processor import OtherWork
 
 __all__ = ["judge_restarts"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
 from streamline.bench.processes import family, pss_of, seconds_of, threads_of
 from streamline.bench.processor import QUIET, OtherWork
@@ -89,13 +90,16 @@ def test_a_stranger_s_work_is_told_from_one_s_own() -> None:
     assert others.share > QUIET
 
 
-def test_work_of_one_s_own_counts_for_nobody_else() -> None:
-    with OtherWork() as others:
-        whole = others._before.whole
-        with child_of_ours(_SPIN) as process:
-            eventually(lambda: sum(process.cpu_times()[:2]) > 1.0, "a second of ours")
-            others.__exit__()
-            ours = seconds_of(process.pid)
-        whole = type(others._before).now().whole - whole
-    # Whatever others do meanwhile, they can't have had the time that was ours.
-    assert others.share <= 1.0 - 0.9 * ours / whole
+def test_the_work_of_ones_own_processes_is_not_that_of_others() -> None:
+    with child_of_ours(_SPIN) as child:
+        eventually(lambda: child.cpu_times().user > 0.1, "its start")
+        machine, ours = psutil.cpu_times(), sum(child.cpu_times()[:2])
+        with OtherWork() as others:
+            eventually(lambda: sum(child.cpu_times()[:2]) > ours + 1, "a second of ours")
+        spent = [after - before for before, after in zip(machine, psutil.cpu_times(), strict=True)]
+        used = sum(child.cpu_times()[:2]) - ours
+    whole = sum(spent)
+    idle = spent[machine._fields.index("idle")] + spent[machine._fields.index("iowait")]
+    # Had it been counted with the others', their share would be greater by its own.
+    own = used / whole
+    assert others.share == pytest.approx(1 - idle / whole - own, abs=own / 2)

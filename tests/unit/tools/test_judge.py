@@ -1,16 +1,10 @@
 """The parts of the judge of a running line that need no line."""
 
-import subprocess
-import sys
-
 import numpy as np
-import psutil
 import pytest
 
-from tests.support.until import until
 from tools.judge.goals import Goals
 from tools.judge.memory import growth
-from tools.judge.processor import OtherWork
 
 
 def goals_of(*, rate: float, lost: int) -> Goals:
@@ -55,23 +49,3 @@ def test_growth_is_the_slope_after_warming_up_over_the_whole_run() -> None:
     warming = np.where(frames < 10_000, -40.0, 0.0)
     assert growth(frames, 90 + 2e-5 * frames + warming + noise) == pytest.approx(2.0, rel=0.02)
     assert growth(frames, np.full(len(frames), 90.0)) == pytest.approx(0, abs=1e-9)
-
-
-def test_the_work_of_ones_own_processes_is_not_that_of_others() -> None:
-    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        child = psutil.Process(spinning.pid)
-        until(lambda: child.cpu_times().user > 0.1)
-        machine, ours = psutil.cpu_times(), sum(child.cpu_times()[:2])
-        with OtherWork() as others:
-            until(lambda: sum(child.cpu_times()[:2]) > ours + 1)
-        spent = [after - before for before, after in zip(machine, psutil.cpu_times(), strict=True)]
-        used = sum(child.cpu_times()[:2]) - ours
-    finally:
-        spinning.kill()
-        spinning.wait()
-    whole = sum(spent)
-    idle = spent[machine._fields.index("idle")] + spent[machine._fields.index("iowait")]
-    # Had it been counted with the others', their share would be greater by its own.
-    own = used / whole
-    assert others.share == pytest.approx(1 - idle / whole - own, abs=own / 2)
