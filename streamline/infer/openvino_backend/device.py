@@ -63,8 +63,11 @@ def compile_graph(
     }
     if compute.streams is not None:
         properties["NUM_STREAMS"] = compute.streams
-    if compute.threads is not None and compute.device == "CPU":
-        properties["INFERENCE_NUM_THREADS"] = compute.threads
+    if compute.device == "CPU":
+        # Some processors would round the features to 8 bits as well, each in its own way.
+        properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
+        if compute.threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = compute.threads
     if kept is not None:
         properties["CACHE_DIR"] = str(kept)
     if has_fixed_batch(compute):

@@ -15,7 +15,13 @@ from streamline.infer.openvino_backend.compiled import (
     compile_features,
     compile_models,
 )
-from streamline.infer.openvino_backend.graph import MAP, SCORE, map_head, score_head
+from streamline.infer.openvino_backend.graph import (
+    MAP,
+    SCORE,
+    exact_score_head,
+    map_head,
+    score_head,
+)
 from streamline.infer.openvino_backend.slots import Slot
 from streamline.infer.protocol import Compute, Features, Maps, OnDone, Scores
 from streamline.model import Model
@@ -35,7 +41,8 @@ def open_scorer(
 ) -> "OpenVinoScorer":
     """See `streamline.infer.open_scorer`."""
     layers = score_network(models[0]).layers
-    compiled = compile_models(models, score_head, net, layers, compute)
+    head = exact_score_head if net.precision == "f32" else score_head
+    compiled = compile_models(models, head, net, layers, compute)
     return OpenVinoScorer(compiled, compute, on_done=on_done)
 
 

@@ -69,8 +69,8 @@ def expected_maps(model: Model, frames: Bytes) -> npt.NDArray[np.float64]:
     )
 
 
-def test_scores_are_the_formula_s_within_a_ten_thousandth(model: Model, frames: Bytes) -> None:
-    np.testing.assert_allclose(scores_of(model, frames), expected_scores(model, frames), rtol=1e-4)
+def test_scores_are_the_formula_s_within_a_thousandth(model: Model, frames: Bytes) -> None:
+    np.testing.assert_allclose(scores_of(model, frames), expected_scores(model, frames), rtol=1e-3)
 
 
 def test_maps_are_the_formula_s_within_float16(model: Model, frames: Bytes) -> None:
@@ -85,7 +85,7 @@ def test_on_real_bottles_graph_and_formula_agree_as_well(shared_dir: Path) -> No
     sound = pictures(bottle / "train" / "good")[:40]
     broken = np.stack(pictures(bottle / "test" / "broken_large")[:8])
     model = fit_frames(sound, FitSettings(compute=F32), source="bottles").model
-    np.testing.assert_allclose(scores_of(model, broken), expected_scores(model, broken), rtol=1e-4)
+    np.testing.assert_allclose(scores_of(model, broken), expected_scores(model, broken), rtol=1e-3)
     np.testing.assert_allclose(
         maps_of(model, broken), expected_maps(model, broken), rtol=2e-3, atol=1e-4
     )

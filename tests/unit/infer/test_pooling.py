@@ -60,7 +60,7 @@ def test_the_score_is_that_of_the_pooled_features(pooled: Model, frames: Bytes) 
         [reconstruction_error(features[name], one.subspace) for name, one in layers.items()]
     )
     scores = np.concatenate(list(score_frames(pooled, frames, compute=COMPUTE)))
-    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+    np.testing.assert_allclose(scores, expected, rtol=1e-3)
     assert layers["block4/2"].shape == (112, 8, 8)
     assert pooled.map_shape == (8, 8)
 
