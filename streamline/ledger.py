@@ -3,8 +3,10 @@
 Each worker of a line owns one ledger file and is its only writer, which a lock sees to; the
 supervisor and the exporter map it read-only.  An aligned 8-byte store is atomic on every machine
 this runs on, so readers need no lock; a histogram read while it is written may be one observation
-apart in its sum.  float64 counts exactly up to 2**53.  Opening a file that holds the same series
-goes on from its values: a restarted worker never makes a counter go backwards.
+apart in its sum.  Threads of a worker may count under one name and label set, each in cells of its
+own, for adding to a cell is no single step: readers add them up.  float64 counts exactly up to
+2**53.  Opening a file that holds the same series goes on from its values: a restarted worker never
+makes a counter go backwards.
 """
 
 import fcntl
@@ -54,6 +56,7 @@ _MAX_CELLS: Final = 1 << 26
 _LEAVING_NS: Final = 5_000_000_000
 """How long a worker that was killed, or whose line was, may take to be gone."""
 
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 _Entry = tuple[Kind, str, list[tuple[str, str]], list[float], int]
 _read_head = msgspec.json.Decoder(list[_Entry]).decode
 
@@ -215,6 +218,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._series: list[_Series] = []
+        self._names: set[_Key] = set()
         self._handles: list[Cell | Histogram | Ring | Table] = []
         self._cells = 0
         self._map: mmap.mmap | None = None
@@ -256,6 +260,11 @@ class Ledger:
         if self._map is not None:
             msg = f"{name} is declared after the ledger was opened"
             raise RuntimeError(msg)
+        key = (name, tuple(labels.items()))
+        if kind in {"ring", "table"} and key in self._names:
+            msg = f"{kind} {name} {dict(labels)} is declared twice: two of them can't be added up"
+            raise ValueError(msg)
+        self._names.add(key)
         count = len(bounds) + 2 if kind == "histogram" else cells
         self._series.append(
             _Series(
@@ -458,23 +467,30 @@ class LedgerView:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._series, self._start = _layout(self._map)
-        self._single = {(s.name, s.labels): s.first for s in self._series if s.cells == 1}
+        self._single: dict[_Key, list[int]] = {}
+        for one in self._series:
+            if one.cells == 1:
+                self._single.setdefault((one.name, one.labels), []).append(one.first)
         self._tables = {
             (s.name, s.labels): (s.first, s.cells) for s in self._series if s.kind == "table"
         }
 
     def value(self, name: str, **labels: str) -> float:
         """Return a counter's or gauge's value as it stands now; KeyError if there is none."""
-        first = self._single[name, tuple(labels.items())]
-        return float(np.frombuffer(self._map, np.float64, 1, self._start + 8 * first)[0])
+        return self._sum(self._single[name, tuple(labels.items())])
 
     def values(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
         """Return all counters or gauges of one name by their labels."""
         return {
-            labels: float(np.frombuffer(self._map, np.float64, 1, self._start + 8 * first)[0])
-            for (series, labels), first in self._single.items()
+            labels: self._sum(cells)
+            for (series, labels), cells in self._single.items()
             if series == name
         }
+
+    def _sum(self, cells: Iterable[int]) -> float:
+        """Add up what the threads of a worker have counted in cells of their own."""
+        starts = (self._start + 8 * cell for cell in cells)
+        return sum(float(np.frombuffer(self._map, np.float64, 1, start)[0]) for start in starts)
 
     def samples(self, *, rings: bool = False) -> list[Sample]:
         """Every series as it stands now; rings and tables, which are large, only if asked for."""

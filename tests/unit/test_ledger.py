@@ -511,3 +511,28 @@ def test_an_heir_sets_a_gauge_of_a_dead_writer_and_nothing_else(tmp_path: Path) 
         inherit(tmp_path / "l", "seen_total", 0.0, camera="left")
     assert seen.value == 3.0
     ledger.close()
+
+
+def test_what_threads_of_one_worker_count_under_one_name_is_added_up(tmp_path: Path) -> None:
+    ledger = Ledger()
+    cells = [ledger.gauge("depth", stage="source") for _ in range(3)]
+    ledger.gauge("depth", stage="alert").set(100)
+    ledger.open(tmp_path / "a.ledger")
+    for cell, value in zip(cells, (1, 20, 300), strict=True):
+        cell.set(value)
+    view = LedgerView(tmp_path / "a.ledger")
+    assert view.value("depth", stage="source") == 321
+    assert view.values("depth") == {(("stage", "source"),): 321, (("stage", "alert"),): 100}
+    view.close()
+    ledger.close()
+
+
+def test_tables_and_rings_can_not_be_added_up_and_are_declared_once() -> None:
+    ledger = Ledger()
+    ledger.table("held", 4, camera="left")
+    ledger.table("held", 4, camera="right")
+    ledger.ring("latest", 4)
+    with pytest.raises(ValueError, match=r"table held \{'camera': 'left'\} is declared twice"):
+        ledger.table("held", 4, camera="left")
+    with pytest.raises(ValueError, match=r"ring latest .* is declared twice"):
+        ledger.ring("latest", 4)
