@@ -67,6 +67,10 @@ class Worker:
     """The stages of one plan, sharing a ZeroMQ context and a ledger."""
 
     def __init__(self, plan: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
+        models = load_models(pipeline)
+        # A camera's process only needs the input size, and infer sees whether that has changed.
+        if not plan.serves_cameras_only:
+            _require_frozen(pipeline, models, runtime)
         self._plan = plan
         self._ledger = Ledger()
         self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
@@ -81,10 +85,6 @@ class Worker:
             context=self._context,
             ledger=self._ledger,
         )
-        models = load_models(pipeline)
-        # A camera's process only needs the input size, and infer sees whether that has changed.
-        if not plan.serves_cameras_only:
-            _require_frozen(pipeline, models, runtime)
         self._stages = list(_stages(plan, self._site, models))
         self._ledger.open(runtime.ledger(plan.name))
 

@@ -16,6 +16,7 @@ from streamline.config import load
 from streamline.ledger import Ledger
 from streamline.messages import (
     Dropped,
+    Fault,
     Frame,
     FrameId,
     Judged,
@@ -31,16 +32,20 @@ from streamline.run.fences import SUPERVISOR, FenceCells
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site, Stage
 from streamline.run.stage_alert import AlertStage
+from streamline.run.stage_infer import InferStage
 from streamline.run.stage_preprocess import PreprocessStage
 from streamline.transport.link import Context, Inlet, Outlet
 from streamline.transport.wire import (
     Buffer,
     decode_outcome,
     decode_prepared,
+    decode_scored,
     encode_frame,
     encode_outcome,
+    encode_prepared,
     encode_scored,
 )
+from tests.support.models import save_light_model
 from tests.support.until import until
 
 REFUSED = Dropped(stage="source", reason="refused")
@@ -157,6 +162,37 @@ def test_a_score_that_another_model_gave_is_held_against_no_threshold(site: Site
     assert verdicts(outcomes) == ["pass", "unknown", "unknown", "pass"]
     (told,) = [log for log in logs if log["event"] == "scored by another model"]
     assert (told["camera"], told["model"], told["ours"]) == ("left", "cd" * 6, "ab" * 6)
+
+
+def test_a_frame_in_another_models_size_has_no_score_and_the_others_have_theirs(
+    site: Site, tmp_path: Path
+) -> None:
+    model = save_light_model(tmp_path / "m")
+    behind = Inlet(site.context, site.address("scores"), window=4)
+    behind.admit()
+    seen: list[Scored] = []
+
+    def alert() -> None:
+        for delivery in behind.take(9):
+            seen.append(decode_scored(delivery.parts, SAME_CLOCK))
+            behind.answer(delivery, encode_outcome(Judged(verdict=Verdict.UNKNOWN)))
+        behind.exchange()
+
+    sides = (256, 1, 300, 256)
+    frames = [
+        Prepared(origin=origin(seq=seq), pixels=np.zeros((side, side, 3), np.uint8))
+        for seq, side in enumerate(sides)
+    ]
+    with (
+        running(InferStage(site, {"left": model})),
+        sender(site, site.address("prepared")) as before,
+    ):
+        outcomes = before.send(*NONSENSE, *map(encode_prepared, frames), meanwhile=alert)
+    behind.close()
+    assert outcomes[:4] == [REFUSED] * 4
+    faults = {one.origin.id.seq: one.fault for one in seen}
+    assert faults == {0: None, 1: Fault.OTHER_MODEL, 2: Fault.OTHER_MODEL, 3: None}
+    assert {one.model for one in seen if one.fault is None} == {model.digest[:12]}
 
 
 def test_frames_that_are_not_for_the_preprocess_stage_are_refused_and_others_prepared(

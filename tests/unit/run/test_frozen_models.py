@@ -1,0 +1,67 @@
+"""A line keeps to the models that it started with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streamline.config import Pipeline, load
+from streamline.errors import ModelError
+from streamline.run.control import Control
+from streamline.run.placement import WorkerPlan, plan
+from streamline.run.runtime import Runtime
+from streamline.run.worker import Worker, freeze_models, load_models
+from tests.support.models import save_tiny_model, with_threshold
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    """Cameras, the device and the judge in a process each."""
+    save_tiny_model(tmp_path / "first")
+    (tmp_path / "model").symlink_to("first")
+    (tmp_path / "line.yaml").write_text(
+        "version: 1\nmodel: model\ncameras: {left: demo://inspect}\nlinks: {scores: ipc}\n"
+    )
+    return load(tmp_path / "line.yaml")
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, pipeline: Pipeline) -> Runtime:
+    """The folder of a line that has started."""
+    runtime = Runtime(tmp_path / "run")
+    runtime.folder.mkdir()
+    Control.create(runtime.control)
+    freeze_models(load_models(pipeline), runtime)
+    return runtime
+
+
+@contextmanager
+def started(worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> Iterator[None]:
+    """A worker as it is made at each of its starts."""
+    made = Worker(worker, pipeline, runtime)
+    yield
+    made._context.term()
+    made._ledger.close()
+
+
+def test_a_stage_that_is_restarted_after_a_fit_ends_with_the_cure_and_a_camera_goes_on(
+    tmp_path: Path, pipeline: Pipeline, runtime: Runtime
+) -> None:
+    workers = plan(pipeline)
+    assert len(workers) == 3
+    for worker in workers:
+        with started(worker, pipeline, runtime):
+            pass
+    with_threshold(tmp_path / "first", tmp_path / "second", 7.0)
+    (tmp_path / "model").unlink()
+    (tmp_path / "model").symlink_to("second")
+    cameras = [worker for worker in workers if "source" in worker.stages]
+    for worker in cameras:
+        with started(worker, pipeline, runtime):
+            pass
+    sentence = rf"^{tmp_path / 'model'} was changed while the line runs \(model \w{{12}} became "
+    for worker in workers:
+        if worker not in cameras:
+            with pytest.raises(ModelError, match=sentence + r"\w{12}\); start the line again$"):
+                Worker(worker, pipeline, runtime)
