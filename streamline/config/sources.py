@@ -52,7 +52,19 @@ def _rtsp_url(url: SecretUrl) -> SecretUrl:
     if not host:
         what = "names no host (must be rtsp://HOST/STREAM)"
         raise mistake(what)
+    if not _can_be_looked_up(host):
+        what = "has a wrong host (between its dots: 1 to 63 characters)"
+        raise mistake(what)
     return url
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a host's name can be put to the DNS at all."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

@@ -50,7 +50,8 @@ CAMERA_REASONS: Final = (
 refused: nothing listens at its port; auth: wrong user or password; dns: its name is not known;
 unreachable: there is no way to its address; timeout: it does not answer; stalled: it is connected
 and sends no frame; missing: no such device, file or stream; format: it sends no video that can
-be decoded; shape: its pictures have another size than expected; ended: it closed the stream.
+be decoded; shape: its pictures have another size than expected; ended: it closed the stream;
+error: anything else, which the log tells.
 """
 
 SKIP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {

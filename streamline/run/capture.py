@@ -2,7 +2,8 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from streamline.clock import monotonic_ns, thread_ns, wall_ns
-from streamline.config import Camera, RtspSource, SizeChange, UsbSource
+from streamline.config import Camera, RtspSource, SizeChange, UsbSource, redact_url
 from streamline.errors import InputError, SourceError, SourceLostError
 from streamline.run.control import Control, Phase
 from streamline.source import (
@@ -205,20 +206,28 @@ class Capture(Thread):
 
     def _session(self) -> bool:
         """Open once and read until that ends; return whether to try again."""
+        try:
+            with self._opened() as source:
+                first = None if self._is_file else self._first(source)
+                self._reached()
+                return self._read_all(source, self._await_line(source, first))
+        except SourceError as exc:
+            return self._lost(exc)
+        except Exception as exc:  # noqa: BLE001 - nothing a library raises ends a camera for good
+            what = redact_url(f"{type(exc).__name__}: {exc}")
+            msg = f"{self._camera.source.label}: {what}"
+            return self._lost(SourceError(msg, reason="error"))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Source]:
         self._calling_ns = monotonic_ns()
         try:
             source = open_source(self._camera.source)
-        except SourceError as exc:
-            return self._lost(exc)
         finally:
             self._calling_ns = None
         self._source = source
         try:
-            first = None if self._is_file else self._first(source)
-            self._reached()
-            return self._read_all(source, self._await_line(source, first))
-        except SourceError as exc:
-            return self._lost(exc)
+            yield source
         finally:
             self._source = None
             source.close()

@@ -152,8 +152,8 @@ def _resolve(url: str, label: str) -> None:
     host = urlsplit(url).hostname or ""
     try:
         socket.getaddrinfo(host, None)
-    except OSError as exc:
-        why = exc.strerror or type(exc).__name__
+    except (OSError, UnicodeError) as exc:  # Not every text can be a host's name.
+        why = getattr(exc, "strerror", None) or str(exc)
         msg = f"{label}: the host name {host!r} can't be resolved ({why}); check it, and the DNS"
         raise SourceError(msg, reason="dns") from exc
 

@@ -39,7 +39,16 @@ def test_a_short_form_is_understood(text: str, source: AnySource) -> None:
     assert parse_source(text, Path("/base")) == source
 
 
-@pytest.mark.parametrize("text", ["rtsp://h/x", "rtsps://u:p@h:322/x?y=1", "RTSP://h"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://h/x",
+        "rtsps://u:p@h:322/x?y=1",
+        "RTSP://h",
+        "rtsp://[fe80::1]/x",
+        "rtsp://kamera-süd.lan./x",
+    ],
+)
 def test_a_network_camera_keeps_its_address(text: str) -> None:
     source = parse_source(text, Path("/base"))
     assert isinstance(source, RtspSource)
@@ -56,6 +65,11 @@ def test_a_network_camera_keeps_its_address(text: str) -> None:
         ("demo://normal?seed", r"^source .* has an odd query"),
         ("ftp://u:hunter2@h/x", r'^source "ftp://\*\*\*@h/x" is no known kind of address'),
         ("rtsp:///x", r'^source "rtsp:///x" url: names no host'),
+        (
+            "rtsp://u:hunter2@cam..lan/x",
+            r'^source "rtsp://\*\*\*@cam..lan/x" url: has a wrong host',
+        ),
+        (f"rtsp://{'k' * 64}.lan/x", r"^source .* url: has a wrong host"),
         ("rtsp://u:hunter2@h:0/x", r'^source "rtsp://\*\*\*@h:0/x" url: has a wrong port'),
         ("rtsp://u:hunter2/@h/x", r'^source "rtsp://\*\*\*@h/x" url: has a wrong port'),
         ("rtsp://u:hunter2 @h/x", r'^source "rtsp://\*\*\*@h/x" url: holds a blank'),

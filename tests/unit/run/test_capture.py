@@ -363,6 +363,44 @@ def test_a_camera_that_refuses_is_down_with_the_reason_and_tried_again(start: St
     assert capture.refusal is None
 
 
+class Breaking:
+    """A camera whose library fails in a way that nobody foresaw, at its third frame."""
+
+    live = True
+    frames = None
+
+    def __init__(self) -> None:
+        self._left = 2
+
+    def read(self) -> Reading | None:
+        if not self._left:
+            msg = "no conversion of rtsp://bob:hush@cam/x"
+            raise ValueError(msg)
+        self._left -= 1
+        return reading(self._left)
+
+    def interrupt(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_camera_is_lost_and_tried_again_whatever_its_library_raises(
+    start: Started, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.enter(Phase.RUNNING)
+    monkeypatch.setattr(module, "open_source", lambda _config: Breaking())
+    with structlog.testing.capture_logs() as logs:
+        capture, mailbox = start("'rtsp://bob:hush@cam/x'")
+        until(lambda: capture.reconnects > 0, step=mailbox.take)
+        until(lambda: capture.state.state == "down", step=mailbox.take)
+    assert capture.state.reason == "error"
+    assert not capture.finished.is_set()
+    (told,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert told["why"] == "rtsp://***@cam/x: ValueError: no conversion of rtsp://***@cam/x"
+
+
 # --- sizes ------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from streamline.config import (
 )
 from streamline.errors import SourceError
 from streamline.source import open_source
+from streamline.source.rtsp import RtspReader
 
 
 def test_a_video_is_opened_with_its_pace(clip: Path) -> None:
@@ -68,3 +69,10 @@ def test_an_unknown_host_is_told_from_a_refusal() -> None:
         open_source(parse_source("rtsp://bob:hush@camera.invalid/x", Path()))
     assert e.value.reason == "dns"
     assert "hush" not in str(e.value)
+
+
+@pytest.mark.parametrize("host", ["cam..lan", "k" * 64 + ".lan"])
+def test_what_can_be_no_host_s_name_is_an_unknown_host(host: str) -> None:
+    with pytest.raises(SourceError, match=r"can't be resolved") as e:
+        RtspReader(f"rtsp://{host}/x", label="left")
+    assert e.value.reason == "dns"
