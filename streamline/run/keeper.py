@@ -18,6 +18,7 @@ from streamline.run.handles import Handle, start
 from streamline.run.placement import WorkerPlan
 from streamline.run.pulse import Pulse
 from streamline.run.runtime import Runtime
+from streamline.run.stage import CLOSE_S
 from streamline.run.views import Views
 
 __all__ = ["Keeper"]
@@ -26,8 +27,8 @@ _log = structlog.get_logger("streamline.run")
 
 _SECOND_NS: Final = 1_000_000_000
 
-_EXIT_S: Final = 5.0
-"""How long a worker may take to exit once nothing is left to do."""
+_EXIT_S: Final = CLOSE_S + 5.0
+"""How long a worker may take to exit once its stages only have to close."""
 
 _FIRST_DELAY_NS: Final = _SECOND_NS // 10
 _LONGEST_DELAY_NS: Final = 10 * _SECOND_NS
@@ -163,37 +164,43 @@ class Keeper:
             pause.wait(0.01)
 
     def await_exit(self) -> None:
-        """Wait until every worker has ended by itself; one that ends badly is a fault."""
-        deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
-        pause = Event()
+        """Wait until every worker has ended; one that ends badly, or not by itself, is a fault."""
         running = [kept for kept in self._kept.values() if kept.handle and not kept.done]
         handles = {kept.plan.name: kept.handle for kept in running if kept.handle}
-        while any(handle.exit_status() is None for handle in handles.values()):
-            if monotonic_ns() > deadline_ns:
-                break
-            pause.wait(0.01)
+        killed = self._end(handles)
         self._crashes.settle(ended=True)
         for name, handle in handles.items():
             status = handle.exit_status()
-            if status:
+            if name in killed:
+                what = f"worker {name} did not end within {_EXIT_S:g} s and was killed"
+                self.faults.append(LineError(f"{what}; what it had yet to store is lost"))
+            elif status:
                 why = self._why(name, status)
                 _log.error("worker ended badly", worker=name, why=str(why))
                 self.faults.append(why)
 
     def end_all(self) -> None:
         """Leave no process behind, whatever happened."""
-        deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
         handles = {name: kept.handle for name, kept in self._kept.items() if kept.handle}
+        self._end(handles)
+        for handle in handles.values():
+            handle.kill()
+        self._ledger.close()
+
+    @staticmethod
+    def _end(handles: Mapping[str, Handle]) -> list[str]:
+        """Give workers time to end by themselves; kill those that don't, and return which."""
+        deadline_ns = monotonic_ns() + round(_EXIT_S * _SECOND_NS)
         pause = Event()
-        while any(h.exit_status() is None for h in handles.values()):
+        while any(handle.exit_status() is None for handle in handles.values()):
             if monotonic_ns() > deadline_ns:
                 break
             pause.wait(0.01)
-        for name, handle in handles.items():
-            if handle.exit_status() is None:
-                _log.error("worker does not end, is killed", worker=name)
-            handle.kill()
-        self._ledger.close()
+        late = [name for name, handle in handles.items() if handle.exit_status() is None]
+        for name in late:
+            _log.error("worker does not end, is killed", worker=name)
+            handles[name].kill()
+        return late
 
     def _start(self, kept: _Kept) -> None:
         kept.handle = self._starter(kept.plan, self._pipeline, self._runtime)

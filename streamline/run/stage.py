@@ -15,12 +15,15 @@ from streamline.run.control import Control, Phase
 from streamline.run.runtime import Runtime
 from streamline.transport.link import Context, Delivery
 
-__all__ = ["TICK_MS", "Site", "Stage"]
+__all__ = ["CLOSE_S", "TICK_MS", "Site", "Stage"]
 
 _log = structlog.get_logger("streamline.run")
 
 TICK_MS: Final = 20
 """Longest time a stage sleeps: bounds how late it sees the line's phase."""
+
+CLOSE_S: Final = 10.0
+"""Longest time a stage takes to store what it still has once the line has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -40,7 +40,7 @@ from streamline.run.intake import REFUSED
 from streamline.run.orphans import Orphans
 from streamline.run.peers import Peers
 from streamline.run.placement import plan
-from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.run.stage import CLOSE_S, TICK_MS, Site, Stage
 from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
@@ -326,7 +326,7 @@ class SourceStage(Stage):
         self._capture.stop()
         self._outlet.close()
         if self._evidence is not None:
-            self._evidence.close()
+            self._evidence.close(CLOSE_S)
             # Nobody waits for answers any more that were not there in time.
             self._skip_unsettled("closed")
         if self._drops is not None:

@@ -249,6 +249,22 @@ def test_one_that_ends_badly_when_all_is_done_is_a_fault_and_no_more(line: Line)
     ]
 
 
+def test_one_that_hangs_when_all_is_done_is_killed_and_a_fault(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.keeper.start_all()
+
+    def passes() -> int:
+        line.clock.pass_s(0.5)
+        return line.clock()
+
+    monkeypatch.setattr(module, "monotonic_ns", passes)
+    line.keeper.await_exit()
+    assert line.started[0].exit_status() == -signal.SIGKILL
+    (fault,) = line.keeper.faults
+    assert str(fault).startswith("worker infer did not end within 15 s and was killed")
+
+
 def test_deaths_that_lie_far_apart_never_end_the_line(line: Line) -> None:
     line.keeper.start_all()
     for _ in range(25):
