@@ -45,7 +45,7 @@ CAMERA_REASONS: Final = (
     "refused", "auth", "dns", "unreachable", "timeout", "stalled", "missing", "format", "shape",
     "ended", "error",
 )  # fmt: skip
-"""Why a camera is down or unusable.
+"""Why a camera is down or unusable, or a file has ended before its end.
 
 refused: nothing listens at its port; auth: wrong user or password; dns: its name is not known;
 unreachable: there is no way to its address; timeout: it does not answer; stalled: it is connected
@@ -110,7 +110,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_batch_size": "Frames in one inference request.",
     "streamline_anomaly_score": "Anomaly score divided by the camera's threshold: above 1 fails.",
     "streamline_camera_state": "1 for the state that the camera is in.",
-    "streamline_camera_down_reason": "1 for the reason why the camera is down or unusable.",
+    "streamline_camera_down_reason": "1 for the reason why the camera is down, unusable or ended.",
     "streamline_camera_state_since_timestamp_seconds": "When the camera's state last changed.",
     "streamline_camera_state_seconds_total": "Time spent in each state since the line was ready.",
     "streamline_camera_reconnects_total": "Times that a camera delivered again after it was down.",

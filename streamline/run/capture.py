@@ -44,7 +44,8 @@ class CameraState(NamedTuple):
     """One of `catalogue.CAMERA_STATES`."""
 
     reason: str | None
-    """One of `catalogue.CAMERA_REASONS` if the camera is down or unusable."""
+    """One of `catalogue.CAMERA_REASONS` if the camera is down or unusable, or if it ended before
+    its end."""
 
     since_ns: int
     """Ns since the epoch."""
@@ -180,9 +181,9 @@ class Capture(Thread):
             return self.state
         return CameraState("down", "stalled", wall_ns() - (monotonic_ns() - began_ns))
 
-    def skip(self) -> None:
+    def skip(self, reason: str | None) -> None:
         """Read nothing, in place of `start`: the camera has ended in an earlier life."""
-        self._enter("ended")
+        self._enter("ended", reason)
         self.tried.set()
         self.finished.set()
 

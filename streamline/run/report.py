@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamline.errors import StreamlineError
+from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Sample, quantiles
 from streamline.metrics.catalogue import LATENCY_RING
 
@@ -36,7 +36,7 @@ class CameraReport:
     """The camera's state at the end, one of `catalogue.CAMERA_STATES`."""
 
     reason: str | None
-    """Why it was down or unusable at the end."""
+    """Why it was down or unusable at the end, or its file could not be read to its end."""
 
     state_s: Mapping[str, float]
     """Seconds spent ok, unusable and down since the line was ready."""
@@ -64,7 +64,8 @@ class Report:
     """From readiness to the end of draining, s."""
 
     faults: Sequence[StreamlineError] = ()
-    """What did not go well: workers that were given up, or ended badly."""
+    """What did not go well: workers that were given up or ended badly, and files that could not be
+    read to their end."""
 
     @property
     def closes(self) -> bool:
@@ -115,8 +116,18 @@ def report_of(
     }
     alerts = sum(float(s.values[0]) for s in held if s.name == "streamline_alerts_total")
     return Report(
-        cameras=figures, alerts=round(alerts), duration_s=duration_s, faults=tuple(faults)
+        cameras=figures,
+        alerts=round(alerts),
+        duration_s=duration_s,
+        faults=(*faults, *_broken_off(figures)),
     )
+
+
+def _broken_off(cameras: Mapping[str, CameraReport]) -> Iterator[StreamlineError]:
+    for name, camera in cameras.items():
+        if camera.state == "ended" and camera.reason is not None:
+            what = f"camera {name}: its source could not be read to its end ({camera.reason})"
+            yield LineError(f"{what}; the log says why")
 
 
 def _camera(samples: list[Sample]) -> CameraReport:

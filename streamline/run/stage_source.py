@@ -74,8 +74,7 @@ class _CameraAccount:
         self.held = ledger.table("source_held", HELD, camera=camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
-        # For a successor in a process with other cameras: a file is not played again.
-        self.ended = ledger.table(ENDED, 1, camera=camera)
+        self._ended = ledger.table(ENDED, 1, camera=camera)
         self.last = ledger.gauge("streamline_last_frame_timestamp_seconds", camera=camera)
         self.size = ledger.table("source_size", 2, camera=camera)
         self._reconnects = ledger.counter("streamline_camera_reconnects_total", camera=camera)
@@ -115,6 +114,22 @@ class _CameraAccount:
     def settled_pins(self) -> float:
         """Frames to be kept whose end is known: stored or skipped."""
         return sum(cell.value for cell in (*self.stored.values(), *self.skipped.values()))
+
+    def end(self, reason: str | None) -> None:
+        """Note that the file has ended, for a successor in a process with other cameras."""
+        # 1: at its end; more: the reason why before it.
+        self._ended[0] = 1.0 if reason is None else 2.0 + CAMERA_REASONS.index(reason)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the file ended in an earlier life: it is not played again."""
+        return self._ended[0] > 0
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why it ended before its end."""
+        code = int(self._ended[0])
+        return CAMERA_REASONS[code - 2] if code > 1 else None
 
     def follow(self, capture: Capture) -> None:
         """Take over what the capturing thread has counted, and the size that it expects."""
@@ -177,8 +192,8 @@ class SourceStage(Stage):
         self._skip_unsettled("crashed")
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
         try:
-            if self._counts.ended[0]:
-                self._capture.skip()
+            if self._counts.has_ended:
+                self._capture.skip(self._counts.end_reason)
             else:
                 self._deliver(poller)
             self.finished.set()
@@ -203,7 +218,9 @@ class SourceStage(Stage):
             self._tick()
         if self._capture.refusal is not None:
             raise self._capture.refusal
-        self._counts.ended[0] = float(self.phase < Phase.DRAINING)
+        self._tick()  # How it ended is seen before the line may finish.
+        if self.phase < Phase.DRAINING:
+            self._counts.end(self._capture.state.reason)
 
     def _delay_s(self) -> float:
         """How long a paced file waits: cameras run free, but files would all go in step."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import structlog
 
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.errors import SourceError
@@ -17,6 +18,8 @@ from streamline.source.pace import Pacer
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 __all__ = ["ImagesReader", "image_paths", "read_image"]
+
+_log = structlog.get_logger("streamline.source")
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -69,6 +72,9 @@ def read_image(path: Path) -> Picture:
 class ImagesReader:
     """Reads a folder's images in the order of their names.
 
+    One that can't be decoded is delivered black and `Reading.corrupt`, in the size of the one
+    before it: it was due, and nothing is known of it.
+
     Parameters
     ----------
     folder : Path
@@ -102,6 +108,8 @@ class ImagesReader:
         self._next = 0
         self._shown_path = self._paths[0]
         self._shown = read_image(self._shown_path)
+        self._is_corrupt = False
+        self._told: set[Path] = set()
 
     @property
     def live(self) -> bool:
@@ -127,7 +135,15 @@ class ImagesReader:
             return None
         picture = self._picture(index)
         missed, self._next = index - self._next, index + 1
-        return _reading(picture, monotonic_ns() if captured_ns is None else captured_ns, missed)
+        captured_ns = monotonic_ns() if captured_ns is None else captured_ns
+        return Reading(
+            picture=picture,
+            captured_ns=captured_ns,
+            wall_ns=wall_ns() - (monotonic_ns() - captured_ns),
+            pts_s=None,
+            corrupt=self._is_corrupt,
+            missed=missed,
+        )
 
     def interrupt(self) -> None:
         """See `streamline.source.Source.interrupt`; here it acts at once."""
@@ -145,16 +161,28 @@ class ImagesReader:
     def _picture(self, index: int) -> Picture:
         path = self._paths[index // self._hold % len(self._paths)]
         if path != self._shown_path:
-            self._shown, self._shown_path = read_image(path), path
+            self._show(path)
         return self._shown
 
+    def _show(self, path: Path) -> None:
+        try:
+            self._shown, self._is_corrupt = read_image(path), False
+        except SourceError as exc:
+            if exc.reason != "format":
+                raise
+            self._tell(path, exc)
+            self._shown, self._is_corrupt = _black(self._shown), True
+        self._shown_path = path
 
-def _reading(picture: Picture, captured_ns: int, missed: int) -> Reading:
-    return Reading(
-        picture=picture,
-        captured_ns=captured_ns,
-        wall_ns=wall_ns() - (monotonic_ns() - captured_ns),
-        pts_s=None,
-        corrupt=False,
-        missed=missed,
-    )
+    def _tell(self, path: Path, exc: SourceError) -> None:
+        if path not in self._told:
+            self._told.add(path)
+            _log.warning("image is damaged, its frames can't be judged", why=str(exc))
+
+
+def _black(picture: Picture) -> Picture:
+    """Return a black picture of the same format and size."""
+    planes = tuple(np.zeros_like(plane) for plane in picture.planes)
+    for plane in planes:
+        plane.flags.writeable = False
+    return Picture(format=picture.format, planes=planes)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import psutil
 import pytest
 
@@ -83,6 +85,29 @@ def test_what_a_slow_stage_drops_is_exactly_what_is_missing(
     # At 8 frames a second the last of 3 queued and 3 sent ahead waits 0.75 s; a queue that grew
     # would have it wait for most of the clip.
     assert camera["latency_ms"]["p95"] < 5000
+
+
+def test_a_damaged_image_is_unknown_and_a_folder_that_breaks_off_is_a_fault(
+    demo_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(10):
+        pixels = np.full((64, 64), 20 * number, np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    (folder / "2.png").write_bytes(b"damaged")
+    (folder / "7.png").unlink()
+    (folder / "7.png").mkdir()
+    pipeline = write_pipeline(tmp_path, demo_model, {"belt": str(folder)})
+    with RunningLine(pipeline, tmp_path) as line:
+        assert line.wait() == 1, line.log
+        report = line.report()
+    camera = report["cameras"]["belt"]
+    assert (camera["captured"], camera["judged"]["unknown"]) == (7, 1)
+    assert (camera["state"], camera["reason"]) == ("ended", "missing")
+    assert "camera belt: its source could not be read to its end" in "".join(report["faults"])
+    reasons = [line["reason"] for line in json_lines(tmp_path / "verdicts.jsonl")]
+    assert reasons == [None, None, "corrupt", None, None, None, None]
 
 
 LINKS = {

@@ -120,6 +120,17 @@ def test_one_verdict_is_no_rate() -> None:
     assert report_of(one_verdict(), ["left"], 1.0).cameras["left"].fps == 0.0
 
 
+@pytest.mark.parametrize("reason", [None, "format"])
+def test_a_file_that_ended_before_its_end_is_a_fault(reason: str | None) -> None:
+    ledger = Ledger()
+    ledger.gauge("streamline_camera_state", camera="left", state="ended").set(1.0)
+    why = ledger.gauge("streamline_camera_down_reason", camera="left", reason="format")
+    why.set(float(reason == "format"))
+    report = report_of(ledger.samples(), ["left"], 1.0)
+    told = "camera left: its source could not be read to its end (format); the log says why"
+    assert [str(fault) for fault in report.faults] == ([] if reason is None else [told])
+
+
 def refuse(constant: str) -> float:
     """Fail on what JSON does not have."""
     raise AssertionError(constant)

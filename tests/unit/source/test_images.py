@@ -125,11 +125,30 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all"])
-@pytest.mark.parametrize("name", ["0.png", "9.jpg"])
-def test_an_unreadable_image_is_refused_by_name_wherever_it_stands(
-    folder: Path, name: str, content: bytes
+def test_a_folder_whose_first_image_is_unreadable_is_refused_by_its_name(
+    folder: Path, content: bytes
 ) -> None:
-    (folder / name).write_bytes(content)
+    (folder / "0.png").write_bytes(content)
     error = refused(folder)
     assert error.reason == "format"
-    assert f"{folder / name} is not an image" in str(error)
+    assert f"{folder / '0.png'} is not an image" in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all"])
+def test_a_damaged_image_among_others_is_corrupt_as_long_as_it_is_shown(
+    folder: Path, content: bytes
+) -> None:
+    (folder / "1.png").write_bytes(content)
+    got = all_of(ImagesReader(folder, hold=2))
+    assert [r.corrupt for r in got] == [number in {2, 3} for number in range(10)]
+    assert {(r.picture.width, r.picture.height) for r in got} == {(10, 8)}
+    assert not any(plane.any() for plane in got[2].picture.planes)
+
+
+def test_an_image_that_went_away_ends_the_folder(folder: Path) -> None:
+    reader = ImagesReader(folder)
+    reader.read()
+    (folder / "1.png").unlink()
+    with pytest.raises(SourceError, match=r"1\.png can't be read: No such file") as caught:
+        reader.read()
+    assert caught.value.reason == "missing"
