@@ -31,7 +31,8 @@ class Selection:
     """Which frames to take from the sources."""
 
     seconds: float | None = None
-    """Of each source, no more than this from its first frame on, s of its own time."""
+    """Of each source, no more than this from its first frame on, s of its own time; a file is
+    read once, whatever `pace` and `loop` say, which are the line's."""
 
     every: int = 1
     """Take one of this many frames."""
@@ -40,7 +41,7 @@ class Selection:
     """Take no more than this many from all sources together, evenly spread."""
 
     live_seconds: float = 20.0
-    """What `seconds` is for a source that never ends, if it isn't given."""
+    """What `seconds` is for a camera, which never ends, if it isn't given."""
 
     roi: tuple[int, int, int, int] | None = None
     """Part of the full picture that the line will look at: x, y, width, height, px."""
@@ -132,7 +133,7 @@ class SelectedFrames:
 
 def _opened(config: AnySource) -> Source:
     try:
-        return open_source(config)
+        return open_source(_read_once(config))
     except SourceError as exc:
         if exc.reason not in {"missing", "format"}:
             raise
@@ -146,12 +147,18 @@ def _sound(source: Source) -> Iterator[Reading]:
             yield reading
 
 
+def _read_once(config: AnySource) -> AnySource:
+    """Return a source as it is learnt from: of a file one pass, as fast as it can be read."""
+    if isinstance(config, RtspSource | UsbSource):
+        return config
+    return config.model_copy(update={"pace": "max", "loop": False})
+
+
 def _seconds(config: AnySource, selection: Selection) -> float | None:
     """How long to watch a source; None for all of it. Still images have no time."""
-    endless = _is_camera(config) or getattr(config, "loop", False)
-    if isinstance(config, ImagesSource) and not endless:
+    if isinstance(config, ImagesSource):
         return None
-    if selection.seconds is None and endless:
+    if selection.seconds is None and _is_camera(config):
         return selection.live_seconds
     return selection.seconds
 
