@@ -111,9 +111,9 @@ class _Supervisor:
             self._keeper = Keeper(
                 self._pipeline, self._plans, self._runtime, self._control, self._views
             )
+            stack.callback(self._end)
             self._open_telemetry(stack)
             self._open_endpoint(stack, backbones)
-            stack.callback(self._end)
             self._keeper.start_all()
             yield
 
@@ -181,8 +181,7 @@ class _Supervisor:
 
     def _samples(self, *, rings: bool = False) -> list[Sample]:
         """Everything that is counted, here and on other hosts."""
-        here = [s for view in self._views.all() for s in view.samples(rings=rings)]
-        return here + elsewhere(self._told)
+        return self._views.samples(rings=rings) + elsewhere(self._told)
 
     def _note_if_due(self, now_ns: int) -> None:
         if now_ns - self._noted_ns >= _SECOND_NS:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 
-from streamline.ledger import LedgerView
+from streamline.ledger import LedgerView, Sample
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 
@@ -14,21 +14,25 @@ __all__ = ["Views"]
 class Views:
     """Every ledger in a line's folder; a restarted worker goes on in the same file.
 
-    The supervisor's loop and the threads that answer HTTP requests look at the same time.
+    The supervisor's loop and the threads that answer HTTP requests look at the same time; such a
+    thread may still be at it when the line ends, and learns nothing any more once it is closed.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._lock = Lock()
         self._views: dict[str, LedgerView] = {}
+        self._is_closed = False
 
     def by_worker(self) -> Mapping[str, LedgerView]:
-        """Return what there is by now."""
+        """Return what there is by now, for the thread that closes this."""
         with self._lock:
-            for path in self._runtime.ledgers():
-                if path.stem not in self._views:
-                    self._views[path.stem] = LedgerView(path)
-            return dict(self._views)
+            return dict(self._mapped())
+
+    def samples(self, *, rings: bool = False) -> list[Sample]:
+        """Return everything that is counted, for any thread; nothing once this is closed."""
+        with self._lock:
+            return [s for view in self._mapped().values() for s in view.samples(rings=rings)]
 
     def path(self, worker: str) -> Path:
         """Return the file of a worker's ledger."""
@@ -47,7 +51,15 @@ class Views:
         )
 
     def close(self) -> None:
-        """Unmap them."""
-        for view in self._views.values():
-            view.close()
-        self._views.clear()
+        """Unmap them, once nobody reads."""
+        with self._lock:
+            self._is_closed = True
+            for view in self._views.values():
+                view.close()
+            self._views.clear()
+
+    def _mapped(self) -> Mapping[str, LedgerView]:
+        for path in () if self._is_closed else self._runtime.ledgers():
+            if path.stem not in self._views:
+                self._views[path.stem] = LedgerView(path)
+        return self._views
