@@ -440,7 +440,7 @@ class SourceStage(Stage):
         return FrameId(self._camera.name, self._incarnation, seq)
 
     def _fault(self, reading: Reading) -> Fault | None:
-        self._counts.corrupt.add(reading.undecodable)
+        self._counts.corrupt.add(reading.damaged_unseen)
         if reading.misshapen:
             return Fault.SHAPE
         if reading.corrupt:

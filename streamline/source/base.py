@@ -29,8 +29,9 @@ class Reading:
     missed: int = 0
     """Due frames that passed before this one because the reader came late (paced sources)."""
 
-    undecodable: int = 0
-    """Packets since the last reading that no picture could be made of."""
+    damaged_unseen: int = 0
+    """Packets that no picture could be made of, and damaged pictures that were missed, since the
+    last reading."""
 
     misshapen: bool = False
     """The picture has another size than is expected of the camera: it can't be judged."""

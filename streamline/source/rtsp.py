@@ -190,5 +190,5 @@ def _reading(decoded: Decoded) -> Reading:
         wall_ns=wall_ns(),
         pts_s=decoded.pts_s,
         corrupt=decoded.corrupt,
-        undecodable=decoded.undecodable,
+        damaged_unseen=decoded.undecodable,
     )

@@ -97,32 +97,22 @@ class VideoReader:
         decoded = self._next_frame()
         if decoded is None:
             return None
-        return self._reading(decoded, monotonic_ns(), missed=0)
+        return _reading(decoded, monotonic_ns())
 
     def _read_due(self, pacer: Pacer) -> Reading | None:
         due = pacer.turn()
         newest = None if self._interrupted.is_set() else self._next_frame()
         if newest is None:
             return None
-        missed = 0
+        missed = damaged = 0
         # At the end of the file its last frame is delivered, however late, so that what was
         # missed before it is reported and captured + missed is the number of frames.
         while missed < due.missed and (later := self._next_frame()) is not None:
+            damaged += newest.undecodable + newest.corrupt
             newest = later
             missed += 1
         captured_ns = pacer.due_ns(due.number - due.missed + missed)
-        return self._reading(newest, captured_ns, missed=missed)
-
-    def _reading(self, decoded: Decoded, captured_ns: int, *, missed: int) -> Reading:
-        return Reading(
-            picture=picture_of(decoded.frame),
-            captured_ns=captured_ns,
-            wall_ns=wall_ns() - (monotonic_ns() - captured_ns),
-            pts_s=decoded.pts_s,
-            corrupt=decoded.corrupt,
-            missed=missed,
-            undecodable=decoded.undecodable,
-        )
+        return _reading(newest, captured_ns, missed=missed, damaged=damaged)
 
     def _next_frame(self) -> Decoded | None:
         first, self._first = self._first, None
@@ -140,6 +130,19 @@ class VideoReader:
         self._container.close()
         self._container, self._decoder, first = _open(self._path)
         return first
+
+
+def _reading(decoded: Decoded, captured_ns: int, *, missed: int = 0, damaged: int = 0) -> Reading:
+    """Make a reading of a frame; *damaged* of what was *missed* before it was spoilt."""
+    return Reading(
+        picture=picture_of(decoded.frame),
+        captured_ns=captured_ns,
+        wall_ns=wall_ns() - (monotonic_ns() - captured_ns),
+        pts_s=decoded.pts_s,
+        corrupt=decoded.corrupt,
+        missed=missed,
+        damaged_unseen=damaged + decoded.undecodable,
+    )
 
 
 def _open(path: Path) -> _Opened:

@@ -36,7 +36,7 @@ def test_every_frame_of_a_file_is_delivered_once_and_in_order(clip: Path) -> Non
     got = list(readings(reader))
     assert [number_of(r.picture) for r in got] == list(range(FRAMES))
     assert [r.pts_s for r in got] == pytest.approx([n / 25 for n in range(FRAMES)])
-    assert not any(r.corrupt or r.missed or r.undecodable for r in got)
+    assert not any(r.corrupt or r.missed or r.damaged_unseen for r in got)
     assert reader.read() is None
     reader.close()
 
@@ -250,23 +250,42 @@ def test_odd_sizes_and_padded_rows_are_viewed_right(tmp_path: Path) -> None:
 # ── damage ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_frames_predicted_from_a_damaged_one_are_corrupt_until_the_next_key_frame(
-    tmp_path: Path, clip: Path
-) -> None:
+@pytest.fixture
+def damaged(tmp_path: Path, clip: Path) -> Path:
+    """The clip with a few bytes of its 26th packet changed."""
     with av.open(str(clip)) as container:
         packets = [p for p in container.demux(video=0) if p.pos is not None]
     data = bytearray(clip.read_bytes())
-    hurt = packets[25]  # its group of pictures is 20 to 39
+    hurt = packets[25]
     for offset in range(12, min(60, hurt.size)):
         data[(hurt.pos or 0) + offset] ^= 0xA5
-    damaged = tmp_path / "damaged.mp4"
-    damaged.write_bytes(data)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    return path
+
+
+def test_frames_predicted_from_a_damaged_one_are_corrupt_until_the_next_key_frame(
+    damaged: Path,
+) -> None:
+    # The damaged one's group of pictures is 20 to 39.
     got = {round((r.pts_s or 0) * 25): r for r in readings(VideoReader(damaged))}
     flagged = {number for number, reading in got.items() if reading.corrupt}
     assert flagged
     assert flagged <= set(range(25, 40))
     assert set(range(30, 40)) <= flagged
-    assert len(got) + sum(r.undecodable for r in got.values()) == FRAMES
+    assert len(got) + sum(r.damaged_unseen for r in got.values()) == FRAMES
+
+
+def test_damage_is_counted_also_where_a_late_reader_skips_it(damaged: Path) -> None:
+    late = VideoReader(damaged, pace=1000)
+    got = [late.read()]
+    time.sleep(0.2)
+    got += readings(late)
+    counts = [
+        sum(r.corrupt + r.damaged_unseen for r in some if r is not None)
+        for some in (got, readings(VideoReader(damaged)))
+    ]
+    assert counts[0] == counts[1] > 10
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────
