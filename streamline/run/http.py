@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,11 +10,15 @@ from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 
+import structlog
+
 from streamline.errors import InputError
 from streamline.metrics.exporter import Exporter
 from streamline.run.health import Health
 
 __all__ = ["Endpoint"]
+
+_log = structlog.get_logger("streamline.run")
 
 
 class Endpoint:
@@ -65,6 +70,7 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         if ":" in address:
             self.address_family = socket.AF_INET6
+        self._told = False
         super().__init__((address, port), handler)
 
     def server_bind(self) -> None:
@@ -73,7 +79,12 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a request that broke off is its client's business."""
+        """Tell of a failure once; a request that broke off is its client's business."""
+        exc = sys.exception()
+        if self._told or isinstance(exc, ConnectionError | TimeoutError):
+            return
+        self._told = True
+        _log.error("request failed; told once", exc_info=exc)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,13 +2,16 @@
 
 import json
 import socket
+import struct
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
+from threading import Event
 from urllib.error import HTTPError
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamline.errors import InputError
@@ -124,3 +127,34 @@ def test_closing_gives_the_port_back_even_while_a_client_hangs(site: Site) -> No
             first.close()
         again = Endpoint("127.0.0.1", used, exporter(), lambda: site.health)
         again.close()
+
+
+def test_a_request_that_fails_is_told_once_and_one_that_broke_off_never() -> None:
+    asked, gone = Event(), Event()
+    bodies: list[dict[str, object]] = [{}, {"not": {"JSON"}}, {"not": {"JSON"}}]
+
+    def health() -> Health:
+        body = bodies.pop(0)
+        asked.set()
+        assert gone.wait(30)
+        return Health(healthy=True, ready=True, body=body)
+
+    with structlog.testing.capture_logs() as logs:
+        endpoint = Endpoint("127.0.0.1", 0, exporter(), health)
+        port = int(endpoint.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert asked.wait(30)
+            # Closing then resets the connection.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.set()
+        for _ in range(2):
+            again = HTTPConnection("127.0.0.1", port, timeout=30)
+            again.request("GET", "/healthz")
+            with pytest.raises(RemoteDisconnected):
+                again.getresponse()
+            again.close()
+        endpoint.close()
+    (told,) = logs
+    assert told["event"] == "request failed; told once"
+    assert isinstance(told["exc_info"], TypeError)
