@@ -123,6 +123,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_outbox_pending": "Alert events that wait for a sink.",
     "streamline_evidence_stored_total": "Frames stored as evidence, by what they show.",
     "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",
+    "streamline_maps_skipped_total": "Frames kept without a heat map: too many waited.",
     "streamline_evidence_removed_total": "Stored frames that had to make room for others.",
     "streamline_evidence_bytes": "What a camera's evidence takes on the disk.",
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",

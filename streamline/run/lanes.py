@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from threading import Lock
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -22,6 +22,9 @@ from streamline.transport.link import Delivery
 __all__ = ["Batch", "Entry", "HeatMaps", "Lane", "grouped"]
 
 _log = structlog.get_logger("streamline.infer")
+
+_MAPS_WAITING: Final = 32
+"""Frames that may wait for a heat map: the least that a camera is owed is its verdict, in time."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -206,20 +209,26 @@ class HeatMaps:
         single = replace(compute, max_batch=1, slots=1, streams=1)
         self._mapper: Mapper = open_mapper(_distinct(models), single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
-        self._running = self._done = False
+        self._done = False
+        self.since_ns: int | None = None
+        """When the map that is being computed was begun; None while none is."""
 
-    def add(self, entry: Entry, outcome: Judged) -> None:
-        """Queue a frame with pixels whose outcome needs a map."""
+    def add(self, entry: Entry, outcome: Judged) -> bool:
+        """Queue a frame with pixels whose outcome needs a map; False if too many wait."""
+        if len(self._waiting) >= _MAPS_WAITING:
+            return False
         self._waiting.append((entry, outcome))
         self._next()
+        return True
 
-    def finished(self) -> tuple[Delivery, Judged] | None:
+    def finished(self) -> tuple[Entry, Judged] | None:
         """Return a frame whose map has been computed, or could not be."""
         if not self._done:
             return None
-        (delivery, prepared), outcome = self._waiting.popleft()
+        entry, outcome = self._waiting.popleft()
+        prepared = entry[1]
         self._suspects.finish([prepared.origin.id])
-        self._running = self._done = False
+        self._done, self.since_ns = False, None
         heat = None
         try:
             heat = self._mapper.result(0, head=self._heads.of(prepared))[0]
@@ -227,20 +236,20 @@ class HeatMaps:
             _log.error("heat map failed", why=str(exc))
         self._next()
         pin = None if outcome.pin is None else replace(outcome.pin, map=heat)
-        return delivery, replace(outcome, pin=pin)
+        return entry, replace(outcome, pin=pin)
 
     def close(self) -> None:
         """Release the device."""
         self._mapper.close()
 
     def _next(self) -> None:
-        if self._running or not self._waiting:
+        if self.since_ns is not None or not self._waiting:
             return
         prepared = self._waiting[0][0][1]
         if prepared.pixels is not None:
             self._mapper.input(0)[0] = prepared.pixels
         self._suspects.start([prepared.origin.id])
-        self._running = True
+        self.since_ns = monotonic_ns()
         self._mapper.start(0, *self._heads.counts([prepared]))
 
     def _on_done(self, _slot: int) -> None:

@@ -40,7 +40,7 @@ _PATIENCE_NS: Final = 20_000_000
 that counts there, and small batches would starve the reader that shares the processor."""
 
 _HANG_NS: Final = 10_000_000_000
-"""A batch that takes longer will not come back."""
+"""A batch or a map that takes longer will not come back."""
 
 _PLAIN: Final = frozenset(encode_outcome(Judged(verdict=verdict)) for verdict in Verdict)
 """Outcomes without a pin, which are passed on unread."""
@@ -65,6 +65,10 @@ class InferStage(Stage):
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
         self._intake = Intake("infer", frozenset(models))
+        self._mapless = {
+            name: site.ledger.counter("streamline_maps_skipped_total", camera=name)
+            for name in models
+        }
         self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
         self._misfits: set[str] = set()
         """Cameras whose frames have come in another size than their model's."""
@@ -153,8 +157,9 @@ class InferStage(Stage):
         return 2 * self._max if self._lossless else 1
 
     def _beat_if_working(self) -> None:
-        """Beat, unless the device has sat on a batch for far too long."""
+        """Beat, unless the device has sat on a batch or a map for far too long."""
         oldest = [lane.running[0].started_ns for lane in self._lanes if lane.running]
+        oldest += [maps.since_ns for maps in self._maps if maps.since_ns is not None]
         if not oldest or monotonic_ns() - min(oldest) < _HANG_NS:
             self.beat()
 
@@ -174,7 +179,9 @@ class InferStage(Stage):
                     self._outlet.offer(encode_scored(self._scored(entry[1], score)), entry)
         for maps in self._maps:
             while (mapped := maps.finished()) is not None:
-                delivery, outcome = mapped
+                (delivery, prepared), outcome = mapped
+                if outcome.pin is None or outcome.pin.map is None:
+                    self._mapless[prepared.origin.id.camera].add()
                 self._inlet.answer(delivery, encode_outcome(outcome))
 
     def _settle(self) -> None:
@@ -188,10 +195,11 @@ class InferStage(Stage):
                 self._inlet.answer(delivery, outcome)
                 continue
             judged = _judged(outcome)
-            if judged is None:
-                self._inlet.answer(delivery, outcome)
-            else:
-                maps.add((delivery, prepared), judged)
+            if judged is not None:
+                if maps.add((delivery, prepared), judged):
+                    continue
+                self._mapless[camera].add()
+            self._inlet.answer(delivery, outcome)
         if self._outlet.welcomed:
             self._inlet.admit()
             self.connected.set()

@@ -9,15 +9,22 @@ from threading import active_count
 import numpy as np
 import numpy.typing as npt
 import pytest
+import zmq
 
 import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
-from streamline.clock import SAME_CLOCK
+from streamline.clock import SAME_CLOCK, monotonic_ns
+from streamline.config import Pipeline
 from streamline.infer import Compute, map_frames, score_frames, score_network
 from streamline.learn import FitSettings, fit_frames
 from streamline.ledger import Ledger
 from streamline.messages import Fault, FrameId, Judged, Origin, Pin, PinKind, Prepared, Verdict
 from streamline.model import Model, load_model, save_model
+from streamline.run import stage_infer
+from streamline.run.control import Control
 from streamline.run.lanes import Batch, Entry, HeatMaps, Lane, grouped
+from streamline.run.runtime import Runtime
+from streamline.run.stage import Site
+from streamline.run.stage_infer import InferStage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery
 from tests.support.parts import parts
@@ -152,27 +159,33 @@ def test_models_are_grouped_by_the_network_they_hang_on(models: dict[str, Model]
     assert [list(group) for group in groups.values()] == [list(CAMERAS), ["fourth"]]
 
 
-def test_maps_are_drawn_by_the_camera_s_own_model(
-    models: dict[str, Model], wake: int, tmp_path: Path
-) -> None:
+@pytest.fixture
+def maps(models: dict[str, Model], wake: int, tmp_path: Path) -> Iterator[HeatMaps]:
     ledger = Ledger()
     suspects = Suspects(ledger, CAMERAS)
     ledger.open(tmp_path / "ledger")
     maps = HeatMaps(models, COMPUTE, wake, suspects)
+    yield maps
+    maps.close()
+    ledger.close()
+
+
+def pinned(camera: str) -> Judged:
+    pin = Pin(kind=PinKind.FAIL, alert_id=camera, score=2.0, threshold=1.0, map=None, record="{}")
+    return Judged(verdict=Verdict.FAIL, pin=pin)
+
+
+def test_maps_are_drawn_by_the_camera_s_own_model(models: dict[str, Model], maps: HeatMaps) -> None:
     (frame,) = parts(1, seed=9, defect=True)
     for seq, camera in enumerate(("left", "middle")):
-        pin = Pin(
-            kind=PinKind.FAIL, alert_id=camera, score=2.0, threshold=1.0, map=None, record="{}"
-        )
-        maps.add(entry(camera, seq, frame), Judged(verdict=Verdict.FAIL, pin=pin))
+        assert maps.add(entry(camera, seq, frame), pinned(camera))
     found: list[Judged] = []
     while len(found) < 2:
         until(lambda: maps._done)
         mapped = maps.finished()
         assert mapped is not None
         found.append(mapped[1])
-    maps.close()
-    ledger.close()
+    assert maps.since_ns is None
     for outcome in found:
         assert outcome.pin is not None
         assert outcome.pin.map is not None
@@ -181,3 +194,47 @@ def test_maps_are_drawn_by_the_camera_s_own_model(
         np.testing.assert_allclose(
             outcome.pin.map.astype(float), expected.astype(float), rtol=5e-3, atol=1e-3
         )
+
+
+def test_only_so_many_frames_wait_for_their_maps(maps: HeatMaps) -> None:
+    (frame,) = parts(1, seed=9, defect=True)
+    taken = [maps.add(entry("left", seq, frame), pinned("left")) for seq in range(100)]
+    assert 1 < sum(taken) < 100
+    assert taken == sorted(taken, reverse=True)
+    until(lambda: maps._done)
+    assert maps.finished() is not None
+    assert maps.add(entry("left", 100, frame), pinned("left"))
+
+
+def test_a_map_that_does_not_come_back_shows_in_the_stage_s_pulse(
+    pipeline: Pipeline, maps: HeatMaps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger()
+    Control.create(tmp_path / "control")
+    site = Site(
+        pipeline=pipeline,
+        runtime=Runtime(tmp_path),
+        control=Control(tmp_path / "control"),
+        context=zmq.Context(),
+        ledger=ledger,
+    )
+    stage = InferStage(site, {})
+    stage._maps.append(maps)
+
+    def pulse_s() -> float:
+        return next(float(s.values[0]) for s in ledger.samples() if s.name == "stage_pulse_seconds")
+
+    stage._beat_if_working()
+    begun_s = pulse_s()
+    assert begun_s > 0
+    (frame,) = parts(1, seed=9, defect=True)
+    maps.add(entry("left", 0, frame), pinned("left"))
+    late_ns = monotonic_ns() + 11_000_000_000
+    monkeypatch.setattr(stage_infer, "monotonic_ns", lambda: late_ns)
+    stage._beat_if_working()
+    assert pulse_s() == begun_s
+    until(lambda: maps._done)
+    assert maps.finished() is not None
+    stage._beat_if_working()
+    assert pulse_s() > begun_s
+    site.context.destroy()
