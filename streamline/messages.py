@@ -141,7 +141,7 @@ class Fault(StrEnum):
     """Inference failed, or gave a score that is no finite number."""
 
     POISON = "poison"
-    """The stage that judges died twice with this very frame."""
+    """A stage died twice with this very frame at work."""
 
     OTHER_MODEL = "model_mismatch"
     """The stages do not have one model: the frame was prepared or scored for another than the one

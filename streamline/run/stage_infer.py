@@ -69,7 +69,7 @@ class InferStage(Stage):
             name: site.ledger.counter("streamline_maps_skipped_total", camera=name)
             for name in models
         }
-        self._suspects = Suspects(site.ledger, list(site.pipeline.cameras))
+        self._suspects = Suspects(site.ledger, "infer", list(site.pipeline.cameras))
         self._misfits: set[str] = set()
         """Cameras whose frames have come in another size than their model's."""
 

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from streamline.clock import thread_ns
-from streamline.config import Camera, QueuePolicy
+from streamline.config import Camera, QueuePolicy, RtspSource, UsbSource
 from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
@@ -16,6 +16,7 @@ from streamline.run.fences import Fences
 from streamline.run.intake import Intake
 from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
+from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
 from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
 
@@ -54,6 +55,7 @@ class PreprocessStage(Stage):
             name: site.ledger.counter("streamline_scale_cpu_seconds_total", camera=name)
             for name in self._cameras
         }
+        self._suspects = Suspects(site.ledger, self.name, list(self._cameras))
         self._fences = Fences(site, self.name, self._cameras)
         self._intake = Intake("preprocess", self._cameras)
         self._senders = Peers(
@@ -73,6 +75,7 @@ class PreprocessStage(Stage):
     def work(self) -> None:
         """Run until the line finishes."""
         self._open()
+        self._suspects.recover()
         sockets = [outlet.socket for outlet in self._outlets.values()]
         poller = self.poller(self._inlet.socket, *sockets)
         try:
@@ -153,8 +156,31 @@ class PreprocessStage(Stage):
         return (frame.incarnation, frame.seq) in drops.recent()
 
     def _prepare(self, frame: Frame) -> Prepared:
-        if frame.fault is not None:
-            return Prepared(origin=frame.origin, pixels=None, fault=frame.fault)
+        fault = frame.fault or self._poison(frame.origin.id)
+        if fault is not None:
+            return Prepared(origin=frame.origin, pixels=None, fault=fault)
+        suspect = self._in_any_life(frame.origin.id)
+        self._suspects.start([suspect])
+        prepared = self._scaled(frame)
+        self._suspects.finish([suspect])
+        return prepared
+
+    def _poison(self, frame: FrameId) -> Fault | None:
+        """Set a frame aside that this stage has died with too often."""
+        suspect = self._in_any_life(frame)
+        if not self._suspects.is_poison(suspect):
+            return None
+        _log.error("frame set aside: died with it twice", **frame._asdict())
+        if suspect == frame:
+            self._suspects.finish([frame])
+        return Fault.POISON
+
+    def _in_any_life(self, frame: FrameId) -> FrameId:
+        """Name a frame by what is in it: a file that is played anew gives the same ones again."""
+        is_camera = isinstance(self._cameras[frame.camera].source, RtspSource | UsbSource)
+        return frame if is_camera else frame._replace(incarnation=0)
+
+    def _scaled(self, frame: Frame) -> Prepared:
         name, began_ns = frame.origin.id.camera, thread_ns()
         try:
             pixels = prepare(frame.picture, roi=self._cameras[name].roi, size=self._sizes[name])

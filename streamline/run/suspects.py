@@ -1,8 +1,8 @@
-"""Frames that were being judged when the infer stage died, so that the guilty one is found.
+"""Frames that were at work when a stage died, so that the guilty one is found.
 
-What runs on the device is written down before it starts.  A successor finds there what its
-predecessor died with, runs those frames again one at a time, and so learns, should it die too,
-which of them it was: that one is set aside.
+What a stage works on is written down before it starts.  A successor finds there what its
+predecessor died with, works on those frames again one at a time, and so learns, should it die
+too, which of them it was: that one is set aside.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ from streamline.messages import FrameId
 
 __all__ = ["Suspects"]
 
-_log = structlog.get_logger("streamline.infer")
+_log = structlog.get_logger("streamline.run")
 
 _SLOTS: Final = 1024
 _FIELDS: Final = 4
 _DEATHS: Final = 2
-"""Deaths with a frame on the device until it is set aside."""
+"""Deaths with a frame at work until it is set aside."""
 
 _PATIENCE_NS: Final = 10_000_000_000
 """How long to go carefully for frames that don't come again: their source has dropped them."""
@@ -33,14 +33,17 @@ class Suspects:
     Parameters
     ----------
     ledger : Ledger
-        Of the infer stage's worker.
+        Of the stage's worker.
+    stage : str
+        Name of the stage: a worker may have several.
     cameras : sequence of str
         Every camera, always in the same order.
     """
 
-    def __init__(self, ledger: Ledger, cameras: Sequence[str]) -> None:
+    def __init__(self, ledger: Ledger, stage: str, cameras: Sequence[str]) -> None:
+        self._stage = stage
         self._cameras = list(cameras)
-        self._table = ledger.table("running", _SLOTS * _FIELDS)
+        self._table = ledger.table("running", _SLOTS * _FIELDS, stage=stage)
         self._free = list(range(_SLOTS))
         self._running: dict[FrameId, int] = {}
         self._deaths: dict[FrameId, int] = {}
@@ -58,7 +61,11 @@ class Suspects:
                 self._free.remove(slot)
         self._until_ns = monotonic_ns() + _PATIENCE_NS
         if self._deaths:
-            _log.warning("going carefully: died with frames at work", frames=len(self._deaths))
+            _log.warning(
+                "going carefully: died with frames at work",
+                stage=self._stage,
+                frames=len(self._deaths),
+            )
 
     @property
     def careful(self) -> bool:
@@ -73,7 +80,7 @@ class Suspects:
         return self._deaths.get(frame, 0) >= _DEATHS
 
     def start(self, frames: Iterable[FrameId]) -> None:
-        """Write down frames before they go to the device: a death now counts against them."""
+        """Write down frames before work on them begins: a death now counts against them."""
         for frame in frames:
             self._until_ns = monotonic_ns() + _PATIENCE_NS
             self._note(frame, self._deaths.get(frame, 0) + 1)
@@ -86,6 +93,8 @@ class Suspects:
     def _note(self, frame: FrameId, deaths: int) -> None:
         slot = self._running.get(frame)
         if slot is None:
+            if not self._free and self._deaths:
+                self._clear(next(iter(self._deaths)))  # Remembered for the longest time.
             if not self._free:
                 return  # More frames at once than any device takes.
             slot = self._free.pop()

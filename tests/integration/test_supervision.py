@@ -367,7 +367,7 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
     end = time.monotonic() + 90
     while deaths < 2:
         assert time.monotonic() < end, f"the frame ran {deaths} times"
-        table = view.table("running").reshape(-1, 4)
+        table = view.table("running", stage="infer").reshape(-1, 4)
         running = {(int(row[1]), int(row[2])) for row in table if row[0] == 1}
         if not running or (poison is not None and poison not in running):
             continue
@@ -377,7 +377,11 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
         # Stopped first: what is on the device now stays there until the kill.
         with suppress(psutil.NoSuchProcess):
             victim.suspend()
-            again = {(int(r[1]), int(r[2])) for r in view.table("running").reshape(-1, 4) if r[0]}
+            again = {
+                (int(r[1]), int(r[2]))
+                for r in view.table("running", stage="infer").reshape(-1, 4)
+                if r[0]
+            }
             poison = poison or next(iter(running & again), None)
             if poison is None or poison not in again or not on_device(view, poison, deaths):
                 victim.resume()
@@ -393,7 +397,7 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
 
 def on_device(view: LedgerView, frame: tuple[int, int], deaths: int) -> bool:
     """Whether the frame runs now, and is not only on record since an earlier death."""
-    for row in view.table("running").reshape(-1, 4):
+    for row in view.table("running", stage="infer").reshape(-1, 4):
         if row[0] == 1 and (int(row[1]), int(row[2])) == frame:
             return int(row[3]) == deaths + 1
     return False

@@ -162,7 +162,7 @@ def test_models_are_grouped_by_the_network_they_hang_on(models: dict[str, Model]
 @pytest.fixture
 def maps(models: dict[str, Model], wake: int, tmp_path: Path) -> Iterator[HeatMaps]:
     ledger = Ledger()
-    suspects = Suspects(ledger, CAMERAS)
+    suspects = Suspects(ledger, "infer", CAMERAS)
     ledger.open(tmp_path / "ledger")
     maps = HeatMaps(models, COMPUTE, wake, suspects)
     yield maps

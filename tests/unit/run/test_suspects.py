@@ -28,7 +28,7 @@ def born(path: Path) -> tuple[Ledger, Suspects]:
     if path in _alive:
         _alive.pop(path).close()
     ledger = _alive[path] = Ledger()
-    suspects = Suspects(ledger, CAMERAS)
+    suspects = Suspects(ledger, "infer", CAMERAS)
     ledger.open(path)
     suspects.recover()
     return ledger, suspects
@@ -110,7 +110,7 @@ from streamline.messages import FrameId
 from streamline.run.suspects import Suspects
 path, done, deadly = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 ledger = Ledger()
-suspects = Suspects(ledger, ["left", "right"])
+suspects = Suspects(ledger, "infer", ["left", "right"])
 ledger.open(path)
 suspects.recover()
 fate = dict(line.split() for line in done.read_text().splitlines()) if done.exists() else {}
