@@ -22,7 +22,9 @@ _SCALES = 2.0
 """Frames this many noise distances apart are half distinct (Z = 1/e)."""
 
 
-def effective_count(points: Floats, /, *, noise: float) -> float:
+def effective_count(
+    points: Floats, /, *, noise: float, outside: npt.NDArray[np.float64] | None = None
+) -> float:
     """Effective number of distinct frames.
 
     Likeness falls as ``exp(-(distance / (2 noise))^4)``: flat up to the distance that noise
@@ -35,6 +37,9 @@ def effective_count(points: Floats, /, *, noise: float) -> float:
         The frames in any coordinates that keep their distances; not modified.
     noise : float
         Distance between two frames of a still scene, > 0.
+    outside : array of shape (n,), optional
+        Squared distance of each frame from the space of the points, where the coordinates do not
+        tell it: as far from each other as two directions at random are.
 
     Raises
     ------
@@ -52,10 +57,13 @@ def effective_count(points: Floats, /, *, noise: float) -> float:
     # The mean only serves the rounding: distances are differences of squared norms here.
     centred = points - points.mean(axis=0)
     own = np.square(centred, dtype=np.float64).sum(axis=1)
+    beyond = np.zeros(len(points)) if outside is None else outside
     alike = 0.0
     for start in range(0, len(points), _ROWS):
         some = slice(start, start + _ROWS)
         products = centred[some] @ centred.T
         squares = np.maximum(own[some, None] + own - 2 * products, 0)
+        squares += beyond[some, None] + beyond
+        np.fill_diagonal(squares[:, start:], 0)
         alike += float(np.exp(-np.square(squares / (_SCALES * noise) ** 2)).sum())
     return len(points) ** 2 / alike

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from streamline.backbone import Backbone
 from streamline.fre import held_out, span_of
 from streamline.infer import Features
-from streamline.learn.detector import FittedDetector
+from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import SgfrSettings
 from streamline.model import BankLayer, SgfrDetector
@@ -47,7 +47,7 @@ class BankFit:
             If the frames do not differ, or hold values that are no finite numbers.
         """
         features = self._joined()
-        span_of(features[self._settings.deepest])  # For what it refuses.
+        places = Places.of(span_of(features[self._settings.deepest]))
         layers: dict[str, BankLayer] = {}
         for name, matrix in features.items():
             layer = self._net.layer(name)
@@ -58,7 +58,8 @@ class BankFit:
             progress("layers", len(layers), len(features))
         detector = SgfrDetector(layers=layers, recipe=self._settings.recipe)
         judge = detector.judge(size=(self._net.height, self._net.width), maps=False)
-        return FittedDetector(detector=detector, scores=_heldout_scores(judge, features, held))
+        scores = _heldout_scores(judge, features, held)
+        return FittedDetector(detector=detector, scores=scores, places=places)
 
     def _joined(self) -> Matrices:
         """Concatenate layer by layer, so that one layer at most is held twice."""

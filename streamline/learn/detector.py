@@ -2,18 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from streamline.fre import Epoch
+from streamline.fre import Epoch, Span
 from streamline.infer import Features
 from streamline.learn.holdout import HoldOut
 from streamline.model import FreDetector, SgfrDetector
 from streamline.progress import Progress
 
-__all__ = ["DetectorFit", "FittedDetector"]
+__all__ = ["DetectorFit", "FittedDetector", "Places"]
+
+
+class Places(NamedTuple):
+    """Where frames lie, without the features that this was learnt from; see `Span`."""
+
+    coordinates: npt.NDArray[np.floating]
+    outside: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, span: Span) -> Self:
+        """Take the places of frames from their span."""
+        return cls(span.coordinates, span.outside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +35,9 @@ class FittedDetector:
     detector: FreDetector | SgfrDetector
     scores: npt.NDArray[np.float64]
     """Shape ``(n,)``: of each frame, by the fit to frames far from it."""
+
+    places: Places
+    """Of all frames, in the layer by which they are told apart."""
 
     training: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
     """How the training of each layer went; empty if nothing was trained."""

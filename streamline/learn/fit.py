@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from streamline.backbone import Backbone, comes_with_package
 from streamline.errors import InputError
-from streamline.fre import conformal_threshold, require_support, smallest_alpha
+from streamline.fre import conformal_threshold, effective_count, require_support, smallest_alpha
 from streamline.infer import settle
 from streamline.learn.bank import BankFit
 from streamline.learn.detector import DetectorFit, FittedDetector
-from streamline.learn.distinct import Distinct
 from streamline.learn.features import stream_features
 from streamline.learn.fre import FreFit
 from streamline.learn.holdout import HoldOut, hold_out
@@ -80,17 +79,16 @@ def fit_frames(
     net = settings.find_backbone(every, progress=progress)
     compute = settle(settings.compute, exact=net.precision == "f32")
     settings = replace(settings, compute=compute)
-    few, distinct, fit = Spread(_NOISE_FRAMES), Distinct(), _begun(net, settings)
+    few, fit = Spread(_NOISE_FRAMES), _begun(net, settings)
     watched = _watched(frames, few, progress)
     try:
         for together in stream_features(net, settings.passes, watched, settings.compute):
-            distinct.add(together[0][settings.deepest])
             fit.add(together)
         _require_enough(fit.frames, settings)
         held = hold_out(fit.frames)
         fitted = fit.finish(held, progress)
-        noise = noise_distance(net, settings.deepest, few.frames, settings.compute)
-        calibration = _calibrate(fitted, held, settings, distinct.count(noise=noise))
+        noise = noise_distance(net, settings, few.frames)
+        calibration = _calibrate(fitted, held, settings, noise)
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
         raise InputError(msg) from exc
@@ -137,15 +135,15 @@ def _require_enough(n: int, settings: AnyFitSettings) -> None:
 
 
 def _calibrate(
-    fitted: FittedDetector, held: HoldOut, settings: AnyFitSettings, effective_frames: float
+    fitted: FittedDetector, held: HoldOut, settings: AnyFitSettings, noise: float
 ) -> Calibration:
-    scores = fitted.scores
+    scores, places = fitted.scores, fitted.places
     alpha = smallest_alpha(len(scores)) if settings.alpha is None else settings.alpha
     return Calibration(
         threshold=conformal_threshold(scores, alpha=alpha),
         alpha=alpha,
         scores=scores,
-        effective_frames=effective_frames,
+        effective_frames=effective_count(places.coordinates, noise=noise, outside=places.outside),
         blocks=len(held.blocks),
         gap=held.gap,
         device=settings.compute.device,

@@ -12,11 +12,12 @@ from streamline.fre import (
     SpanBuilder,
     Subspace,
     fuse_errors,
+    rank_for,
     smaller_shares,
     subspace_of,
 )
 from streamline.infer import Features
-from streamline.learn.detector import FittedDetector
+from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import FitSettings
 from streamline.learn.train import Rebuilder, heldout_errors, rebuilder_of, require_trainer
@@ -37,11 +38,13 @@ class FreFit:
         require_trainer(settings)  # What is missing is told before the frames are read.
         self._net = net
         self._settings = settings
-        self._score = {
-            name: _builder(settings, settings.max_rank) for name in settings.score_layers
-        }
+        # The same layers give the same features for both uses, and are decomposed once.
+        self._shared = settings.score_layers == settings.map_layers
+        rank = _larger(settings.max_rank, settings.map_max_rank if self._shared else 1)
+        self._score = {name: _builder(settings, rank) for name in settings.score_layers}
         self._map = {
-            name: _builder(settings, settings.map_max_rank) for name in settings.map_layers
+            name: _builder(settings, settings.map_max_rank)
+            for name in (() if self._shared else settings.map_layers)
         }
         self._rebuilders: dict[str, dict[str, Rebuilder]] = {"score": {}, "map": {}}
         self._warnings: list[str] = []
@@ -67,25 +70,41 @@ class FreFit:
         shares = smaller_shares(self._settings.retain)
         if self._settings.method != "fre-pca":
             del shares[1:]  # The units of an autoencoder are in no order.
-        errors = []
-        for name, span in self._spans("score", self._score, progress):
+        errors, places = [], []
+        for name, span in self._spans(self._score, progress):
             watch = partial(_tell, progress, f"threshold of {name}", len(held.blocks))
             errors.append(heldout_errors(span, self._settings, held, shares, watch))
+            places.append(Places.of(span))
             self._learn("score", name, span, progress)
-        for name, span in self._spans("map", self._map, progress):
+            if self._shared:
+                self._learn_map_too(name, span, progress)
+        for name, span in self._spans(self._map, progress):
             self._learn("map", name, span, progress)
-        return self._fitted(tuple(shares), fuse_errors(errors))
+        return self._fitted(tuple(shares), fuse_errors(errors), places[-1])
 
     def _spans(
-        self, use: str, builders: dict[str, SpanBuilder], progress: Progress
+        self, builders: dict[str, SpanBuilder], progress: Progress
     ) -> Iterator[tuple[str, Span]]:
         """Give one span after the other, and let go of it; tell when it is done with."""
         count = len(self._settings.score_layers) + len(self._settings.map_layers)
-        before = 0 if use == "score" else len(self._settings.score_layers)
         while builders:
             name = next(iter(builders))
             yield name, builders.pop(name).finish(solver=self._settings.solver)
-            progress("layers", before + len(self._rebuilders[use]), count)
+            progress("layers", sum(map(len, self._rebuilders.values())), count)
+
+    def _learn_map_too(self, name: str, span: Span, progress: Progress) -> None:
+        """Learn a layer's map after its score, from the same features."""
+        settings, score = self._settings, self._rebuilders["score"][name]
+        rank = rank_for(
+            span.variances,
+            retain=settings.retain,
+            max_rank=settings.map_max_rank,
+            discarded=span.discarded,
+        )
+        if rank == score.final.rank:
+            self._rebuilders["map"][name] = score
+        else:
+            self._learn("map", name, span, progress)
 
     def _learn(self, use: str, name: str, span: Span, progress: Progress) -> None:
         settings = self._settings
@@ -104,7 +123,7 @@ class FreFit:
         self._warnings += _unfinished(name, rebuilder, settings)
 
     def _fitted(
-        self, shares: tuple[float, ...], heldout: npt.NDArray[np.float64]
+        self, shares: tuple[float, ...], heldout: npt.NDArray[np.float64], places: Places
     ) -> FittedDetector:
         trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
         return FittedDetector(
@@ -116,6 +135,7 @@ class FreFit:
                 heldout=heldout.astype(np.float32),
             ),
             scores=heldout[0],
+            places=places,
             training={name: one.curve for name, one in trained.items() if one.curve},
             warnings=tuple(self._warnings),
         )
@@ -137,6 +157,11 @@ def _tell(progress: Progress, what: str, total: int, done: int) -> None:
 def _builder(settings: FitSettings, max_rank: int | None) -> SpanBuilder:
     half = settings.hold // 2
     return SpanBuilder(rows=settings.hold, rank=min(half, _SPARE * (max_rank or half)))
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    """Return the larger number of directions; None is any."""
+    return None if one is None or other is None else max(one, other)
 
 
 def _shortage(name: str, subspace: Subspace, settings: FitSettings) -> list[str]:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone
-from streamline.infer import Compute, extract_features
+from streamline.infer import extract_features
+from streamline.learn.settings import AnyFitSettings
 
 __all__ = ["noise_distance"]
 
@@ -19,10 +20,8 @@ it, 66 rendered parts count as 36, 60 photographed bottles as 58, a still scene 
 noise as 1.3."""
 
 
-def noise_distance(
-    net: Backbone, layer: str, frames: Sequence[Frame], compute: Compute, /
-) -> float:
-    """Median distance between the features of a frame with noise and with other such noise.
+def noise_distance(net: Backbone, settings: AnyFitSettings, frames: Sequence[Frame], /) -> float:
+    """Median distance between the deepest features of a frame with noise and with other noise.
 
     Both carry noise, as any two pictures of a camera do: noise also moves a clean picture's
     features all to one side, which would be taken for far more. It is the same in every run.
@@ -34,12 +33,13 @@ def noise_distance(
     """
     generator = np.random.default_rng(0)
     noisy = [_noisy(frame, generator) for frame in (*frames, *frames)]
-    batches = extract_features(net, [layer], noisy, compute=compute)
-    features = np.concatenate([batch[layer] for batch in batches])
+    # All layers, though one is looked at: the graph that the fit's own features come from.
+    batches = extract_features(net, settings.passes[0], noisy, compute=settings.compute)
+    features = np.concatenate([batch[settings.deepest] for batch in batches])
     apart = features[len(frames) :] - features[: len(frames)]
     return float(np.median(np.linalg.norm(apart.astype(np.float64), axis=1)))
 
 
 def _noisy(frame: Frame, generator: np.random.Generator) -> Frame:
-    noise = generator.normal(0, _NOISE, frame.shape)
+    noise = _NOISE * generator.standard_normal(frame.shape, np.float32)
     return np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8)

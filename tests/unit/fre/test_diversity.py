@@ -39,6 +39,17 @@ def test_frames_are_compared_in_parts_of_any_number() -> None:
     assert effective_count(frames, noise=1) == pytest.approx(1 / likeness.mean())
 
 
+def test_what_lies_outside_the_coordinates_keeps_frames_apart() -> None:
+    points = np.random.default_rng(6).normal(size=(40, 200))
+    # The last 198 coordinates are unknown but for their size.
+    outside = np.square(points[:, 2:]).sum(axis=1)
+    whole = effective_count(points, noise=10)
+    assert effective_count(points[:, :2], noise=10, outside=outside) == pytest.approx(
+        whole, rel=0.02
+    )
+    assert effective_count(points[:, :2], noise=10) < 0.5 * whole
+
+
 def test_noise_of_no_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"above 0, got 0"):
         effective_count(np.eye(3), noise=0)

@@ -11,6 +11,7 @@ from streamline.errors import InputError
 from streamline.fre import fit_subspace, fuse_errors, reconstruction_error
 from streamline.infer import Compute, extract_features, score_frames
 from streamline.learn import FitSettings, Fitted, fit_frames
+from streamline.learn.features import stream_features
 from streamline.preprocess import PREPROCESSING
 from tests.support.parts import part, parts
 
@@ -97,6 +98,21 @@ def test_a_fit_gives_the_same_model_every_time(fitted: Fitted, frames: list[Byte
         np.testing.assert_allclose(cosines, 1, atol=1e-3)
 
 
+def test_a_map_on_the_layers_of_the_score_is_learnt_from_the_same_features(
+    frames: list[Bytes],
+) -> None:
+    one = replace(SETTINGS, score_layers=("block5",), map_layers=("block5",), map_max_rank=4)
+    model = fit_frames(frames, one, source="parts").model.fre
+    score, drawn = (
+        layers["block5"].subspace for layers in (model.score_layers, model.map_layers)
+    )
+    assert drawn.rank == 4 < score.rank
+    np.testing.assert_array_equal(drawn.mean, score.mean)
+    np.testing.assert_array_equal(drawn.encoder, score.encoder[:4])
+    batches = stream_features(backbone.get(), one.passes, frames[:3], one.compute)
+    assert all(for_score is for_map for for_score, for_map in batches)
+
+
 def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
     fitted: Fitted, frames: list[Bytes]
 ) -> None:
@@ -105,7 +121,8 @@ def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
     exact = fit_frames(frames, capped, source="parts").model
     merged = fit_frames(frames, replace(capped, hold=20), source="parts").model
     assert merged.calibration.frames == 30
-    assert merged.calibration.effective_frames == pytest.approx(fitted.report.effective_frames)
+    effective = fitted.report.effective_frames
+    assert merged.calibration.effective_frames == pytest.approx(effective, rel=0.2)
     assert merged.threshold == pytest.approx(exact.threshold, rel=0.06)
     for name, layer in merged.fre.score_layers.items():
         same = exact.fre.score_layers[name].subspace
