@@ -74,6 +74,8 @@ class Zoo(Protocol):
 
     def layer_table(self, network: Network, size: int, /) -> Mapping[str, Layer]: ...
 
+    def write_untrained(self, network: Network, file: Path, /) -> None: ...
+
 
 def load_zoo() -> Zoo:
     """Import what needs torch, now.

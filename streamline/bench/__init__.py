@@ -5,24 +5,32 @@ from streamline.bench.line import LineBench, LineSettings, Paced, Pair, bench_li
 from streamline.bench.loads import line_of_clip, line_of_file
 from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import ModelBench, bench_model
+from streamline.bench.paper import LayerFigures, PaperBench, PaperPlan, bench_paper
+from streamline.bench.published import PublishedSpeeds, published_speeds
 from streamline.bench.record import to_json
 from streamline.bench.span import Cpu, StageCost
 
 __all__ = [
     "Cpu",
+    "LayerFigures",
     "LineBench",
     "LineSettings",
     "Machine",
     "ModelBench",
     "Paced",
     "Pair",
+    "PaperBench",
+    "PaperPlan",
+    "PublishedSpeeds",
     "Setting",
     "StageCost",
     "Trial",
     "bench_line",
     "bench_model",
+    "bench_paper",
     "line_of_clip",
     "line_of_file",
+    "published_speeds",
     "this_machine",
     "to_json",
 ]

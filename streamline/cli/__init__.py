@@ -19,6 +19,7 @@ from streamline.cli.demo import demo
 from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
 from streamline.cli.model import model
+from streamline.cli.paper import paper
 from streamline.cli.rerank import rerank
 from streamline.cli.run import run, stage
 from streamline.cli.score import score
@@ -46,6 +47,7 @@ _app.command("check")(check)
 _app.command("eval")(evaluate)
 model.command("rerank")(rerank)
 _app.add_typer(model, name="model")
+bench.command("paper")(paper)
 _app.add_typer(bench, name="bench")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "MapLayers",
     "Method",
     "Precision",
+    "PrecisionName",
     "Retain",
     "Samples",
     "SamplingLevel",

@@ -14,6 +14,7 @@ import_torchvision()
 from streamline.zoo.export import cut_export, export_network  # noqa: E402
 from streamline.zoo.hub import fetch_weights, fetched_weights  # noqa: E402
 from streamline.zoo.network import layer_table  # noqa: E402
+from streamline.zoo.untrained import write_untrained  # noqa: E402
 from streamline.zoo.weights import layers_served  # noqa: E402
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "fetched_weights",
     "layer_table",
     "layers_served",
+    "write_untrained",
 ]

@@ -103,9 +103,7 @@ def test_a_map_on_the_layers_of_the_score_is_learnt_from_the_same_features(
 ) -> None:
     one = replace(SETTINGS, score_layers=("block5",), map_layers=("block5",), map_max_rank=4)
     model = fit_frames(frames, one, source="parts").model.fre
-    score, drawn = (
-        layers["block5"].subspace for layers in (model.score_layers, model.map_layers)
-    )
+    score, drawn = (layers["block5"].subspace for layers in (model.score_layers, model.map_layers))
     assert drawn.rank == 4 < score.rank
     np.testing.assert_array_equal(drawn.mean, score.mean)
     np.testing.assert_array_equal(drawn.encoder, score.encoder[:4])
