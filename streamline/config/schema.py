@@ -137,7 +137,7 @@ class Learn(Section):
     """Where normal product, and nothing else, is to be seen."""
 
     seconds: Seconds = Field(default=20.0, gt=0, le=86_400)
-    """How much of the source to use, s of its own time."""
+    """How much of the source to use, s of its own time; of a file one pass at most."""
 
     every: int = Field(default=1, ge=1, le=10_000, json_schema_extra={"x-unit": "frames"})
     """Use one of this many frames."""
