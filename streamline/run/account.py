@@ -9,6 +9,7 @@ from streamline.clock import monotonic_ns
 from streamline.ledger import Cell, Floats, Histogram, Ledger
 from streamline.messages import FrameId
 from streamline.metrics.catalogue import DROP_REASONS, WORK_BUCKETS
+from streamline.transport.link import MOST_UNANSWERED
 
 __all__ = ["DROPPED_IDS", "ENDED", "PINNED", "Drops", "StageAccount", "Timer", "seqs_of"]
 
@@ -21,7 +22,7 @@ ENDED: Final = "source_ended"
 PINNED: Final = "evidence_pinned"
 """Name of the counters of frames that the alert stage asked a camera's source to keep."""
 
-_REMEMBERED: Final = 512
+_REMEMBERED: Final = MOST_UNANSWERED + 12
 """Drops whose ids are kept: more than can be without an answer at the sender."""
 
 

@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 from streamline.alert.judge import Standing
 from streamline.ledger import Cell, Ledger, LedgerView, Table
 from streamline.messages import Fault, FrameId, Origin, PinKind, Verdict
+from streamline.transport.link import MOST_UNANSWERED
 
 __all__ = ["REMEMBERED", "Journal", "Judged", "commits_in", "judged_in", "since_change"]
 
-REMEMBERED: Final = 512
-"""Verdicts kept per camera: more than can be in flight without an answer."""
+REMEMBERED: Final = MOST_UNANSWERED + 12
+"""Verdicts kept per camera, more than any link sends after one that has no answer: what may come
+again is known, whatever the batches and queues."""
 
 _FIELDS: Final = 14
 _VERDICTS: Final = tuple(Verdict)

@@ -52,8 +52,8 @@ _log = structlog.get_logger("streamline.source")
 
 
 HELD: Final = 4096
-"""Cells for the frames in flight of a camera, each at its number modulo this: more than any
-queue and window together can hold."""
+"""Cells for the frames in flight of a camera, each at its number modulo this: a frame that is still
+without an answer when its camera has captured as many more is not found after a death."""
 
 
 _SPREAD_S: Final = 0.04

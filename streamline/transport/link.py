@@ -36,9 +36,13 @@ from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
 from streamline.transport.sockets import Context, prepare
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
-__all__ = ["Abandoned", "Context", "Delivery", "Inlet", "Outlet", "PeerState"]
+__all__ = ["MOST_UNANSWERED", "Abandoned", "Context", "Delivery", "Inlet", "Outlet", "PeerState"]
 
 Token = TypeVar("Token")
+
+MOST_UNANSWERED: Final = 500
+"""Messages that an outlet sends while one of them has no answer: whoever remembers what it has
+decided of as many knows again what may be sent once more."""
 
 _HELLO_EVERY_NS: Final = 200_000_000
 """How often a silent peer is asked."""
@@ -168,6 +172,12 @@ class Outlet(Generic[Token]):
         """Messages that have been sent and whose outcome is not known."""
         return len(self._unanswered)
 
+    @property
+    def _may_send(self) -> bool:
+        """Whether there is credit, and the oldest message without an answer is not too old."""
+        oldest = next(iter(self._unanswered), self._tag + 1)
+        return self._sent < self._granted and self._tag + 1 - oldest < MOST_UNANSWERED
+
     def offer(self, parts: Sequence[Buffer], token: Token, *, again: bool = False) -> None:
         """Queue a message; if that is one too many, the oldest is evicted or ValueError raised.
 
@@ -207,7 +217,7 @@ class Outlet(Generic[Token]):
         while self.socket.poll(0):
             self._hear(self.socket.recv_multipart(copy=False))
         self._repeat_lost()
-        while self._sent < self._granted and (queue := self._again or self._waiting):
+        while self._may_send and (queue := self._again or self._waiting):
             if not self._transmit(queue[0]):
                 break
             queue.popleft()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamline.clock import SAME_CLOCK, monotonic_ns
 from streamline.errors import InputError, WireError
-from streamline.transport.link import Context, Delivery, Inlet, Outlet
+from streamline.transport.link import MOST_UNANSWERED, Context, Delivery, Inlet, Outlet
 from streamline.transport.protocol import DATA, DataHead, write_data_head
 from streamline.transport.wire import WIRE_VERSION, Buffer
 from tests.support.links import Cable, Line, Settled, free_port, offer, token_of
@@ -164,6 +164,32 @@ def test_credit_comes_from_taking_not_from_answering(line: Line, address: str) -
 
     run_until(lambda: len(held) == 10, outlet, receive=take)
     assert (outlet.unanswered, outlet.waiting) == (10, 0)
+
+
+def test_no_more_is_sent_after_a_message_without_an_answer_than_is_remembered_of(
+    line: Line, address: str
+) -> None:
+    inlet = line.inlet(address, window=2000)
+    outlet = line.outlet(address, depth=2000)
+    offer(outlet, *range(1500))
+    held: list[Delivery] = []
+
+    def take() -> None:
+        for delivery in inlet.take(2000):
+            if len(held) != 7:
+                inlet.answer(delivery, b"")  # All but the eighth.
+            held.append(delivery)
+        inlet.exchange()
+
+    last = 7 + MOST_UNANSWERED
+    run_until(lambda: len(held) == last and outlet.unanswered == 1, outlet, receive=take)
+    for _ in range(5):
+        outlet.exchange()
+        take()
+    assert len(held) == last
+    inlet.answer(held[7], b"")
+    run_until(lambda: len(held) == 1500 and not outlet.unanswered, outlet, receive=take)
+    assert [token_of(delivery) for delivery in held] == list(range(1500))
 
 
 def test_nobody_is_welcomed_before_the_receiver_admits(line: Line, address: str) -> None:
