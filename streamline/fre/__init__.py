@@ -16,6 +16,7 @@ from streamline.fre.calibrate import (
     smallest_alpha,
 )
 from streamline.fre.diversity import effective_count
+from streamline.fre.progressive import Progressive
 from streamline.fre.reference import (
     fuse_errors,
     fuse_maps,
@@ -39,6 +40,7 @@ __all__ = [
     "LinearAutoencoder",
     "Part",
     "Points",
+    "Progressive",
     "Solver",
     "Span",
     "SpanBuilder",

@@ -13,6 +13,7 @@ IJCV 77 (2008), section 3.1; the eigenvectors by the Gram matrix of what is merg
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre.progressive import Progressive
 from streamline.fre.span import Solver, Span, column_parts, decompose, span_of
 
 __all__ = ["SpanBuilder"]
@@ -34,18 +35,31 @@ class SpanBuilder:
     rank : int
         Axes to go on with once there are more frames, at most half of `rows`. What lies beyond
         them is given up, and counted in `Span.discarded`.
+    held_out : Progressive, optional
+        Judges each frame before it is merged, if there are more than `rows`.
+    gap : int
+        The latest frames wait for so many more before they are merged, so that none is judged
+        by its neighbours.
 
     Raises
     ------
     ValueError
-        If `rank` is below 1 or above half of `rows`.
+        If `rank` is below 1 or above half of `rows`, or `gap` not below `rank`.
     """
 
-    def __init__(self, *, rows: int, rank: int) -> None:
+    def __init__(
+        self, *, rows: int, rank: int, held_out: Progressive | None = None, gap: int = 0
+    ) -> None:
         if not 1 <= rank <= rows // 2:
             msg = f"of {rows} rows at least 1 and at most {rows // 2} can be axes, got {rank}"
             raise ValueError(msg)
+        if not 0 <= gap < rank:
+            msg = f"of {rank} new frames 0 to {rank - 1} can wait for others, got {gap}"
+            raise ValueError(msg)
         self._rows = rows
+        self._gap = gap
+        self._held_out = held_out
+        self._waiting = 0
         self._rank = rank
         self._buffer: Singles = np.empty((0, 0), np.float32)
         self._axes = 0
@@ -77,7 +91,7 @@ class SpanBuilder:
         start = 0
         while start < len(features):
             if self._filled == self._room():
-                self._merge()
+                self._merge_but(self._gap)
             batch = features[start : start + self._room() - self._filled]
             self._buffer[self._filled : self._filled + len(batch)] = batch
             self._filled += len(batch)
@@ -103,7 +117,10 @@ class SpanBuilder:
         if not self._axes:
             return span_of(self._buffer[: self._filled], solver=solver)
         if self._filled > self._axes:
-            self._merge()
+            self._merge_but(0)
+        return self._merged()
+
+    def _merged(self) -> Span:
         return Span(
             mean=self._mean.astype(np.float32),
             coordinates=self._coordinates,
@@ -114,6 +131,25 @@ class SpanBuilder:
             rows=self._buffer[: self._axes],
             weights=None,
         )
+
+    def _merge_but(self, behind: int) -> None:
+        """Merge all new frames but the last *behind*, which wait for the next time."""
+        if self._held_out is not None:
+            self._judge(self._held_out)
+        waiting = self._buffer[self._filled - behind : self._filled].copy()
+        self._filled -= behind
+        self._merge()
+        self._buffer[self._filled : self._filled + behind] = waiting
+        self._filled += behind
+        self._waiting = behind
+
+    def _judge(self, held_out: Progressive) -> None:
+        if not self._axes:
+            held_out.judge_each_other(span_of(self._buffer[: self._filled]))
+            return
+        fresh = self._buffer[self._axes + self._waiting : self._filled]
+        if len(fresh):
+            held_out.judge(fresh, by=self._merged())
 
     def _merge(self) -> None:
         """Replace axes and new frames by the leading axes of both.

@@ -24,6 +24,7 @@ __all__ = [
     "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
+    "errors_left",
     "held_out",
     "require_support",
     "smallest_alpha",
@@ -156,9 +157,31 @@ def crossfit_errors(
             rank_for(part.variances, retain=share, max_rank=max_rank, discarded=part.discarded)
             for share in shares
         ]
-        squares = part.squared_errors(block, max(ranks))
-        errors[:, block] = np.sqrt(squares[:, np.array(ranks) - 1].T)
+        along, beyond = part.places(block)
+        errors[:, block] = errors_left(np.square(along).sum(axis=1) + beyond, along, ranks)
     return errors
+
+
+def errors_left(squares: Doubles, places: Doubles, ranks: Sequence[int], /) -> Doubles:
+    """Compute what so many directions leave of frames.
+
+    Parameters
+    ----------
+    squares : array of shape (n,)
+        Squared distances of the frames from the mean.
+    places : array of shape (n, m)
+        The frames along orthonormal directions, at least the largest of `ranks`.
+    ranks : sequence of int
+        Numbers of directions, at least 1.
+
+    Returns
+    -------
+    array of shape (len(ranks), n)
+        Errors, >= 0.
+    """
+    explained = np.cumsum(np.square(places), axis=1)[:, np.array(ranks) - 1]
+    left: Doubles = np.sqrt(np.maximum(squares[:, None] - explained, 0)).T
+    return left
 
 
 def held_out(
@@ -244,11 +267,3 @@ class Part:
         along = points @ self.axes.T
         beyond = np.square(points).sum(axis=1) - np.square(along).sum(axis=1)
         return along, np.maximum(beyond, 0) + self.span.outside[frames]
-
-    def squared_errors(self, block: slice, rank: int, /) -> Doubles:
-        """Squared errors of a block's frames with 1 … `rank` directions, shape (b, rank)."""
-        points = self.span.coordinates[block] - self.mean
-        own = np.square(points).sum(axis=1) + self.span.outside[block]
-        along = np.square(points @ self.axes[:rank].T)
-        left: Doubles = own[:, None] - np.cumsum(along, axis=1)
-        return np.maximum(left, 0)

@@ -59,7 +59,7 @@ class BankFit:
         detector = SgfrDetector(layers=layers, recipe=self._settings.recipe)
         judge = detector.judge(size=(self._net.height, self._net.width), maps=False)
         scores = _heldout_scores(judge, features, held)
-        return FittedDetector(detector=detector, scores=scores, places=places)
+        return FittedDetector(detector=detector, scores=scores, held=held, places=places)
 
     def _joined(self) -> Matrices:
         """Concatenate layer by layer, so that one layer at most is held twice."""

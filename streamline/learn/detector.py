@@ -36,6 +36,9 @@ class FittedDetector:
     scores: npt.NDArray[np.float64]
     """Shape ``(n,)``: of each frame, by the fit to frames far from it."""
 
+    held: HoldOut
+    """How they were held out."""
+
     places: Places
     """Of all frames, in the layer by which they are told apart."""
 
@@ -56,7 +59,7 @@ class DetectorFit(Protocol):
         ...
 
     def finish(self, held: HoldOut, progress: Progress) -> FittedDetector:
-        """Fit, and score each frame by the others.
+        """Fit, and score each frame by the others, held out like that where they can be.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from streamline.learn.bank import BankFit
 from streamline.learn.detector import DetectorFit, FittedDetector
 from streamline.learn.features import stream_features
 from streamline.learn.fre import FreFit
-from streamline.learn.holdout import HoldOut, hold_out
+from streamline.learn.holdout import hold_out
 from streamline.learn.noise import noise_distance
 from streamline.learn.settings import (
     AnyFitSettings,
@@ -85,10 +85,9 @@ def fit_frames(
         for together in stream_features(net, settings.passes, watched, settings.compute):
             fit.add(together)
         _require_enough(fit.frames, settings)
-        held = hold_out(fit.frames)
-        fitted = fit.finish(held, progress)
+        fitted = fit.finish(hold_out(fit.frames), progress)
         noise = noise_distance(net, settings, few.frames)
-        calibration = _calibrate(fitted, held, settings, noise)
+        calibration = _calibrate(fitted, settings, noise)
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
         raise InputError(msg) from exc
@@ -134,9 +133,7 @@ def _require_enough(n: int, settings: AnyFitSettings) -> None:
             raise InputError(str(exc)) from exc
 
 
-def _calibrate(
-    fitted: FittedDetector, held: HoldOut, settings: AnyFitSettings, noise: float
-) -> Calibration:
+def _calibrate(fitted: FittedDetector, settings: AnyFitSettings, noise: float) -> Calibration:
     scores, places = fitted.scores, fitted.places
     alpha = smallest_alpha(len(scores)) if settings.alpha is None else settings.alpha
     return Calibration(
@@ -144,8 +141,8 @@ def _calibrate(
         alpha=alpha,
         scores=scores,
         effective_frames=effective_count(places.coordinates, noise=noise, outside=places.outside),
-        blocks=len(held.blocks),
-        gap=held.gap,
+        blocks=len(fitted.held.blocks),
+        gap=fitted.held.gap,
         device=settings.compute.device,
         arithmetic=settings.compute.precision,
     )

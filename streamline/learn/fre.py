@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.fre import (
+    Progressive,
     Span,
     SpanBuilder,
     Subspace,
@@ -18,7 +19,7 @@ from streamline.fre import (
 )
 from streamline.infer import Features
 from streamline.learn.detector import FittedDetector, Places
-from streamline.learn.holdout import HoldOut
+from streamline.learn.holdout import HoldOut, hold_out
 from streamline.learn.settings import FitSettings
 from streamline.learn.train import Rebuilder, heldout_errors, rebuilder_of, require_trainer
 from streamline.model import FittedLayer, FreDetector
@@ -41,9 +42,26 @@ class FreFit:
         # The same layers give the same features for both uses, and are decomposed once.
         self._shared = settings.score_layers == settings.map_layers
         rank = _larger(settings.max_rank, settings.map_max_rank if self._shared else 1)
-        self._score = {name: _builder(settings, rank) for name in settings.score_layers}
+        self._shares = smaller_shares(settings.retain)
+        if settings.method != "fre-pca":
+            del self._shares[1:]  # The units of an autoencoder are in no order.
+        first = hold_out(settings.hold)
+        self._gap = first.gap
+        self._judged = {
+            name: Progressive(
+                blocks=len(first.blocks),
+                gap=first.gap,
+                shares=self._shares,
+                max_rank=settings.max_rank,
+            )
+            for name in settings.score_layers
+        }
+        self._score = {
+            name: _builder(settings, rank, judged, first.gap)
+            for name, judged in self._judged.items()
+        }
         self._map = {
-            name: _builder(settings, settings.map_max_rank)
+            name: _builder(settings, settings.map_max_rank, None, 0)
             for name in (() if self._shared else settings.map_layers)
         }
         self._rebuilders: dict[str, dict[str, Rebuilder]] = {"score": {}, "map": {}}
@@ -67,20 +85,20 @@ class FreFit:
         ValueError
             If the frames do not differ, or hold values that are no finite numbers.
         """
-        shares = smaller_shares(self._settings.retain)
-        if self._settings.method != "fre-pca":
-            del shares[1:]  # The units of an autoencoder are in no order.
         errors, places = [], []
         for name, span in self._spans(self._score, progress):
+            merged = self._judged[name].runs
+            held = HoldOut(blocks=merged, gap=self._gap) if merged else held
             watch = partial(_tell, progress, f"threshold of {name}", len(held.blocks))
-            errors.append(heldout_errors(span, self._settings, held, shares, watch))
+            judged = self._judged[name].errors if merged else None
+            errors.append(heldout_errors(span, self._settings, held, self._shares, watch, judged))
             places.append(Places.of(span))
             self._learn("score", name, span, progress)
             if self._shared:
                 self._learn_map_too(name, span, progress)
         for name, span in self._spans(self._map, progress):
             self._learn("map", name, span, progress)
-        return self._fitted(tuple(shares), fuse_errors(errors), places[-1])
+        return self._fitted(held, fuse_errors(errors), places[-1])
 
     def _spans(
         self, builders: dict[str, SpanBuilder], progress: Progress
@@ -123,7 +141,7 @@ class FreFit:
         self._warnings += _unfinished(name, rebuilder, settings)
 
     def _fitted(
-        self, shares: tuple[float, ...], heldout: npt.NDArray[np.float64], places: Places
+        self, held: HoldOut, errors: npt.NDArray[np.float64], places: Places
     ) -> FittedDetector:
         trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
         return FittedDetector(
@@ -131,10 +149,11 @@ class FreFit:
                 score_layers=self._layers("score"),
                 map_layers=self._layers("map"),
                 retain=self._settings.retain,
-                shares=shares,
-                heldout=heldout.astype(np.float32),
+                shares=tuple(self._shares),
+                heldout=errors.astype(np.float32),
             ),
-            scores=heldout[0],
+            scores=errors[0],
+            held=held,
             places=places,
             training={name: one.curve for name, one in trained.items() if one.curve},
             warnings=tuple(self._warnings),
@@ -154,9 +173,12 @@ def _tell(progress: Progress, what: str, total: int, done: int) -> None:
     progress(what, done, total)
 
 
-def _builder(settings: FitSettings, max_rank: int | None) -> SpanBuilder:
+def _builder(
+    settings: FitSettings, max_rank: int | None, judged: Progressive | None, gap: int
+) -> SpanBuilder:
     half = settings.hold // 2
-    return SpanBuilder(rows=settings.hold, rank=min(half, _SPARE * (max_rank or half)))
+    rank = min(half, _SPARE * (max_rank or half))
+    return SpanBuilder(rows=settings.hold, rank=rank, held_out=judged, gap=min(gap, rank - 1))
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

@@ -7,6 +7,7 @@ full training has seen the frames that are held out, and an early stop would not
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 
@@ -110,6 +111,7 @@ def heldout_errors(
     held: HoldOut,
     shares: Sequence[float],
     on_block: Callable[[int], None],
+    judged: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Reconstruction error of each frame by what the method learns of the other blocks.
 
@@ -119,6 +121,10 @@ def heldout_errors(
         Shares of the variance to retain; just one where the method trains.
     on_block : callable
         Told how many blocks are done, where each takes a training.
+    judged : array of shape (len(shares), n), optional
+        If frames were merged: what principal directions left of each before it was.  A method
+        that trains is set beside principal directions on the merged coordinates, which flatter
+        both alike.
 
     Returns
     -------
@@ -129,16 +135,26 @@ def heldout_errors(
     ValueError
         If a block leaves too little to fit to, a training diverges, or there is no such device.
     """
+    principal = partial(
+        crossfit_errors,
+        span,
+        blocks=held.blocks,
+        gap=held.gap,
+        shares=shares,
+        max_rank=settings.max_rank,
+    )
     if settings.method == "fre-pca":
-        return crossfit_errors(
-            span, blocks=held.blocks, gap=held.gap, shares=shares, max_rank=settings.max_rank
-        )
+        return principal() if judged is None else judged
     squares = np.empty(len(span.coordinates))
     folds = held_out(len(squares), blocks=held.blocks, gap=held.gap)
     for done, (block, fitted) in enumerate(folds, start=1):
         squares[block] = _trained_squares(Part.of(span, fitted), block, settings)
         on_block(done)
-    return np.sqrt(squares)[None]
+    errors = np.sqrt(squares)[None]
+    if judged is None:
+        return errors
+    flattered = principal()
+    return np.divide(errors * judged, flattered, out=errors, where=flattered > 0)
 
 
 def _trained_squares(part: Part, block: slice, settings: FitSettings) -> npt.NDArray[np.float64]:

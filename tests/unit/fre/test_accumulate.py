@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from streamline.fre import (
     Span,
     SpanBuilder,
-    contiguous_blocks,
-    crossfit_errors,
     reconstruction_error,
     span_of,
     subspace_of,
@@ -89,15 +87,6 @@ def test_each_frame_s_distance_from_the_mean_is_kept_when_axes_are_given_up() ->
     np.testing.assert_allclose(
         distances, np.square(frames - frames.mean(axis=0)).sum(axis=1), rtol=0.01
     )
-
-
-def test_held_out_errors_are_those_of_all_frames_within_a_percent() -> None:
-    frames = recording(600, 300, seed=3, decay=0.95)
-    blocks = contiguous_blocks(600, count=5)
-    span = built(frames, rows=240, rank=120, batch=16)
-    exact = crossfit_errors(span_of(frames), blocks=blocks, gap=3, shares=[0.9, 0.7], max_rank=60)
-    found = crossfit_errors(span, blocks=blocks, gap=3, shares=[0.9, 0.7], max_rank=60)
-    np.testing.assert_allclose(found, exact, rtol=0.01)
 
 
 def test_the_share_retained_counts_what_was_given_up() -> None:
