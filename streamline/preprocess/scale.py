@@ -99,7 +99,8 @@ def _even_box(picture: Picture, roi: tuple[int, int, int, int] | None) -> _Box:
 def _prepare_i420(picture: Picture, box: _Box, target: Bytes) -> None:
     height, width = target.shape[:2]
     planes = np.empty(height * width * 3 // 2, np.uint8)
-    luma, chroma_u, chroma_v = np.split(planes, [height * width, height * width * 5 // 4])
+    luma, chroma = planes[: height * width], planes[height * width :]
+    chroma_u, chroma_v = chroma[: len(chroma) // 2], chroma[len(chroma) // 2 :]
     half = (height // 2, width // 2)
     full_y, full_u, full_v = picture.planes
     _scale(full_y[box.top : box.bottom, box.left : box.right], luma.reshape(height, width))
@@ -143,6 +144,6 @@ def _halve(source: Bytes, *, by_rows: bool, by_columns: bool) -> Bytes:
     if by_columns and not by_rows:
         # OpenCV is fast where both axes are halved: with doubled rows the 2 x 2 mean is the mean
         # of two columns, to the bit, in a quarter of the time.
-        even = np.repeat(even, 2, axis=0)
+        even = even.repeat(2, axis=0)
     # At a ratio of exactly 2 linear interpolation is the mean of the neighbours.
     return np.asarray(cv2.resize(even, (columns, rows), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -29,6 +29,9 @@ class Phase(IntEnum):
     """Time to drain is over: whatever is in flight is counted as dropped."""
 
 
+_PHASES: Final = tuple(Phase)
+
+
 class Control:
     """One supervisor writes, any number of workers read; no locks, no messages to lose.
 
@@ -53,7 +56,8 @@ class Control:
     @property
     def phase(self) -> Phase:
         """The line's phase."""
-        return Phase(_STATE.unpack_from(self._map)[0])
+        phase: int = _STATE.unpack_from(self._map)[0]
+        return _PHASES[phase]
 
     @property
     def supervised(self) -> bool:

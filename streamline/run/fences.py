@@ -5,7 +5,7 @@ or drop frames have shown that they saw the fence, the set of judged and dropped
 incarnation is final, and what is missing from it is what died.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from streamline.ledger import Cell, Ledger, LedgerView
 from streamline.messages import FrameId
@@ -40,6 +40,7 @@ class Fences:
     def __init__(self, site: Site, stage: str, cameras: Iterable[str]) -> None:
         self._path = site.runtime.ledger(SUPERVISOR)
         self._view: LedgerView | None = None
+        self._latest: Callable[[], float]
         self._changes = 0.0
         self._fence = dict.fromkeys(cameras, 0)
         self._seen = {
@@ -50,7 +51,8 @@ class Fences:
         """Look for new fences, and show that they have been seen."""
         if self._view is None:
             self._view = LedgerView(self._path)
-        changes = self._view.value("fence_changes")
+            self._latest = self._view.reader("fence_changes")
+        changes = self._latest()
         if changes == self._changes:
             return
         self._changes = changes

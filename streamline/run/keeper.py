@@ -141,12 +141,13 @@ class Keeper:
         """
         now_ns = monotonic_ns()
         self._crashes.settle()
+        views = self._views.by_worker()
         for kept in self._kept.values():
             if kept.handle is None or kept.done:
                 self._restart_if_due(kept, now_ns)
                 continue
             status = kept.handle.exit_status()
-            view = self._views.by_worker().get(kept.plan.name)
+            view = views.get(kept.plan.name)
             if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
                 _log.error("worker is stuck, is killed", worker=kept.plan.name)
                 kept.handle.kill()

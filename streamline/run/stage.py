@@ -1,7 +1,7 @@
 """What every stage's thread has in common."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Thread, get_native_id
 from typing import Final
 
@@ -14,6 +14,7 @@ from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
 from streamline.run.runtime import Runtime
 from streamline.transport.link import Context, Delivery
+from streamline.transport.parcels import Copied, Parcels
 
 __all__ = ["CLOSE_S", "TICK_MS", "Site", "Stage"]
 
@@ -25,6 +26,8 @@ TICK_MS: Final = 20
 CLOSE_S: Final = 10.0
 """Longest time a stage takes to store what it still has once the line has ended."""
 
+_CHORES_NS: Final = 10_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Site:
@@ -35,6 +38,8 @@ class Site:
     control: Control
     context: Context
     ledger: Ledger
+    parcels: Parcels = field(default_factory=Copied)
+    """How frames get from their sources to the preprocess stages."""
 
     def address(self, link: str) -> str:
         """Endpoint of one of the pipeline's links."""
@@ -77,6 +82,7 @@ class Stage(Thread):
         self.failure: Exception | None = None
         self._pulse = site.ledger.gauge("stage_pulse_seconds", stage=name)
         self._thread = site.ledger.gauge("stage_thread", stage=name)
+        self._chores_ns = 0
 
     def run(self) -> None:
         """Work until the line finishes."""
@@ -96,6 +102,14 @@ class Stage(Thread):
     def beat(self) -> None:
         """Show the supervisor that the stage goes round; one that has begun and stops is stuck."""
         self._pulse.set(monotonic_ns() / 1e9)
+
+    def chores_are_due(self) -> bool:
+        """Whether it is time again for what need not be done at every message."""
+        now_ns = monotonic_ns()
+        if now_ns < self._chores_ns:
+            return False
+        self._chores_ns = now_ns + _CHORES_NS
+        return True
 
     @property
     def phase(self) -> Phase:

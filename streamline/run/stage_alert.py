@@ -132,14 +132,15 @@ class AlertStage(Stage):
         try:
             while self.phase < Phase.FINISHING:
                 poller.poll(0 if self._inlet.waiting else TICK_MS)
-                self.beat()
                 self._fences.watch()
                 for delivery in self._inlet.take(_WINDOW):
                     self._handle(delivery)
                 self._write_verdicts()
                 self._settle()
                 self._inlet.exchange()
-                self._peers.note(self._inlet.peers)
+                if self.chores_are_due():
+                    self.beat()
+                    self._peers.note(self._inlet.peers)
         finally:
             self._close()
 

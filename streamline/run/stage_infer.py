@@ -24,6 +24,7 @@ from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet
+from streamline.transport.sockets import READABLE
 from streamline.transport.wire import (
     decode_outcome,
     decode_prepared,
@@ -96,18 +97,30 @@ class InferStage(Stage):
         with ExitStack() as stack:
             self._open(stack)
             self._suspects.recover()
-            poller = self.poller(self._inlet.socket, self._outlet.socket, self._wake)
+            own = (self._outlet.socket, self._wake)
+            everything, all_but_frames = self.poller(self._inlet.socket, *own), self.poller(*own)
             while self.phase < Phase.FINISHING:
-                poller.poll(self._sleep_ms())
-                self._beat_if_working()
-                self._hush()
+                full = self._lossless and self._room() <= 0
+                poller = all_but_frames if full else everything
+                if (self._wake, READABLE) in poller.poll(self._sleep_ms()):
+                    self._hush()
                 self._emit()
                 self._settle()
                 self._gather()
                 self._start()
-                self._inlet.exchange()
-                self._senders.note(self._inlet.peers)
-                self._receiver.note(lambda: {"alert": self._outlet.state})
+                if self.chores_are_due():
+                    self._look_round()
+                # Frames that can't be taken are left to come in one go.
+                if full:
+                    self._inlet.tell()
+                else:
+                    self._inlet.exchange()
+
+    def _look_round(self) -> None:
+        self._inlet.exchange()
+        self._beat_if_working()
+        self._senders.note(self._inlet.peers)
+        self._receiver.note(lambda: {"alert": self._outlet.state})
 
     def _open(self, stack: ExitStack) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

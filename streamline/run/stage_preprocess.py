@@ -18,7 +18,7 @@ from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
-from streamline.transport.wire import decode_frame, encode_outcome, encode_prepared
+from streamline.transport.wire import encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
 
@@ -80,19 +80,24 @@ class PreprocessStage(Stage):
         poller = self.poller(self._inlet.socket, *sockets)
         try:
             while self.phase < Phase.FINISHING:
-                poller.poll(TICK_MS)
-                self.beat()
+                poller.poll(0 if self._inlet.waiting and self._has_room() else TICK_MS)
                 self._fences.watch()
-                self._settle_all()
                 while self._has_room() and (taken := self._inlet.take(1)):
                     self._handle(taken[0])
-                    self._settle_all()
+                self._settle_all()
                 self._inlet.exchange()
-                self._senders.note(self._inlet.peers)
+                if self.chores_are_due():
+                    self._look_round()
         finally:
             self._inlet.close()
             for outlet in self._outlets.values():
                 outlet.close()
+
+    def _look_round(self) -> None:
+        self.beat()
+        self._senders.note(self._inlet.peers)
+        for name, outlet in self._outlets.items():
+            self._receivers[name].note(partial(_state_of, outlet))
 
     def _open(self) -> None:
         self._dropped_before = {
@@ -126,7 +131,7 @@ class PreprocessStage(Stage):
     def _handle(self, delivery: Delivery) -> None:
         self._account.waited(self.site.queued_ns(delivery))
         with Timer(self._account.work):
-            frame = self._intake.read(self._inlet, delivery, decode_frame)
+            frame = self._intake.read(self._inlet, delivery, self.site.parcels.unpack)
             if frame is None:
                 return
             if frame.origin.id in self._dropped_before:
@@ -137,7 +142,9 @@ class PreprocessStage(Stage):
             parts = encode_prepared(self._prepare(frame))
         # Where a predecessor has died it may have been sent on already.
         again = delivery.attempt > 0
-        self._outlets[name].offer(parts, (delivery, frame.origin.id), again=again)
+        outlet = self._outlets[name]
+        outlet.offer(parts, (delivery, frame.origin.id), again=again)
+        outlet.flush()
 
     def _outcome(self, frame: FrameId, outcome: bytes | None) -> bytes:
         """Count a frame that left or was dropped; return what its sender is to be told."""
@@ -196,11 +203,10 @@ class PreprocessStage(Stage):
 
     def _settle_all(self) -> None:
         waiting = 0
-        for name, outlet in self._outlets.items():
+        for outlet in self._outlets.values():
             for (delivery, frame), outcome in outlet.exchange():
                 self._inlet.answer(delivery, self._outcome(frame, outcome))
             waiting += outlet.waiting
-            self._receivers[name].note(partial(_state_of, outlet))
         self._account.depth.set(waiting)
         if not self.connected.is_set() and all(o.welcomed for o in self._outlets.values()):
             self._inlet.admit()

@@ -44,7 +44,8 @@ from streamline.run.stage import CLOSE_S, TICK_MS, Site, Stage
 from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
-from streamline.transport.wire import decode_outcome, encode_frame
+from streamline.transport.sockets import READABLE
+from streamline.transport.wire import decode_outcome
 
 __all__ = ["HELD", "SourceStage"]
 
@@ -199,9 +200,10 @@ class SourceStage(Stage):
             self.finished.set()
             while self.phase < Phase.FINISHING:
                 poller.poll(TICK_MS)
-                self.beat()
                 self._outlet.exchange()
-                self._tick()
+                if self.chores_are_due():
+                    self.beat()
+                    self._tick()
         finally:
             self._close()
 
@@ -210,12 +212,13 @@ class SourceStage(Stage):
         self._capture.start()
         self._counts.thread.set(float(self._capture.native_id or 0))
         while not self._drained():
-            poller.poll(TICK_MS)
-            self._beat_if_reading()
-            self._mailbox.hush()
+            if (self._mailbox.descriptor, READABLE) in poller.poll(TICK_MS):
+                self._mailbox.hush()
             self._forward()
             self._settle_all()
-            self._tick()
+            if self.chores_are_due():
+                self._beat_if_reading()
+                self._tick()
         if self._capture.refusal is not None:
             raise self._capture.refusal
         self._tick()  # How it ended is seen before the line may finish.
@@ -403,7 +406,7 @@ class SourceStage(Stage):
         if self._to_ask and not self._asks:
             self._asks = True
             frame = self._to_ask.popleft()
-            self._outlet.offer(encode_frame(frame), frame)
+            self._outlet.offer(self.site.parcels.pack(frame), frame)
         if self._asks:
             return
         evicts = self._camera.queue.policy is QueuePolicy.DROP_OLDEST
@@ -411,11 +414,13 @@ class SourceStage(Stage):
             reading = self._mailbox.take()
             if reading is None:
                 return
+            if not self._outlet.room:
+                self._settle_all()  # Only what really waits is evicted.
             with Timer(self._account.work):
                 frame = self._admit(reading)
-                self._outlet.offer(encode_frame(frame), frame)
-            # Sent at once where there is credit, so that only what really waits is evicted.
-            self._settle_all()
+                self._outlet.offer(self.site.parcels.pack(frame), frame)
+            # Sent at once where there is credit.
+            self._outlet.flush()
 
     def _admit(self, reading: Reading) -> Frame:
         """Give the reading its id and take it into account."""
@@ -452,11 +457,11 @@ class SourceStage(Stage):
         for frame, outcome in self._outlet.exchange():
             self._settle(frame, outcome)
         self._account.depth.set(self._outlet.waiting)
-        self._peers.note(lambda: {"preprocess": self._outlet.state})
 
     def _settle(self, frame: Frame, answer: bytes | None) -> None:
         """Let a frame go: its fate is known."""
         frame_id = frame.origin.id
+        self.site.parcels.discard(frame)
         if frame.fault is Fault.LOST:
             self._resolve(frame_id, answer)
             return
@@ -518,7 +523,8 @@ class SourceStage(Stage):
             self._drops = None
 
     def _tick(self) -> None:
-        """Publish the camera's state; time counts once the line runs."""
+        """Publish the camera's state, and its peer's; time counts once the line runs."""
+        self._peers.note(lambda: {"preprocess": self._outlet.state})
         now_ns = monotonic_ns()
         running = self.phase >= Phase.RUNNING
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0

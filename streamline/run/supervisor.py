@@ -31,7 +31,11 @@ __all__ = ["run_line"]
 
 _log = structlog.get_logger("streamline.run")
 
-_TICK_S: Final = 0.05
+_TICK_S: Final = 0.1
+
+_SHORT_TICK_S: Final = 0.01
+"""The same while something is waited for: that the line is ready, or drained."""
+
 _SECOND_NS: Final = 1_000_000_000
 
 _GRACE_NS: Final = 3 * _SECOND_NS
@@ -122,7 +126,7 @@ class _Supervisor:
     ) -> Report:
         """Be the line's main loop."""
         while self._control.phase is not Phase.DRAINING:
-            self._stop.wait(_TICK_S)
+            self._stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
             self._keeper.look_after()
             now_ns = monotonic_ns()
             if self._ready_ns is None and self._is_ready(now_ns):
@@ -239,7 +243,7 @@ class _Supervisor:
                 self._keeper.close_books()
                 self._control.enter(Phase.ABORT)
                 break
-            pause.wait(_TICK_S / 5)
+            pause.wait(_SHORT_TICK_S)
         self._control.enter(Phase.FINISHING)
 
     def _report(self) -> Report:

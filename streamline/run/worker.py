@@ -22,12 +22,16 @@ from streamline.run.control import Control
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site, Stage
+from streamline.transport.parcels import Copied, Lent
 
 __all__ = ["Worker", "freeze_models", "load_models", "work"]
 
 _log = structlog.get_logger("streamline.run")
 
-_TICK_S = 0.05
+_TICK_S = 0.1
+
+_STARTING_TICK_S = 0.01
+"""The same until it is ready: the line waits for it."""
 
 
 def load_models(pipeline: Pipeline) -> dict[str, Model]:
@@ -84,6 +88,7 @@ class Worker:
             control=self._control,
             context=self._context,
             ledger=self._ledger,
+            parcels=Lent() if pipeline.links.frames == "inproc" else Copied(),
         )
         self._stages = list(_stages(plan, self._site, models))
         self._ledger.open(runtime.ledger(plan.name))
@@ -103,7 +108,7 @@ class Worker:
         pause = Event()
         try:
             while any(stage.is_alive() for stage in self._stages):
-                pause.wait(_TICK_S)
+                pause.wait(_TICK_S if self._ready.value else _STARTING_TICK_S)
                 self._publish()
                 self._check()
             self._check()

@@ -33,7 +33,7 @@ from streamline.errors import InputError, WireError
 from streamline.transport import protocol
 from streamline.transport.clocks import ClockComparison
 from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
-from streamline.transport.sockets import Context, prepare
+from streamline.transport.sockets import Context, prepare, readable, send
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
 __all__ = ["MOST_UNANSWERED", "Abandoned", "Context", "Delivery", "Inlet", "Outlet", "PeerState"]
@@ -214,18 +214,22 @@ class Outlet(Generic[Token]):
         WireError
             If the peer speaks another version or nonsense.
         """
-        while self.socket.poll(0):
+        while readable(self.socket):
             self._hear(self.socket.recv_multipart(copy=False))
         self._repeat_lost()
-        while self._may_send and (queue := self._again or self._waiting):
-            if not self._transmit(queue[0]):
-                break
-            queue.popleft()
+        self.flush()
         now_ns = monotonic_ns()
         if self._must_ask(now_ns):
             self._say_hello(now_ns)
         settled, self._settled = self._settled, []
         return settled
+
+    def flush(self) -> None:
+        """Send what the peer is known to have credit for, so that a burst need not be queued."""
+        while self._may_send and (queue := self._again or self._waiting):
+            if not self._transmit(queue[0]):
+                break
+            queue.popleft()
 
     def abandon(self) -> Abandoned[Token]:
         """Forget every message that is not settled; return their tokens."""
@@ -239,7 +243,7 @@ class Outlet(Generic[Token]):
     def close(self) -> None:
         """Say goodbye; what is unanswered stays unanswered."""
         if self.welcomed:
-            self._send([protocol.BYE])
+            send(self.socket, [protocol.BYE])
         self.socket.close(linger=200)
 
     def _repeat_lost(self) -> None:
@@ -263,14 +267,7 @@ class Outlet(Generic[Token]):
     def _send_data(self, tag: int, entry: _Entry[Token]) -> bool:
         shift = self._shift(monotonic_ns())
         head = DataHead(tag, entry.before, entry.queued_ns, entry.attempt, shift)
-        return self._send([protocol.write_data_head(head), *entry.parts])
-
-    def _send(self, parts: Sequence[Buffer]) -> bool:
-        try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return False
-        return True
+        return send(self.socket, [protocol.write_data_head(head), *entry.parts])
 
     def _must_ask(self, now_ns: int) -> bool:
         since_ns = now_ns - self._asked_ns
@@ -294,7 +291,7 @@ class Outlet(Generic[Token]):
             shift_ns=shift.ns,
             error_ns=-1 if shift.error_ns is None else shift.error_ns,
         )
-        self._send([protocol.HELLO, protocol.write(hello)])
+        send(self.socket, [protocol.HELLO, protocol.write(hello)])
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
         self._heard_ns = monotonic_ns()
@@ -481,7 +478,8 @@ class Inlet:
 
         Nonsense from a peer is ignored: it is never answered, so its sender counts it.
         """
-        self._read()
+        if len(self._arrived) < limit:
+            self._read()
         taken = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
         for delivery in taken:
             peer = self._peers.get(delivery.peer)
@@ -503,11 +501,15 @@ class Inlet:
         Call it however busy the stage is: peers take one that says nothing for vanished.
         """
         self._read()
+        self.tell()
+
+    def tell(self) -> None:
+        """Send credits and outcomes without hearing anybody, while nothing more can be taken."""
         for identity, peer in self._peers.items():
             if not peer.dirty:
                 continue
             flow = protocol.write(Flow(peer.granted, peer.outcomes))
-            if self._send(identity, protocol.FLOW, flow):
+            if send(self.socket, [identity, protocol.FLOW, flow]):
                 peer.said += peer.outcomes
                 peer.outcomes, peer.dirty = [], False
 
@@ -518,7 +520,7 @@ class Inlet:
 
     def _read(self) -> None:
         for _ in range(_AT_ONCE):
-            if not self.socket.poll(0):
+            if not readable(self.socket):
                 return
             identity, *parts = self.socket.recv_multipart(copy=False)
             self._hear(identity.bytes, parts)
@@ -555,7 +557,7 @@ class Inlet:
         if greeting.version != WIRE_VERSION:
             text = f"peer {greeting.name} speaks version {greeting.version}, this end "
             text += f"{WIRE_VERSION}; install one release everywhere"
-            self._send(identity, protocol.REFUSED, text.encode())
+            send(self.socket, [identity, protocol.REFUSED, text.encode()])
             return
         hello = protocol.read_hello(body)
         if self._admitting:
@@ -583,7 +585,7 @@ class Inlet:
             asked_ns=hello.asked_ns,
             told_ns=now_ns,
         )
-        self._send(identity, protocol.WELCOME, protocol.write(body))
+        send(self.socket, [identity, protocol.WELCOME, protocol.write(body)])
 
     def _replaces(self, hello: Hello, now_ns: int) -> bool:
         """Whether an outlet takes the place of one of its name, which is forgotten then.
@@ -596,11 +598,4 @@ class Inlet:
             if hello.born_ns < peer.born_ns and now_ns - peer.heard_ns < _SILENT_NS:
                 return False
             del self._peers[identity]
-        return True
-
-    def _send(self, identity: bytes, kind: bytes, body: bytes) -> bool:
-        try:
-            self.socket.send_multipart([identity, kind, body], zmq.NOBLOCK)
-        except zmq.Again:
-            return False
         return True

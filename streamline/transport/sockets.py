@@ -1,12 +1,19 @@
 """What every socket that may reach another host has in common."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import zmq
 
-__all__ = ["Context", "prepare"]
+__all__ = ["READABLE", "Buffer", "Context", "prepare", "readable", "send"]
 
 Context = zmq.Context[zmq.Socket[bytes]]
+Buffer = bytes | memoryview
+
+# As plain numbers: with ZeroMQ's own enumerations each bit that is set or looked at is a call.
+READABLE: Final = int(zmq.POLLIN)
+_AT_ONCE: Final = int(zmq.NOBLOCK)
+_AT_ONCE_AND_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 _PING_EVERY_MS: Final = 1000
 
@@ -18,10 +25,16 @@ for many minutes."""
 _CONNECT_WITHIN_MS: Final = 2000
 """Then the attempt is made anew: the kernel would wait longer from time to time."""
 
+_COPIED_BYTES: Final = 1 << 20
+"""Parts below this size are copied when they are sent.  To lend their memory to ZeroMQ instead
+takes a message back to a thread of its own for every one of them, to say that it is free again:
+for a model's input of 200 kB that costs half as much again as the copy (30 against 19 us)."""
+
 
 def prepare(socket: zmq.Socket[bytes], address: str) -> None:
     """Set up a socket for its address, before it binds or connects."""
     socket.linger = 0
+    socket.copy_threshold = _COPIED_BYTES
     if not address.startswith("tcp://"):
         return
     # With this off ZeroMQ takes no IPv6 address, with it on none but.
@@ -32,3 +45,19 @@ def prepare(socket: zmq.Socket[bytes], address: str) -> None:
         socket.connect_timeout = _CONNECT_WITHIN_MS
         socket.reconnect_ivl = 100
         socket.reconnect_ivl_max = 1000
+
+
+def readable(socket: zmq.Socket[bytes]) -> bool:
+    """Whether a message has arrived; `zmq.Socket.poll` makes a poller for every question."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & READABLE)
+
+
+def send(socket: zmq.Socket[bytes], parts: Sequence[Buffer]) -> bool:
+    """Send a message if there is room for it; return whether there was."""
+    try:
+        for part in parts[:-1]:
+            socket.send(part, _AT_ONCE_AND_MORE, copy=False)
+        socket.send(parts[-1], _AT_ONCE, copy=False)
+    except zmq.Again:
+        return False
+    return True

@@ -33,6 +33,7 @@ from streamline.messages import (
     Verdict,
 )
 from streamline.transport.protocol import NONSENSE
+from streamline.transport.sockets import Buffer
 
 __all__ = [
     "WIRE_VERSION",
@@ -52,8 +53,6 @@ WIRE_VERSION = 3
 
 _MAX_SIDE = 16384
 """Largest width or height of anything on a link, px."""
-
-Buffer = bytes | memoryview
 
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]

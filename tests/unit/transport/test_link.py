@@ -91,6 +91,22 @@ def connect(outlet: Outlet[int], inlet: Inlet) -> None:
 # --- order, credit, policy --------------------------------------------------------------------
 
 
+def test_a_flush_sends_what_there_is_credit_for_before_the_peer_is_heard_again(
+    address: str, line: Line
+) -> None:
+    inlet = line.inlet(address, window=2)
+    outlet = line.outlet(address, depth=4)
+    inlet.admit()
+    connect(outlet, inlet)
+    for token in range(3):
+        offer(outlet, token)
+        outlet.flush()
+    assert (outlet.unanswered, outlet.waiting) == (2, 1)
+    arrived: list[int] = []
+    until(lambda: len(arrived) == 2, step=lambda: arrived.extend(answer_all(inlet)))
+    assert arrived == [0, 1]
+
+
 def test_messages_arrive_in_order_and_outcomes_return_to_the_right_tokens(
     line: Line, address: str
 ) -> None:
