@@ -1,5 +1,6 @@
 """Sources written as one string, in the pipeline file and on the command line."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -8,6 +9,7 @@ from urllib.parse import parse_qsl
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from streamline.config.expand import expand
 from streamline.config.explain import first_reason, shown
 from streamline.config.fields import mistake, resolve
 from streamline.config.sources import AnySource
@@ -31,7 +33,7 @@ def parse_source(text: str, base: Path) -> AnySource:
     Parameters
     ----------
     text : str
-        What the operator wrote.
+        What the operator wrote; ``${NAME}`` stands for a variable of the environment.
     base : Path
         Folder where relative paths start.
 
@@ -42,12 +44,15 @@ def parse_source(text: str, base: Path) -> AnySource:
     """
     written: dict[str, Any] = {}
     try:
-        written = _expand(text, base)
+        # As in a pipeline file: what a command line holds, everybody can read in the process list.
+        written = _expand(expand(text, os.environ), base)
         return _SOURCE.validate_python(written, context={"base": base})
     except PydanticCustomError as exc:
         what = exc.message()
     except ValidationError as exc:
         what = first_reason(exc, written, _SOURCE.json_schema())
+    except ValueError as exc:
+        what = str(exc)
     msg = f"source {shown(text)} {what}"
     raise InputError(msg)  # outside the handlers: the cause would hold the password
 

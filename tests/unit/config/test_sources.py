@@ -170,3 +170,12 @@ def test_a_password_file_that_cannot_be_used_is_told(
 def test_credentials_given_twice_or_by_half_are_refused(keys: dict[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         RtspSource.model_validate(keys)
+
+
+def test_a_password_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", "pa:ss")
+    written = "rtsp://u:${CAMERA_PASSWORD}@h/x"
+    assert parse_source(written, Path()) == parse_source("rtsp://u:pa:ss@h/x", Path())
+    monkeypatch.delenv("CAMERA_PASSWORD")
+    with pytest.raises(InputError, match=r"variable CAMERA_PASSWORD, which is not set"):
+        parse_source(written, Path())
