@@ -175,6 +175,7 @@ def test_stages_started_apart_in_any_order_make_one_line(
             "telemetry": "tcp://127.0.0.1:15623",
         },
     )
+    left = frozenset({("camera", "left")})
     with (
         RunningLine(pipeline, tmp_path, stage="source") as source,
         RunningLine(pipeline, tmp_path, stage="alert") as alert,
@@ -184,8 +185,8 @@ def test_stages_started_apart_in_any_order_make_one_line(
         alert.await_ready()
         eventually(
             lambda: (
-                alert.metric("streamline_frames_captured_total", camera="left") == 60
-                and alert.metric("streamline_frames_in_flight", camera="left") == 0
+                (shown := alert.metrics()).get(("streamline_frames_captured_total", left)) == 60
+                and shown[("streamline_frames_in_flight", left)] == 0
             ),
             "the source's last figures have reached the exporter",
         )
