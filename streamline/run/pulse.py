@@ -24,6 +24,9 @@ _BUSY_NS: Final = 10 * _SECOND_NS
 _DOUBTFUL_NS: Final = _SECOND_NS // 2
 """Once a stage is silent for this long it is watched how its process gets on."""
 
+_STARVED_NS: Final = 20 * _SECOND_NS
+"""No more than this is put down to a busy machine: threads may also wait beside a stuck stage."""
+
 _OPENING_NS: Final = 30 * _SECOND_NS
 """A worker none of whose stages has gone round yet hangs if it does nothing for this long."""
 
@@ -126,8 +129,8 @@ class _Starvation:
         self._threads: dict[int, _Queuing] = {}
 
     def ns(self, now_ns: int) -> int:
-        """Return that time so far: of the thread that waited longest."""
-        longest_ns = 0
+        """Return that time so far: of all threads together, since each may wait for another."""
+        together_ns = 0
         for thread, (ran_ns, queued_ns) in _schedule(self._pid).items():
             queuing = self._threads.setdefault(thread, _Queuing(queued_ns))
             if (ran_ns, queued_ns) != queuing.seen:
@@ -137,8 +140,8 @@ class _Starvation:
             if task is not None and task.state == "R":
                 # The kernel counts a wait when it is over; this one is not.
                 waited_ns += monotonic_ns() - queuing.since_ns
-            longest_ns = max(longest_ns, waited_ns)
-        return min(longest_ns, now_ns - self._began_ns)
+            together_ns += waited_ns
+        return min(together_ns, now_ns - self._began_ns, _STARVED_NS)
 
 
 @dataclass(slots=True)
