@@ -126,9 +126,12 @@ class Runtime:
         return self.folder / f"{worker}.ledger"
 
     def ledgers(self) -> list[Path]:
-        """Counters of all workers that have opened theirs."""
-        names = sorted(os.listdir(self.folder))  # noqa: PTH208 - asked for many times a second
-        return [self.folder / name for name in names if name.endswith(".ledger")]
+        """Counters of all workers that have opened theirs; none where no line has begun yet."""
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208 - asked for many times a second
+        except FileNotFoundError:
+            return []
+        return [self.folder / name for name in sorted(names) if name.endswith(".ledger")]
 
     def failure(self, worker: str) -> Path:
         """File in which a worker says why it could not start."""

@@ -133,6 +133,10 @@ def test_ledgers_are_found_by_their_names_only(tmp_path: Path) -> None:
     assert runtime.ledgers() == [runtime.ledger("alert"), runtime.ledger("infer")]
 
 
+def test_where_no_line_has_begun_there_are_no_ledgers(tmp_path: Path) -> None:
+    assert Runtime(tmp_path / "absent").ledgers() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "address"),
     [
