@@ -58,8 +58,7 @@ def model(
     from streamline.log import configure_logging
 
     configure_logging()
-    if json is not None:
-        writable(json)
+    writable(json)
     result = bench_model(
         model,
         device=device,
@@ -68,8 +67,7 @@ def model(
         rounds=rounds,
         tell=teller(),
     )
-    if json is not None:
-        write_text(json, to_json(result))
+    write_text(json, to_json(result))
     typer.echo(_model_table(result))
 
 
@@ -118,8 +116,7 @@ def line(  # noqa: PLR0913 - each is an option of the command
     configure_logging()
     # A service manager's or a time limit's signal ends the lines under way like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if json is not None:
-        writable(json)
+    writable(json)
     settings = LineSettings(
         pairs=pairs,
         pair_s=pair_seconds,
@@ -131,8 +128,7 @@ def line(  # noqa: PLR0913 - each is an option of the command
     with tempfile.TemporaryDirectory(prefix="streamline-bench-") as folder:
         like = _line_to_measure(pipeline, source, model, Path(folder))
         result = bench_line(like, settings, tell=teller())
-    if json is not None:
-        write_text(json, to_json(result))
+    write_text(json, to_json(result))
     typer.echo(_line_table(result, limit_ms))
 
 

@@ -33,14 +33,12 @@ def demo(
     from streamline.log import configure_logging
 
     configure_logging()
-    if json is not None:
-        writable(json)
+    writable(json)
     started = monotonic()
     outcome = run_demo(
         out, seed=seed, tell=lambda text: typer.echo(f"{monotonic() - started:5.1f} s  {text}")
     )
-    if json is not None:
-        write_text(json, outcome.to_json())
+    write_text(json, outcome.to_json())
     typer.echo(f"\n{report_table(outcome.report)}\n\n{_found(outcome)}")
     if not outcome.report.closes:
         msg = "the accounting does not close: captured differs from judged, dropped and in flight"

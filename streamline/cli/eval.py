@@ -155,8 +155,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         if ablation is None
         else _ablated(runs, ablation, settings)
     )
-    if json is not None:
-        write_text(json, found.json())
+    write_text(json, found.json())
     if index is not None:
         write_text(index, found.page())
     tables = [render([one.head, *one.rows], words=one.words) for one in found.tables]

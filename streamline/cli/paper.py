@@ -42,8 +42,7 @@ def paper(
     from streamline.log import configure_logging
 
     configure_logging()
-    if json is not None:
-        writable(json)
+    writable(json)
     plan = PaperPlan(
         images=images,
         precisions=cast("tuple[Precision, ...]", tuple(one.value for one in precision)),
@@ -52,8 +51,7 @@ def paper(
         seconds=seconds,
     )
     result = bench_paper(plan, tell=teller())
-    if json is not None:
-        write_text(json, to_json(result))
+    write_text(json, to_json(result))
     typer.echo(_table(result))
 
 

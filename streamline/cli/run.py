@@ -51,16 +51,14 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     from streamline.run import run_line
 
     configure_logging()
-    if json_file is not None:
-        writable(json_file)
+    writable(json_file)
     pipeline = load(path)
     if only in {None, "infer"}:
         require_device(pipeline)
     _learn_missing(pipeline)
     _require_files(pipeline, only)
     report = run_line(pipeline, only=only, duration_s=duration_s, on_ready=_announce)
-    if json_file is not None:
-        write_text(json_file, report.to_json())
+    write_text(json_file, report.to_json())
     if only is None:
         typer.echo(report_table(report))
     _explain_failures(report, whole=only is None)

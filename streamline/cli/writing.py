@@ -7,14 +7,16 @@ from streamline.errors import InputError
 __all__ = ["writable", "write_text"]
 
 
-def writable(path: Path) -> None:
-    """Make sure, before the work begins, that its result can be written.
+def writable(path: Path | None) -> None:
+    """Make sure, before the work begins, that its result can be written; None asks for none.
 
     Raises
     ------
     InputError
         If it can't.
     """
+    if path is None:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a"):
@@ -24,8 +26,10 @@ def writable(path: Path) -> None:
         raise InputError(msg) from exc
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file, or leave the old one: never half of it."""
+def write_text(path: Path | None, text: str) -> None:
+    """Write a whole file, or leave the old one, never half of it; None asks for none."""
+    if path is None:
+        return
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text)
