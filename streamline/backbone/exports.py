@@ -24,6 +24,7 @@ from streamline.backbone.folder import (
     require_size,
 )
 from streamline.backbone.weights import digest_of, packaged_weights, require_weights
+from streamline.caches import cache_folder, drop_oldest
 from streamline.errors import InputError, ModelError
 from streamline.progress import Progress
 
@@ -147,8 +148,7 @@ def _found(request: ExportRequest, progress: Progress) -> Backbone:
 
 def kept_exports() -> Path:
     """Folder of all exports of this user."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "streamline" / "backbones"
+    return cache_folder("backbones")
 
 
 def _digest(request: ExportRequest) -> str:
@@ -202,7 +202,7 @@ def _made(request: ExportRequest, folder: Path, progress: Progress) -> Backbone:
             _install(scratch, folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        _drop_oldest(folder)
+        drop_oldest(folder, _MOST_BYTES)
     except OSError as exc:
         msg = f"{folder.parent}: the network can't be stored there ({exc.strerror or exc})"
         raise InputError(msg) from exc
@@ -229,12 +229,3 @@ def _install(made: Path, folder: Path) -> None:
         # Another process made the same one meanwhile.
         if not (folder / MANIFEST).is_file():
             raise
-
-
-def _drop_oldest(newest: Path) -> None:
-    folders = sorted(newest.parent.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-    total = 0
-    for folder in folders:
-        total += sum(path.stat().st_size for path in folder.iterdir())
-        if total > _MOST_BYTES and folder != newest:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -9,9 +9,10 @@ each file in it a hash that is checked before OpenVINO may read it.
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from streamline.caches import cache_folder, drop_oldest
 
 __all__ = ["kept_graphs", "trusted_folder"]
 
@@ -21,8 +22,7 @@ _MOST_BYTES = 1 << 30
 
 def kept_graphs() -> Path:
     """Folder of all compiled graphs of this user."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "streamline" / "openvino"
+    return cache_folder("openvino")
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def trusted_folder(*identity: str) -> Iterator[Path | None]:
     yield folder
     with contextlib.suppress(OSError):
         _seal(folder)
-        _drop_oldest(folder)
+        drop_oldest(folder, _MOST_BYTES)
 
 
 def _drop_untrusted(folder: Path) -> None:
@@ -73,15 +73,6 @@ def _seal(folder: Path) -> None:
             partial.write_text(_sha256(blob))
             partial.rename(_seal_of(blob))
     os.utime(folder)
-
-
-def _drop_oldest(newest: Path) -> None:
-    folders = sorted(newest.parent.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-    total = 0
-    for folder in folders:
-        total += sum(path.stat().st_size for path in folder.iterdir())
-        if total > _MOST_BYTES and folder != newest:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _seal_of(blob: Path) -> Path:

@@ -1,7 +1,6 @@
 """Rendered clips as video files, kept in the user's cache."""
 
 import hashlib
-import os
 import tempfile
 from fractions import Fraction
 from functools import cache
@@ -11,6 +10,7 @@ import av
 import cv2
 import numpy as np
 
+from streamline.caches import cache_folder
 from streamline.source.synthetic.course import FPS
 from streamline.source.synthetic.machine import PICTURE
 from streamline.source.synthetic.scene import Clip, Part, render
@@ -28,7 +28,7 @@ def rendered_clip(part: Part, seed: int) -> Path:
     truth beside it, 640x360 at 25 fps. Files appear whole or not at all, so that processes may
     ask for the same clip at once; what another edition of this package rendered is left alone.
     """
-    path = _folder() / f"line-{_edition()}-{part}-{seed}.mp4"
+    path = cache_folder("demo") / f"line-{_edition()}-{part}-{seed}.mp4"
     if path.exists() and _truth_path(path).exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,6 @@ def _edition() -> str:
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.name.encode() + b"\0" + module.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
-    return root / "streamline" / "demo"
 
 
 def _truth_path(path: Path) -> Path:
