@@ -19,6 +19,7 @@ from streamline.messages import Dropped, FrameId
 from streamline.metrics.catalogue import CAMERA_STATES
 from streamline.run.fates import decided, drop_line, unlogged
 from streamline.run.fences import FenceCells, have_seen
+from streamline.run.held import held_at_death
 from streamline.run.journal import commits_in
 from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
@@ -156,11 +157,10 @@ class Crashes:
     def _held(self, camera: str, worker: str, incarnation: int) -> set[FrameId]:
         """Frames that the dead source had not done with."""
         source = self._views.by_worker()[worker]
-        held = source.table("source_held", camera=camera)
         base = source.table("source_base", camera=camera)[0]
         captured = source.value("streamline_frames_captured_total", camera=camera) - base
-        # A number that was written down and not counted was never captured.
-        return {FrameId(camera, incarnation, int(c) - 1) for c in held if 0 < c <= captured}
+        seqs = held_at_death(source, camera, captured)
+        return {FrameId(camera, incarnation, seq) for seq in seqs}
 
     def _record(self, camera: str, incarnation: int, held: set[FrameId]) -> None:
         """Write into the drop log what died, and what was dropped and not written any more."""

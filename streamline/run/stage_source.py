@@ -36,6 +36,7 @@ from streamline.run.account import ENDED, PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
+from streamline.run.held import HeldFrames
 from streamline.run.intake import REFUSED
 from streamline.run.orphans import Orphans
 from streamline.run.peers import Peers
@@ -47,14 +48,9 @@ from streamline.transport.link import Outlet
 from streamline.transport.sockets import READABLE
 from streamline.transport.wire import decode_outcome
 
-__all__ = ["HELD", "SourceStage"]
+__all__ = ["SourceStage"]
 
 _log = structlog.get_logger("streamline.source")
-
-
-HELD: Final = 4096
-"""Cells for the frames in flight of a camera, each at its number modulo this: a frame that is still
-without an answer when its camera has captured as many more is not found after a death."""
 
 
 _SPREAD_S: Final = 0.04
@@ -72,7 +68,7 @@ class _CameraAccount:
         self.incarnation = ledger.gauge("source_incarnation", camera=camera)
         self.base = ledger.table("source_base", 1, camera=camera)
         self.latest = ledger.table("source_latest", 1, camera=camera)
-        self.held = ledger.table("source_held", HELD, camera=camera)
+        self.held = HeldFrames(ledger, camera)
         self.corrupt = ledger.counter("streamline_frames_corrupt_total", camera=camera)
         self.in_flight = ledger.gauge("streamline_frames_in_flight", camera=camera)
         self._ended = ledger.table(ENDED, 1, camera=camera)
@@ -236,8 +232,7 @@ class SourceStage(Stage):
         """Start a new incarnation: what the one before held has been counted by now."""
         counts = self._counts
         self._adopt_orphans()
-        for index in range(HELD):
-            counts.held[index] = 0.0
+        counts.held.clear()
         counts.base[0] = counts.captured.value
         # Greater than the one before, whatever has been done to the host's clock meanwhile.
         self._incarnation = max(wall_ns() // 1_000_000, int(counts.latest[0]) + 1)
@@ -296,8 +291,8 @@ class SourceStage(Stage):
             return []
         incarnation = int(counts.latest[0])
         captured = counts.captured.value - counts.base[0]
-        seqs = {int(cell) - 1 for cell in counts.held.get(0, HELD) if 0 < cell <= captured}
-        held = {FrameId(self._camera.name, incarnation, seq) for seq in seqs}
+        name, seqs = self._camera.name, counts.held.left_over(captured)
+        held = {FrameId(name, incarnation, seq) for seq in seqs}
         views = Views(runtime)
         known = decided(views.by_worker(), self._camera.name, incarnation)
         self._complete_log(views, held)
@@ -393,7 +388,7 @@ class SourceStage(Stage):
                 if frame_id in open_:
                     continue
                 self._drop(frame_id, "shutdown")
-            self._counts.held[frame_id.seq % HELD] = 0.0
+            self._counts.held.remove(frame_id.seq)
             self._counts.in_flight.add(-1)
         if self._counts.in_flight.value:
             _log.warning(
@@ -428,7 +423,7 @@ class SourceStage(Stage):
         for _ in range(reading.missed):
             missed = self._next_id()
             self._drop(missed, "overrun")
-            self._counts.held[missed.seq % HELD] = 0.0
+            self._counts.held.remove(missed.seq)
         frame_id = self._next_id()
         origin = Origin(frame_id, reading.captured_ns, reading.wall_ns, 0, reading.pts_s)
         counts = self._counts
@@ -440,7 +435,7 @@ class SourceStage(Stage):
     def _next_id(self) -> FrameId:
         """Capture a frame: written down first, then counted."""
         seq, self._seq = self._seq, self._seq + 1
-        self._counts.held[seq % HELD] = seq + 1.0
+        self._counts.held.add(seq)
         self._counts.captured.add()
         return FrameId(self._camera.name, self._incarnation, seq)
 
@@ -473,7 +468,7 @@ class SourceStage(Stage):
         elif isinstance(outcome, Dropped):
             self._record_drop(frame_id, outcome)
         # Only now: should this process die, the drop log is completed from what it still held.
-        self._counts.held[frame_id.seq % HELD] = 0.0
+        self._counts.held.remove(frame_id.seq)
         self._counts.in_flight.add(-1)
         if outcome is None:
             return

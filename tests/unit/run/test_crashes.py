@@ -15,11 +15,11 @@ from streamline.run.account import StageAccount
 from streamline.run.control import Control
 from streamline.run.crashes import Crashes
 from streamline.run.fences import SUPERVISOR, Fences
+from streamline.run.held import HeldFrames
 from streamline.run.journal import Journal, Judged
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site
-from streamline.run.stage_source import HELD
 from streamline.run.views import Views
 
 INCARNATION = 1_700_000_000_000
@@ -42,7 +42,7 @@ class Line:
         self.captured = self.camera.counter("streamline_frames_captured_total", **labels)
         self.incarnation = self.camera.gauge("source_incarnation", **labels)
         self.base = self.camera.table("source_base", 1, **labels)
-        self.held = self.camera.table("source_held", HELD, **labels)
+        self.held = HeldFrames(self.camera, "left")
         self.in_flight = self.camera.gauge("streamline_frames_in_flight", **labels)
         for state in CAMERA_STATES:
             self.camera.gauge("streamline_camera_state", **labels, state=state)
@@ -66,6 +66,7 @@ class Line:
         self.views = Views(self.runtime)
         self.crashes = Crashes(self.pipeline, self.plans, self.supervisor, self.views)
         self.supervisor.open(self.runtime.ledger(SUPERVISOR))
+        self.held.clear()
         self.incarnation.set(INCARNATION)
 
     def close(self) -> None:
@@ -77,7 +78,7 @@ class Line:
         """Capture *n* frames, which are in flight then."""
         frames = [FrameId("left", INCARNATION, self.seq + i) for i in range(n)]
         for frame in frames:
-            self.held[frame.seq % HELD] = frame.seq + 1
+            self.held.add(frame.seq)
             self.captured.add()
             self.in_flight.add()
         self.seq += n
@@ -103,7 +104,7 @@ class Line:
 
     def hear(self, frame: FrameId) -> None:
         """Let the source know that a frame's fate is decided."""
-        self.held[frame.seq % HELD] = 0.0
+        self.held.remove(frame.seq)
         self.in_flight.add(-1)
 
     def crashed(self) -> float:
@@ -175,7 +176,7 @@ def test_a_drop_that_the_source_had_logged_itself_is_not_logged_again(line: Line
 
 def test_a_frame_that_was_written_down_and_not_counted_was_never_captured(line: Line) -> None:
     line.capture(3)
-    line.held[3] = 4.0
+    line.held.add(3)
     die(line)
     assert line.crashed() == 3
     assert line.named() == [0, 1, 2]
@@ -251,12 +252,11 @@ def test_a_successor_that_dies_before_it_opens_its_ledger_has_lost_nothing(line:
 def test_a_source_that_dies_again_is_charged_with_its_own_frames_only(line: Line) -> None:
     line.capture(3)
     die(line)
-    for index in range(HELD):
-        line.held[index] = 0.0
+    line.held.clear()
     line.base[0] = line.captured.value
     line.incarnation.set(INCARNATION + 5)
     for seq in range(2):
-        line.held[seq] = seq + 1.0
+        line.held.add(seq)
         line.captured.add()
     line.judge(FrameId("left", INCARNATION + 5, 0))
     die(line)
