@@ -80,7 +80,8 @@ class InferStage(Stage):
         self._maps: list[HeatMaps] = []
         self._maps_of: dict[str, HeatMaps] = {}
         cameras = site.pipeline.cameras
-        self._lossless = any(cameras[name].queue.policy is QueuePolicy.BLOCK for name in models)
+        # One live camera is enough: the others then wait at their sources, and lose nothing.
+        self._lossless = all(cameras[name].queue.policy is QueuePolicy.BLOCK for name in models)
         wait_ms = site.pipeline.infer.batch.wait_ms
         self._adaptive = wait_ms == "auto" and not self._lossless
         self._wait_ns = _PATIENCE_NS if wait_ms == "auto" else round(wait_ms * 1e6)
