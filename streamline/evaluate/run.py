@@ -117,7 +117,7 @@ def _stored_bytes(model: Model) -> int:
     with TemporaryDirectory(prefix="streamline-eval-") as folder:
         place = Path(folder, "model")
         save_model(model, place)
-        return sum(path.stat().st_size for path in place.iterdir())
+        return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
 
 
 def _unmarked(category: Category) -> str:

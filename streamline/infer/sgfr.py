@@ -1,7 +1,8 @@
 """SGFR on any device: the backbone's features from its extractor, matching pursuit in NumPy.
 
-A batch's numerics run in a thread of their own as soon as the device has its features, while
-the device works on the next batch; NumPy lets go of the interpreter in its products.
+A batch's numerics run in a thread as soon as the device has its features, while the device works
+on other batches, and beside theirs: NumPy lets go of the interpreter in its products, each of which
+keeps to one core.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,9 +56,9 @@ class JudgedFeatures(Generic[Result]):
     ) -> None:
         self._judges = judges
         self._on_done = on_done
-        # One: its products use all cores, and batches end in the order they began.
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sgfr")
         self._extractor = open_extractor(self._extracted)
+        # As many as there may be batches, so that none waits for another's.
+        self._workers = ThreadPoolExecutor(self._extractor.slots, thread_name_prefix="sgfr")
         self._slots: list[_Slot[Result]] = [_Slot() for _ in range(self._extractor.slots)]
         self.height = self._extractor.height
         self.width = self._extractor.width
@@ -92,10 +93,10 @@ class JudgedFeatures(Generic[Result]):
     def close(self) -> None:
         """Wait for what is under way and release the device."""
         self._extractor.close()
-        self._worker.shutdown()
+        self._workers.shutdown()
 
     def _extracted(self, slot: int) -> None:
-        self._worker.submit(self._judge, slot)
+        self._workers.submit(self._judge, slot)
 
     def _judge(self, index: int) -> None:
         slot = self._slots[index]
