@@ -112,6 +112,8 @@ def line(models: dict[str, Path], stills: Path, tmp_path: Path) -> Iterator[Runn
             lambda: line.metric("streamline_camera_state", camera="clip", state="ended") == 1,
             "the file has ended",
         )
+        for camera in ("left", "right", "lone"):
+            eventually(lambda: bool(verdicts(tmp_path, camera)), f"{camera} has begun")  # noqa: B023
         yield line
 
 
