@@ -1,16 +1,18 @@
 """What this computer can do: the model alone, a whole line, and how close the two are."""
 
 from streamline.bench.limit import Setting, Trial
-from streamline.bench.line import LineBench, LineSettings, Paced, Pair, bench_line
+from streamline.bench.line import LineBench, LineSettings, Pair, bench_line
 from streamline.bench.loads import line_of_clip, line_of_file
 from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import ModelBench, bench_model
+from streamline.bench.paced import IN_TIME, Paced, run_paced
 from streamline.bench.paper import LayerFigures, PaperBench, PaperPlan, bench_paper
 from streamline.bench.published import PublishedSpeeds, published_speeds
 from streamline.bench.record import to_json
 from streamline.bench.span import Cpu, StageCost
 
 __all__ = [
+    "IN_TIME",
     "Cpu",
     "LayerFigures",
     "LineBench",
@@ -31,6 +33,7 @@ __all__ = [
     "line_of_clip",
     "line_of_file",
     "published_speeds",
+    "run_paced",
     "this_machine",
     "to_json",
 ]

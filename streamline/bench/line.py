@@ -1,8 +1,7 @@
 """How fast a whole line is: against its model alone, and at its cameras' pace."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,23 +9,19 @@ from typing import Final
 
 from streamline.bench.apart import Apart
 from streamline.bench.limit import Trial, layouts, measure, survey
-from streamline.bench.loads import Pace, write_load
 from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import Tell, best_of
+from streamline.bench.paced import Paced, run_paced
 from streamline.bench.processor import QUIET, OtherWork
-from streamline.bench.running import RunningLine
+from streamline.bench.running import under_load
 from streamline.bench.search import largest
 from streamline.bench.span import Cpu, StageCost
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.infer import Compute, score_network
-from streamline.ledger import quantiles
 from streamline.model import load_model
 
-__all__ = ["LineBench", "LineSettings", "Paced", "Pair", "bench_line"]
-
-_IN_TIME: Final = 0.99
-"""Of the frames that are due, how many must be captured in time."""
+__all__ = ["LineBench", "LineSettings", "Pair", "bench_line"]
 
 _SETTLE_S: Final = 1.0
 """Of a line as fast as possible, before it is measured."""
@@ -76,45 +71,6 @@ class Pair:
     cpu_ms_per_frame: Cpu
     others: float
     """Share of the processors that other work took, in the worse of the two."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paced:
-    """A run at the cameras' pace."""
-
-    rate: float
-    cameras: int
-    seconds: float
-    due: int
-    """Frames whose time came, by the clock."""
-
-    captured: int
-    """Of these, in time."""
-
-    overrun: int
-    """Of these, passed before the source came round to them."""
-
-    dropped: int
-    """Lost since the line began, before it was measured too, for whatever reason."""
-
-    dropped_by: dict[str, int]
-    """By ``stage:reason``."""
-
-    p50_ms: float
-    """Capture, which is when a frame was due, to verdict; exact, all cameras together."""
-
-    p95_ms: float
-    p99_ms: float
-    holds: bool
-    """Whether nothing was lost, all frames were judged, and the 99th percentile was kept."""
-
-    cpu_ms_per_frame: Cpu
-    stages: dict[str, StageCost]
-    pss_mb: float
-    """Memory of all its processes, what they share counted once, 2²⁰ bytes."""
-
-    others: float
-    """Share of the processors that other work took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +187,10 @@ class _Rig:
         stages: dict[str, StageCost] = {}
         for number in range(self._settings.pairs):
             first = self._alone(alone) if number % 2 == 0 else None
-            with self._line(feeds, "max", self._settings.pair_s + _SETTLE_S) as line:
+            seconds = self._settings.pair_s + _SETTLE_S
+            with under_load(
+                self._like, self._folder, cameras=feeds, pace="max", seconds=seconds
+            ) as line:
                 line.measure(_SETTLE_S, latencies=False)
                 with OtherWork() as others:
                     span = line.measure(self._settings.pair_s, latencies=False)
@@ -281,43 +240,19 @@ class _Rig:
             trial = alone()
         return trial, others.share
 
-    @contextmanager
-    def _line(self, cameras: int, pace: Pace, seconds: float) -> Iterator[RunningLine]:
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            path = write_load(self._like, Path(folder), cameras=cameras, pace=pace)
-            with RunningLine(path, seconds=seconds) as line:
-                yield line
-
     def _paced(self, cameras: int, seconds: float) -> Paced:
-        rate = self._settings.rate
-        with self._line(cameras, rate, seconds) as line:
-            with OtherWork() as others:
-                span = line.measure(seconds, latencies=True)
-            pss = line.pss()
-        p50, p95, p99 = (1e3 * q for q in quantiles(span.latencies(), (0.5, 0.95, 0.99)))
-        due = round(cameras * rate * span.seconds)
-        lossless = not span.dropped and span.captured >= _IN_TIME * due and not span.unknown
-        run = Paced(
-            rate=rate,
+        settings = self._settings
+        run = run_paced(
+            self._like,
+            self._folder,
             cameras=cameras,
-            seconds=span.seconds,
-            due=due,
-            captured=span.captured,
-            overrun=span.overrun,
-            dropped=sum(span.dropped.values()),
-            dropped_by=span.dropped,
-            p50_ms=p50,
-            p95_ms=p95,
-            p99_ms=p99,
-            holds=lossless and p99 <= self._settings.limit_ms,
-            cpu_ms_per_frame=span.cpu(),
-            stages=span.stages(),
-            pss_mb=pss / 2**20,
-            others=others.share,
+            rate=settings.rate,
+            seconds=seconds,
+            limit_ms=settings.limit_ms,
         )
         self._tell(
-            f"{cameras} camera{'s' * (cameras > 1)} at {rate:g} frames a second for {seconds:g} s: "
-            f"{run.dropped} lost, p99 {p99:.1f} ms"
+            f"{cameras} camera{'s' * (cameras > 1)} at {run.rate:g} frames a second for "
+            f"{seconds:g} s: {run.dropped} lost, p99 {run.p99_ms:.1f} ms"
         )
         return run
 

@@ -5,11 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
 import streamline
+from streamline.bench.loads import Pace, write_load
 from streamline.bench.processes import Thread, family, pss_of, seconds_of, threads_of
 from streamline.bench.span import Snapshot, Span
 from streamline.config import Pipeline, load
@@ -17,7 +21,7 @@ from streamline.errors import InputError, LineError
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
 
-__all__ = ["RunningLine"]
+__all__ = ["RunningLine", "under_load"]
 
 _START_S: Final = 120.0
 """How long a line may take until every camera has a verdict."""
@@ -163,3 +167,14 @@ class RunningLine:
                 # Its workers see that their supervisor is gone, but stuck ones would not.
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
+
+
+@contextmanager
+def under_load(
+    like: Pipeline, folder: Path, *, cameras: int, pace: Pace, seconds: float
+) -> Iterator[RunningLine]:
+    """Run so many cameras of a line at one pace; parameters as for `write_load`, `RunningLine`."""
+    with TemporaryDirectory(dir=folder) as own:
+        path = write_load(like, Path(own), cameras=cameras, pace=pace)
+        with RunningLine(path, seconds=seconds) as line:
+            yield line

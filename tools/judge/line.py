@@ -13,7 +13,7 @@ from streamline.run.runtime import Runtime
 from streamline.run.views import Views
 from streamline.source.synthetic import rendered_clip
 
-__all__ = ["Counters", "clip_or_rendered", "names", "own_runtime", "write_pipeline"]
+__all__ = ["Counters", "clip_or_rendered", "fitted", "names", "own_runtime", "write_pipeline"]
 
 _DEFAULT: Final = FitSettings()
 
