@@ -305,6 +305,13 @@ class Batch(Section):
 _DEVICE = r"(CPU|(GPU|NPU)(\.[0-9]+)?)"
 
 
+AutoOrCount = Annotated[
+    Literal["auto"] | Annotated[int, Field(ge=1, le=1024)],
+    Field(json_schema_extra={"x-allowed": "auto or a number from 1 to 1024"}),
+]
+"""A number that the inference library may choose."""
+
+
 class Infer(Section):
     """What the models run on."""
 
@@ -321,6 +328,12 @@ class Infer(Section):
 
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
+
+    streams: AutoOrCount = "auto"
+    """Batches that the device works on side by side; auto: what gives it the highest rate."""
+
+    threads: AutoOrCount = "auto"
+    """Threads of the inference library on a CPU; auto: one a core."""
 
     batch: Batch = Batch()
     """How frames are judged together."""

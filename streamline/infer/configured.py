@@ -12,5 +12,7 @@ def compute_of(infer: Infer, /) -> Compute:
         backend=infer.backend,
         device=infer.device,
         precision=infer.precision,
+        streams=None if infer.streams == "auto" else infer.streams,
+        threads=None if infer.threads == "auto" else infer.threads,
         max_batch=infer.batch.max,
     )

@@ -53,7 +53,12 @@ def test_a_small_file_gets_all_defaults(file: Path) -> None:
     pipeline = loaded(file, SMALL)
     assert pipeline.name == "line1"
     assert pipeline.infer == Infer(
-        backend="openvino", device="CPU", precision="auto", batch=Batch(max=8, wait_ms="auto")
+        backend="openvino",
+        device="CPU",
+        precision="auto",
+        streams="auto",
+        threads="auto",
+        batch=Batch(max=8, wait_ms="auto"),
     )
     assert pipeline.alert == Alert(k=3, n=5, sinks=(LogSink(),))
     assert pipeline.record == Record(verdicts=None, drops=None, evidence=None)
@@ -85,7 +90,8 @@ cameras:
     queue: {policy: block, depth: 9}
     roi: [1, 2, 30, 40]
     alert: {k: 1, n: 1}
-infer: {device: "AUTO:GPU,CPU", precision: bf16, batch: {max: 3, wait_ms: 1.5}, max_fps: 50}
+infer: {device: "AUTO:GPU,CPU", precision: bf16, streams: 4, threads: 6,
+  batch: {max: 3, wait_ms: 1.5}, max_fps: 50}
 alert: {sinks: [{type: jsonl, path: a.jsonl}, {type: zmq, address: "tcp://*:5590"}]}
 record: {verdicts: v, drops: /d, evidence: ../e}
 links: {frames: ipc, prepared: "tcp://[::1]:1", scores: inproc, telemetry: "tcp://host:65535"}
@@ -107,7 +113,12 @@ drain_s: 0
     assert camera.roi == Roi(1, 2, 30, 40)
     assert camera.alert == Debounce(k=1, n=1)
     assert pipeline.infer == Infer(
-        device="AUTO:GPU,CPU", precision="bf16", batch=Batch(max=3, wait_ms=1.5), max_fps=50
+        device="AUTO:GPU,CPU",
+        precision="bf16",
+        streams=4,
+        threads=6,
+        batch=Batch(max=3, wait_ms=1.5),
+        max_fps=50,
     )
     assert pipeline.alert.sinks == (
         JsonlSink(path=here / "a.jsonl"),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import openvino as ov
 import pytest
 
+from streamline.config import Batch, Infer
 from streamline.errors import ConfigError
 from streamline.infer import (
     Compute,
@@ -18,6 +19,7 @@ from streamline.infer import (
     settle,
     threshold_doubt,
 )
+from streamline.infer.configured import compute_of
 from streamline.model import Model, load_model, save_model
 
 Bytes = npt.NDArray[np.uint8]
@@ -83,3 +85,17 @@ def test_a_threshold_is_doubted_where_its_scores_were_computed_otherwise(
     )
     unknown = replace(calibration, device="", arithmetic="")
     assert threshold_doubt(replace(model, calibration=unknown), Compute()) == ""
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_batches_side_by_side_are_as_many_as_the_pipeline_file_says(
+    streams: int, model: Model, frames: Bytes
+) -> None:
+    compute = compute_of(Infer(streams=streams, threads=2, batch=Batch(max=2)))
+    assert compute.threads == 2
+    scorer = open_scorer([model], compute, on_done=SimpleQueue[int]().put)
+    assert (scorer.slots, scorer.max_batch) == (streams + 1, 2)
+    scorer.close()
+    scores = np.concatenate(list(score_frames(model, frames, compute=compute)))
+    expected = np.concatenate(list(score_frames(model, frames, compute=compute_of(Infer()))))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
