@@ -57,10 +57,19 @@ class Mailbox:
     It holds next to nothing: the queue with a policy is the link's.  A full mailbox makes the
     reader wait, which is what `block` means for a file and does not happen to a live source,
     since its taker never leaves a reading lying.
+
+    Parameters
+    ----------
+    capacity : int
+        Readings that it holds at most.
+    batch : int
+        So many are handed over together: a reader that nobody waits for need not wake the other
+        thread, nor be woken by it, for every one.  Fewer can be taken all the same.
     """
 
-    def __init__(self, capacity: int = 2) -> None:
+    def __init__(self, capacity: int = 2, *, batch: int = 1) -> None:
         self._capacity = capacity
+        self._batch = batch
         self._readings: deque[Reading] = deque()
         self._changed = Condition()
         self._closed = False
@@ -75,7 +84,9 @@ class Mailbox:
             if self._closed:
                 return False
             self._readings.append(reading)
-        os.eventfd_write(self.descriptor, 1)
+            enough = len(self._readings) >= self._batch
+        if enough:
+            os.eventfd_write(self.descriptor, 1)
         return True
 
     def take(self) -> Reading | None:
@@ -83,8 +94,10 @@ class Mailbox:
         with self._changed:
             if not self._readings:
                 return None
-            self._changed.notify()
-            return self._readings.popleft()
+            reading = self._readings.popleft()
+            if len(self._readings) <= self._capacity - self._batch:
+                self._changed.notify()
+            return reading
 
     @property
     def empty(self) -> bool:

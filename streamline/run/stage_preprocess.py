@@ -31,6 +31,9 @@ _CRASHED: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
 _WINDOW: Final = 2
 """Frames that a source may have sent ahead: the queue with a policy is the source's own."""
 
+_WINDOW_OF_FILES: Final = 8
+"""The same where no camera is live: enough to be heard of, and answered, several at a time."""
+
 
 class PreprocessStage(Stage):
     """Prepares the frames of some cameras; each camera has a queue of its own to infer.
@@ -49,6 +52,7 @@ class PreprocessStage(Stage):
     ) -> None:
         super().__init__(site, f"preprocess-{'-'.join(camera.name for camera in cameras)}")
         self._cameras = {camera.name: camera for camera in cameras}
+        self._live = any(camera.live for camera in cameras)
         self._sizes = sizes
         self._account = StageAccount(site.ledger, "preprocess", self._cameras)
         self._scaling = {
@@ -107,7 +111,8 @@ class PreprocessStage(Stage):
         }
         name = next(iter(self._cameras))
         address = self.site.frames_address(name)
-        self._inlet = Inlet(self.site.context, address, window=_WINDOW)
+        window = _WINDOW if self._live else _WINDOW_OF_FILES
+        self._inlet = Inlet(self.site.context, address, window=window)
         for camera in self._cameras.values():
             self._outlets[camera.name] = Outlet(
                 self.site.context,
@@ -144,7 +149,8 @@ class PreprocessStage(Stage):
         again = delivery.attempt > 0
         outlet = self._outlets[name]
         outlet.offer(parts, (delivery, frame.origin.id), again=again)
-        outlet.flush()
+        if self._live:
+            outlet.flush()
 
     def _outcome(self, frame: FrameId, outcome: bytes | None) -> bytes:
         """Count a frame that left or was dropped; return what its sender is to be told."""

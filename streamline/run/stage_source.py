@@ -56,6 +56,9 @@ _log = structlog.get_logger("streamline.source")
 _SPREAD_S: Final = 0.04
 """Time over which a line's paced files begin, one after another: a frame's at 25 a second."""
 
+_TOGETHER: Final = 4
+"""Frames of a file played as fast as it is judged that are passed on together."""
+
 _NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
 
 
@@ -164,7 +167,7 @@ class SourceStage(Stage):
         self._camera = camera
         self._account = StageAccount(site.ledger, "source", [camera.name])
         self._counts = _CameraAccount(site.ledger, camera.name)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox() if camera.live else Mailbox(2 * _TOGETHER, batch=_TOGETHER)
         self._capture = Capture(camera, site.control, self._mailbox, delay_s=self._delay_s())
         self._captures = captures
         captures[camera.name] = self._capture

@@ -389,6 +389,7 @@ class _Peer:
         "seen",
         "shift",
         "start",
+        "told",
     )
 
     def __init__(self, hello: Hello, *, start: int, granted: int) -> None:
@@ -396,7 +397,7 @@ class _Peer:
         self.born_ns = hello.born_ns
         # Starts where no other acquaintance does: what was meant for a dead inlet is refused.
         self.start = self.seen = start
-        self.granted = granted
+        self.granted = self.told = granted
         self.accepted = 0
         self.shift = UNKNOWN_CLOCK
         self.heard_ns = 0
@@ -435,6 +436,9 @@ class Inlet:
 
     def __init__(self, context: Context, address: str, *, window: int) -> None:
         self._window = window
+        # A message of its own for every credit would cost more than the frame's own: the other
+        # half of them lasts until the peer has heard of these.
+        self._worth_telling = max(1, window // 2)
         self._admitting = False
         self._peers: dict[bytes, _Peer] = {}
         self._knocking: dict[bytes, Hello] = {}
@@ -485,7 +489,7 @@ class Inlet:
             peer = self._peers.get(delivery.peer)
             if peer is not None:
                 peer.granted += 1
-                peer.dirty = True
+                peer.dirty |= peer.granted - peer.told >= self._worth_telling
         return taken
 
     def answer(self, delivery: Delivery, outcome: bytes) -> None:
@@ -504,14 +508,17 @@ class Inlet:
         self.tell()
 
     def tell(self) -> None:
-        """Send credits and outcomes without hearing anybody, while nothing more can be taken."""
+        """Send credits and outcomes without hearing anybody, while nothing more can be taken.
+
+        Credit goes along with outcomes, and by itself once half of the window can be sent anew.
+        """
         for identity, peer in self._peers.items():
             if not peer.dirty:
                 continue
             flow = protocol.write(Flow(peer.granted, peer.outcomes))
             if send(self.socket, [identity, protocol.FLOW, flow]):
                 peer.said += peer.outcomes
-                peer.outcomes, peer.dirty = [], False
+                peer.outcomes, peer.dirty, peer.told = [], False, peer.granted
 
     def close(self) -> None:
         """Send what is left to say, then close."""

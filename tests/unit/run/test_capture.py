@@ -109,6 +109,26 @@ def test_the_descriptor_is_readable_exactly_while_something_new_was_put(mailbox:
     assert readable()
 
 
+def test_readings_that_need_not_be_taken_one_by_one_wake_their_taker_together() -> None:
+    import select
+
+    mailbox = Mailbox(capacity=4, batch=2)
+    woken = []
+    for number in range(4):
+        mailbox.hush()
+        mailbox.put(reading(number))
+        woken.append(bool(select.select([mailbox.descriptor], [], [], 0)[0]))
+    assert woken == [False, True, True, True]
+    putter = Thread(target=mailbox.put, args=(reading(4),), daemon=True)
+    putter.start()
+    taken = [mailbox.take() for _ in range(4)]
+    putter.join(30)
+    assert not putter.is_alive()
+    taken.append(mailbox.take())
+    mailbox.destroy()
+    assert [one and one.captured_ns for one in taken] == [0, 1, 2, 3, 4]
+
+
 # --- capturing --------------------------------------------------------------------------------
 
 

@@ -182,6 +182,26 @@ def test_credit_comes_from_taking_not_from_answering(line: Line, address: str) -
     assert (outlet.unanswered, outlet.waiting) == (10, 0)
 
 
+def test_credit_is_told_by_itself_once_it_is_half_of_the_window(line: Line, address: str) -> None:
+    inlet, outlet = line.inlet(address, window=8), line.outlet(address)
+    connect(outlet, inlet)
+    offer(outlet, *range(20))
+    held: list[Delivery] = []
+    run_until(
+        lambda: len(held) == 3, outlet, receive=lambda: held.extend(inlet.take(3 - len(held)))
+    )
+    while outlet.socket.poll(0):
+        outlet.exchange()
+    # From here on the sender asks for nothing, so what comes is told of the receiver's own accord.
+    inlet.exchange()
+    assert not outlet.socket.poll(50)
+    held += inlet.take(1)
+    inlet.exchange()
+    assert outlet.socket.poll(30_000)
+    outlet.exchange()
+    assert outlet.unanswered == 8 + 4
+
+
 def test_no_more_is_sent_after_a_message_without_an_answer_than_is_remembered_of(
     line: Line, address: str
 ) -> None:
