@@ -22,7 +22,7 @@ from streamline.learn import FitSettings, Precision, Selection, fit_frames
 from streamline.learn.select import SelectedFrames
 from streamline.model import save_model
 
-__all__ = ["LayerFigures", "PaperBench", "PaperPlan", "bench_paper"]
+__all__ = ["LayerFigures", "PaperBench", "PaperPlan", "Pick", "bench_paper", "write_weights"]
 
 RANK: Final = 200
 """Directions of the head that is timed: more than 0.97 of the variance takes, whatever the

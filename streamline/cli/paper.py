@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streamline.bench import LayerFigures, PaperBench
     from streamline.learn import Precision
 
-__all__ = ["paper"]
+__all__ = ["paper", "paper_table"]
 
 
 def paper(
@@ -52,10 +52,11 @@ def paper(
     )
     result = bench_paper(plan, tell=teller())
     write_text(json, to_json(result))
-    typer.echo(_table(result))
+    typer.echo(paper_table(result))
 
 
-def _table(result: "PaperBench") -> str:
+def paper_table(result: "PaperBench") -> str:
+    """Return what was measured beside what the paper printed."""
     from streamline.cli.bench import machine_lines
     from streamline.cli.table import render
 

@@ -1,0 +1,140 @@
+"""Measure FRE's line beside anomalib's FRE and PatchCore, over one clip, all in turn.
+
+.venv/bin/python -m tools.peers --clip CLIP.mp4 --json peers.json
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from streamline.bench import PaperPlan, bench_paper, published_speeds, this_machine, to_json
+from streamline.bench.model import Tell
+from streamline.bench.processor import QUIET, OtherWork
+from streamline.caches import cache_folder
+from streamline.cli.bench import machine_lines, teller
+from streamline.cli.paper import paper_table
+from streamline.cli.writing import writable, write_text
+from streamline.errors import InputError, SourceError, StreamlineError
+from tools.judge.line import own_runtime
+from tools.peers.figures import Contender, PeersBench, entries_of, goals_of, ratios_of
+from tools.peers.ours import line_fps, lines_of, require_frames
+from tools.peers.theirs import Anomalib, make_environment
+
+Run = Callable[[float], float]
+"""Takes seconds, returns frames a second."""
+
+
+class Runs(NamedTuple):
+    """What all rounds came to."""
+
+    rates: Mapping[Contender, list[float]]
+    others: float
+    """Share of the processors that other work took in the worst of them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the contenders and print what came of it; return the exit code."""
+    try:
+        return _measured(_options(arguments), teller())
+    except StreamlineError as exc:
+        print(f"tools.peers: {exc}", file=sys.stderr)
+        return 2 if isinstance(exc, InputError | SourceError) else 1
+
+
+def _measured(options: argparse.Namespace, tell: Tell) -> int:
+    clip = options.clip.resolve()
+    writable(options.json)
+    require_frames(clip)
+    python = make_environment(options.environment.expanduser().absolute())
+    with tempfile.TemporaryDirectory(prefix="streamline-peers-") as scratch:
+        folder = Path(scratch)
+        own_runtime(folder)
+        runs = _rounds(options, python, clip, folder, tell)
+    paper = bench_paper(PaperPlan(rounds=options.rounds), tell=tell) if options.paper else None
+    entries = entries_of(runs.rates)
+    ratios = ratios_of(entries)
+    goals = goals_of(ratios, runs.others)
+    result = PeersBench(
+        clip=str(clip),
+        weights="random",
+        entries=entries,
+        ratios=ratios,
+        not_measured=["AST"],
+        met=goals.met,
+        published=published_speeds(),
+        paper=paper,
+        others=runs.others,
+        quiet=runs.others <= QUIET,
+        machine=this_machine(),
+    )
+    write_text(options.json, to_json(result))
+    tables = [paper_table(paper), ""] if paper is not None else []
+    machine, versions, _ = machine_lines(result.machine, result.others, quiet=result.quiet)
+    print("\n".join([*tables, result.table(), machine, versions, "", goals.table()]))
+    return 0 if goals.met else 1
+
+
+def _rounds(
+    options: argparse.Namespace, python: Path, clip: Path, folder: Path, tell: Tell
+) -> Runs:
+    lines = lines_of(clip, folder, tell)
+    tell("anomalib's models are opened")
+    worst = 0.0
+    with Anomalib(python, clip, folder) as theirs:
+        runs: dict[Contender, Run] = {one: partial(theirs.fps, one) for one in theirs.contenders}
+        runs.update({one: partial(line_fps, line, folder) for one, line in lines.items()})
+        rates: dict[Contender, list[float]] = {one: [] for one in runs}
+        for number in range(1, options.rounds + 1):
+            for one, run in runs.items():
+                with OtherWork() as others:
+                    rates[one].append(run(options.seconds))
+                worst = max(worst, others.share)
+                tell(f"round {number}: {', '.join(one)}: {rates[one][-1]:.2f} frames a second")
+    return Runs(rates, worst)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools.peers", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("--clip", type=Path, required=True, help="a video file")
+    parser.add_argument("--seconds", type=_seconds, default=8.0, help="of each run")
+    parser.add_argument("--rounds", type=_rounds_asked, default=3, help="the median counts")
+    parser.add_argument(
+        "--paper", action="store_true", help="'streamline bench paper' too, in the same run"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to it")
+    parser.add_argument(
+        "--environment", type=Path, default=cache_folder("peers"),
+        help="where anomalib is installed; kept",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < inf:
+            return value
+    msg = f"{text!r} must be a number above 0"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def _rounds_asked(text: str) -> int:
+    with suppress(ValueError):
+        if (value := int(text)) > 0:
+            return value
+    msg = f"{text!r} must be a whole number from 1 on"
+    raise argparse.ArgumentTypeError(msg)
+
+
+if __name__ == "__main__":
+    # Measuring processes and lines, which are started from here, read it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(main())
