@@ -43,12 +43,25 @@ def stage(
 
 
 def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path | None) -> None:
+    from streamline.run.forkserver import start_early
+    from streamline.run.places import private_base
+
+    if path.is_file():
+        start_early(private_base())  # It loads what workers need while this process reads on.
+    _run_line(path, only, duration_s, json_file)
+
+
+def _run_line(
+    path: Path, only: str | None, duration_s: float | None, json_file: Path | None
+) -> None:
     from streamline.cli.device import require_device
     from streamline.cli.table import report_table
     from streamline.cli.writing import writable, write_text
     from streamline.config import load
     from streamline.log import configure_logging
     from streamline.run import run_line
+    from streamline.run.forkserver import dismiss
+    from streamline.run.placement import plan
 
     configure_logging()
     writable(json_file)
@@ -57,6 +70,8 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
         require_device(pipeline)
     _learn_missing(pipeline)
     _require_files(pipeline, only)
+    if any(worker.is_whole_line for worker in plan(pipeline, only)):
+        dismiss()
     report = run_line(pipeline, only=only, duration_s=duration_s, on_ready=_announce)
     write_text(json_file, report.to_json())
     if only is None:

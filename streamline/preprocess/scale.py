@@ -15,16 +15,13 @@ import numpy.typing as npt
 from streamline.colour import i420_to_rgb
 from streamline.messages import Picture, PixelFormat
 
-__all__ = ["PREPROCESSING", "prepare"]
+__all__ = ["prepare"]
 
 Bytes = npt.NDArray[np.uint8]
 
 # A frame is scaled in less than a millisecond, to which OpenCV's threads add nothing; but they
 # spin for more work after every call, with the processor time of those that judge.
 cv2.setNumThreads(1)
-
-PREPROCESSING: Final = "squash-halving-linear/1"
-"""Names what `prepare` does in a model's manifest; changes with the pixels it gives."""
 
 
 class _Box(NamedTuple):

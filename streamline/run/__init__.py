@@ -1,6 +1,23 @@
 """A line in operation: its workers, what they run, and who looks after them."""
 
-from streamline.run.report import CameraReport, Report
-from streamline.run.supervisor import run_line
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from streamline.run.report import CameraReport, Report
+    from streamline.run.supervisor import run_line
 
 __all__ = ["CameraReport", "Report", "run_line"]
+
+# What is needed first of a line must not wait until all of it is imported.
+_HOMES: Final = {"CameraReport": "report", "Report": "report", "run_line": "supervisor"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of this package when it is first used."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

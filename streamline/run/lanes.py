@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from threading import Lock
+from threading import Condition
 from typing import Final, TypeVar
 
 import structlog
@@ -94,7 +94,7 @@ class Lane:
 
     def __init__(self, models: Mapping[str, Model], compute: Compute, wake: int) -> None:
         self._wake = wake
-        self._lock = Lock()
+        self._changed = Condition()
         self._completed: set[int] = set()
         self._heads = _Heads(models)
         self._scorer: Scorer = open_scorer(_distinct(models), compute, on_done=self._on_done)
@@ -104,6 +104,15 @@ class Lane:
         self.gathered: list[Entry] = []
         self.since_ns = 0
         self.running: deque[Batch] = deque()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Judge a blank frame in every slot: a device's first ones take several times as long."""
+        for slot in self.free:
+            self._scorer.start(slot, 1)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._completed) == self.slots)
+            self._completed.clear()
 
     def close(self) -> None:
         """Wait for what runs and release the device."""
@@ -149,7 +158,7 @@ class Lane:
 
     def finished(self) -> Batch | None:
         """Return the oldest batch if it has completed; a younger one waits for it."""
-        with self._lock:
+        with self._changed:
             completed, self._completed = self._completed, set()
         for batch in self.running:
             if batch.slot in completed:
@@ -181,8 +190,9 @@ class Lane:
             return [math.nan] * count
 
     def _on_done(self, slot: int) -> None:
-        with self._lock:
+        with self._changed:
             self._completed.add(slot)
+            self._changed.notify()
         os.eventfd_write(self._wake, 1)
 
 

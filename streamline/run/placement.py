@@ -21,6 +21,11 @@ class WorkerPlan:
     """Whose frames its source and preprocess stages handle."""
 
     @property
+    def is_whole_line(self) -> bool:
+        """Whether it has every stage: it is no process of its own then."""
+        return len(self.stages) == len(STAGES)
+
+    @property
     def serves_cameras_only(self) -> bool:
         """Whether other cameras can do without it: it has the source of all that it handles."""
         return "source" in self.stages and "infer" not in self.stages

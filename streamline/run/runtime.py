@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import socket
-import stat
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import begin_again
 from streamline.run.account import ENDED
+from streamline.run.places import private_base
 
 __all__ = ["Runtime"]
 
@@ -48,7 +48,7 @@ class Runtime:
         """Return the folder that belongs to *pipeline*; `part` names a stage run on its own."""
         mark = hashlib.sha256(f"{pipeline.file}\0{part}".encode()).hexdigest()[:8]
         same = hashlib.sha256(f"{__version__}\0{pipeline!r}".encode()).hexdigest()
-        return cls(_base() / f"{pipeline.name[:24]}-{mark}", same if part else "")
+        return cls(private_base() / f"{pipeline.name[:24]}-{mark}", same if part else "")
 
     def acquire(self) -> int:
         """Make the folder ours and clear it; return the descriptor that holds the lock.
@@ -165,22 +165,3 @@ class Runtime:
             msg = f"{path}: too long for a socket; set XDG_RUNTIME_DIR to a shorter folder"
             raise InputError(msg)
         return f"ipc://{path}"
-
-
-def _base() -> Path:
-    """Return the first of the usual places that is private to this user."""
-    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
-        if os.environ.get(name):
-            return Path(os.environ[name].split(":")[0])
-    for parent in (Path("/dev/shm"), Path("/tmp")):  # noqa: S108 - checked to be ours below
-        folder = parent / f"streamline-{os.getuid()}"
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError:
-            continue
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
-            folder.chmod(0o700)
-            return folder
-    msg = "no private folder for sockets can be made; set XDG_RUNTIME_DIR to one"
-    raise InputError(msg)

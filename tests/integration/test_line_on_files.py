@@ -237,6 +237,18 @@ def test_a_sigterm_to_every_process_of_the_line_drains_it_too(
     assert sum(camera["judged"].values()) == len(verdicts_of(tmp_path))
 
 
+@pytest.mark.parametrize(("links", "expected"), [({}, 1), (LINKS["one-process"], 0)])
+def test_nothing_that_workers_are_forked_from_idles_beside_a_line_in_one_process(
+    links: dict[str, str], expected: int, demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    pipeline = write_pipeline(tmp_path, demo_model, {"left": endless(demo_clip)}, links=links)
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        children = psutil.Process(line.pid).children()
+        servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+        assert len(servers) == expected
+
+
 def test_workers_import_nothing_from_the_present_folder(
     short_clip: Path, demo_model: Path, tmp_path: Path
 ) -> None:

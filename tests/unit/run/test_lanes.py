@@ -103,6 +103,11 @@ def test_one_batch_serves_cameras_of_different_models(lane: Lane, models: dict[s
             assert score == pytest.approx(alone(models[camera], frame), rel=1e-5)
 
 
+def test_a_lane_has_judged_a_frame_in_every_slot_before_the_first_that_counts(lane: Lane) -> None:
+    assert [len(lane._scorer.result(slot)) for slot in lane.free] == [1, 1]
+    assert lane.finished() is None
+
+
 def test_a_camera_s_frames_leave_in_the_order_they_came(lane: Lane) -> None:
     frame = next(iter(parts(1, seed=9)))
     for seq, camera in enumerate(["right", "middle", "left", "right", "middle", "left"]):
