@@ -126,10 +126,11 @@ class InferStage(Stage):
     def _open(self, stack: ExitStack) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         stack.callback(os.close, self._wake)
-        self._open_models(stack)
         context, address = self.site.context, self.site.address
+        # Senders find it, and knock, while the models are opened.
         self._inlet = Inlet(context, address("prepared"), window=self._window())
         stack.callback(self._inlet.close)
+        self._open_models(stack)
         slots = sum(lane.slots for lane in self._lanes)
         self._outlet = Outlet(
             context,

@@ -278,7 +278,6 @@ class Outlet(Generic[Token]):
         return since_ns > (_COMPARE_EVERY_NS if vague else _ASK_EVERY_NS)
 
     def _say_hello(self, now_ns: int) -> None:
-        self._asked_ns = now_ns
         shift = self._shift(now_ns)
         hello = Hello(
             version=WIRE_VERSION,
@@ -291,7 +290,9 @@ class Outlet(Generic[Token]):
             shift_ns=shift.ns,
             error_ns=-1 if shift.error_ns is None else shift.error_ns,
         )
-        send(self.socket, [protocol.HELLO, protocol.write(hello)])
+        # What nobody is connected to take is said again at once: a line is only waiting for it.
+        if send(self.socket, [protocol.HELLO, protocol.write(hello)]):
+            self._asked_ns = now_ns
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
         self._heard_ns = monotonic_ns()

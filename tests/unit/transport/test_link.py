@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streamline.clock import SAME_CLOCK, monotonic_ns
 from streamline.errors import InputError, WireError
+from streamline.transport import link
 from streamline.transport.link import MOST_UNANSWERED, Context, Delivery, Inlet, Outlet
 from streamline.transport.protocol import DATA, DataHead, write_data_head
 from streamline.transport.wire import WIRE_VERSION, Buffer
@@ -105,6 +106,17 @@ def test_a_flush_sends_what_there_is_credit_for_before_the_peer_is_heard_again(
     arrived: list[int] = []
     until(lambda: len(arrived) == 2, step=lambda: arrived.extend(answer_all(inlet)))
     assert arrived == [0, 1]
+
+
+def test_who_knocked_before_anybody_listened_is_heard_as_soon_as_somebody_does(
+    outliving: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Knocking in vain does not count: these are far longer than the test may take.
+    for how_often in ("_HELLO_EVERY_NS", "_ASK_EVERY_NS"):
+        monkeypatch.setattr(link, how_often, 300_000_000_000)
+    outlet = line.outlet(outliving)
+    outlet.exchange()
+    connect(outlet, line.inlet(outliving))
 
 
 def test_messages_arrive_in_order_and_outcomes_return_to_the_right_tokens(
