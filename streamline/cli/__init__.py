@@ -21,7 +21,7 @@ from streamline.cli.fit import fit
 from streamline.cli.model import model
 from streamline.cli.paper import paper
 from streamline.cli.rerank import rerank
-from streamline.cli.run import run, stage
+from streamline.cli.run import begin_to_run, run, stage
 from streamline.cli.score import score
 from streamline.errors import ConfigError, InputError, StreamlineError
 
@@ -74,10 +74,11 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what went wrong is told on standard error."""
     _keep_blas_to_one_thread()
-    command = typer.main.get_command(_app)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        result = command.main(
-            args=None if arguments is None else list(arguments),
+        begin_to_run(given)
+        result = typer.main.get_command(_app).main(
+            args=given,
             prog_name="streamline",
             standalone_mode=False,
         )

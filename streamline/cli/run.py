@@ -1,15 +1,17 @@
 """The commands that run a line, whole or one stage of it."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from streamline.config import Pipeline
+    from streamline.config import Camera, Learn, Pipeline
     from streamline.run.report import Report
 
-__all__ = ["run", "stage"]
+__all__ = ["begin_to_run", "run", "stage"]
 
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="The pipeline file.")]
 Duration = Annotated[
@@ -42,19 +44,20 @@ def stage(
     _run(pipeline, name, duration, json)
 
 
+def begin_to_run(arguments: Sequence[str]) -> None:
+    """Start what a line's workers are forked from, if this is the command line of one.
+
+    It loads what they need while this process reads on.  To read the command line itself takes
+    a tenth of a second already, so it is only looked at here: where it is wrong, nothing was lost.
+    """
+    if arguments[:1] in (["run"], ["stage"]) and any(map(os.path.isfile, arguments[1:])):
+        from streamline.run.forkserver import start_early
+        from streamline.run.places import private_base
+
+        start_early(private_base())
+
+
 def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path | None) -> None:
-    from streamline.run.forkserver import start_early
-    from streamline.run.places import private_base
-
-    if path.is_file():
-        start_early(private_base())  # It loads what workers need while this process reads on.
-    _run_line(path, only, duration_s, json_file)
-
-
-def _run_line(
-    path: Path, only: str | None, duration_s: float | None, json_file: Path | None
-) -> None:
-    from streamline.cli.device import require_device
     from streamline.cli.table import report_table
     from streamline.cli.writing import writable, write_text
     from streamline.config import load
@@ -66,8 +69,6 @@ def _run_line(
     configure_logging()
     writable(json_file)
     pipeline = load(path)
-    if only in {None, "infer"}:
-        require_device(pipeline)
     _learn_missing(pipeline)
     _require_files(pipeline, only)
     if any(worker.is_whole_line for worker in plan(pipeline, only)):
@@ -96,14 +97,21 @@ def _require_files(pipeline: "Pipeline", only: str | None) -> None:
 
 def _learn_missing(pipeline: "Pipeline") -> None:
     """Fit each model that the file says how to learn and that is not there yet."""
-    from streamline.cli.fit import learn_into
-    from streamline.infer.configured import compute_of
-
     for camera in pipeline.cameras.values():
         choice = camera.model
         if choice.learn is not None and not choice.path.exists():
-            typer.echo(f"{choice.path}: no model yet, learning it", err=True)
-            learn_into(choice.path, choice.learn, compute_of(pipeline.infer), roi=camera.roi)
+            _learn(pipeline, camera, choice.learn)
+
+
+def _learn(pipeline: "Pipeline", camera: "Camera", how: "Learn") -> None:
+    from streamline.cli.device import require_device
+    from streamline.cli.fit import learn_into
+    from streamline.infer.configured import compute_of
+
+    require_device(pipeline)
+    path = camera.model.path
+    typer.echo(f"{path}: no model yet, learning it", err=True)
+    learn_into(path, how, compute_of(pipeline.infer), roi=camera.roi)
 
 
 def _explain_failures(report: "Report", *, whole: bool) -> None:

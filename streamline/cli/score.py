@@ -38,11 +38,11 @@ def score(
     import json
 
     from streamline.infer import threshold_doubt
-    from streamline.model import load_model
+    from streamline.model import load_model, require_preprocessing
     from streamline.preprocess import PREPROCESSING
 
     loaded = load_model(model)
-    loaded.require_preprocessing(PREPROCESSING)
+    require_preprocessing(loaded.preprocessing, PREPROCESSING)
     compute = compute_on(infer_device)
     if doubt := threshold_doubt(loaded, compute):
         typer.echo(f"warning: {doubt}", err=True)

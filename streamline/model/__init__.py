@@ -3,14 +3,14 @@
 `Model` is the record of what every model has, its `detector` what it does with the features
 (`FreDetector` or `SgfrDetector`); `save_model` and `load_model` move it to and from a directory
 with ``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
-``tensors.safetensors`` (the numbers).
+``tensors.safetensors`` (the numbers).  `read_manifest` leaves the numbers alone.
 """
 
-from streamline.model.directory import check_free, load_model, save_model
+from streamline.model.directory import check_free, load_model, read_manifest, save_model
 from streamline.model.fre import FittedLayer, FreDetector
-from streamline.model.manifest import FORMAT_VERSION
+from streamline.model.manifest import FORMAT_VERSION, Manifest
 from streamline.model.network import network_of
-from streamline.model.record import BackboneId, Calibration, Model
+from streamline.model.record import BackboneId, Calibration, Model, require_preprocessing
 from streamline.model.rerank import rerank_model
 from streamline.model.sgfr import BankLayer, SgfrDetector
 
@@ -21,11 +21,14 @@ __all__ = [
     "Calibration",
     "FittedLayer",
     "FreDetector",
+    "Manifest",
     "Model",
     "SgfrDetector",
     "check_free",
     "load_model",
     "network_of",
+    "read_manifest",
+    "require_preprocessing",
     "rerank_model",
     "save_model",
 ]

@@ -4,7 +4,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +25,7 @@ from streamline.model.manifest import Manifest
 from streamline.model.record import BackboneId, Calibration, Model
 from streamline.model.swap import swap_directories
 
-__all__ = ["check_free", "load_model", "save_model"]
+__all__ = ["check_free", "load_model", "read_manifest", "save_model"]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
@@ -178,17 +179,38 @@ def load_model(path: Path, /) -> Model:
     ModelError
         If it is no model, of another version, truncated or edited.
     """
-    try:
-        manifest = entries.decode_manifest(_read_manifest(path))
+    with _refusing(path):
+        manifest = entries.decode_manifest(_manifest_bytes(path))
         tensors = _read_tensors(path / TENSORS, manifest)
         stored = _read_network(path / NETWORK, manifest)
+    return _model_of(manifest, tensors, stored)
+
+
+def read_manifest(path: Path, /) -> Manifest:
+    """Read what a model directory that may be anything says of itself, and nothing else of it.
+
+    Its own hash is checked; the tensors, which it vouches for, are left to those who load them.
+
+    Raises
+    ------
+    ModelError
+        If it is no model, of another version or edited.
+    """
+    with _refusing(path):
+        return entries.decode_manifest(_manifest_bytes(path))
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a model's files into a sentence that starts with its path."""
+    try:
+        yield
     except ValueError as exc:
         _refuse(path, str(exc), exc)
     except FileNotFoundError as exc:
         _refuse(path, f"is no model: {Path(exc.filename).name} is missing; fit it first", exc)
     except (OSError, SafetensorError) as exc:
         _refuse(path, f"can't be read ({exc}); restore a copy or fit it again", exc)
-    return _model_of(manifest, tensors, stored)
 
 
 def _refuse(path: Path, why: str, cause: Exception) -> NoReturn:
@@ -196,7 +218,7 @@ def _refuse(path: Path, why: str, cause: Exception) -> NoReturn:
     raise ModelError(msg) from cause
 
 
-def _read_manifest(path: Path) -> bytes:
+def _manifest_bytes(path: Path) -> bytes:
     if path.exists() and not path.is_dir():
         msg = "is a file, a model is a directory; name the directory that 'streamline fit' made"
         raise ValueError(msg)

@@ -11,7 +11,7 @@ from streamline.errors import ModelError
 from streamline.model.fre import FreDetector
 from streamline.model.sgfr import SgfrDetector
 
-__all__ = ["BackboneId", "Calibration", "Model"]
+__all__ = ["BackboneId", "Calibration", "Model", "require_preprocessing"]
 
 
 class BackboneId(NamedTuple):
@@ -115,17 +115,23 @@ class Model:
         """A frame fails if its score is above this."""
         return self.calibration.threshold
 
-    def require_preprocessing(self, name: str) -> None:
-        """Check that frames prepared by the function `name` may be scored.
 
-        Raises
-        ------
-        ModelError
-            If the model was fitted on frames prepared otherwise.
-        """
-        if name != self.preprocessing:
-            msg = (
-                f"the model was fitted on frames prepared by {self.preprocessing!r}, this version "
-                f"of Streamline prepares them by {name!r}; fit the model again"
-            )
-            raise ModelError(msg)
+def require_preprocessing(fitted: str, here: str, /) -> None:
+    """Check that frames may be scored that were prepared by the function named `here`.
+
+    Parameters
+    ----------
+    fitted : str
+        Name of the one that prepared those which the model was fitted on.
+
+    Raises
+    ------
+    ModelError
+        If it is another one.
+    """
+    if here != fitted:
+        msg = (
+            f"the model was fitted on frames prepared by {fitted!r}, this version of Streamline "
+            f"prepares them by {here!r}; fit the model again"
+        )
+        raise ModelError(msg)

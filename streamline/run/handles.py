@@ -1,6 +1,5 @@
 """A started worker as the supervisor holds it: a process, or a thread of its own."""
 
-import json
 import os
 import signal
 from contextlib import suppress
@@ -9,7 +8,8 @@ from threading import Thread
 from typing import Protocol
 
 from streamline.config import Pipeline
-from streamline.errors import InputError, StreamlineError
+from streamline.errors import StreamlineError
+from streamline.run.failures import leave_failure
 from streamline.run.forkserver import context, sheltered
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
@@ -96,8 +96,7 @@ class _InThread:
             self._worker.run()
         except StreamlineError as exc:
             self._failed = True
-            report = {"input": isinstance(exc, InputError), "message": str(exc)}
-            self._runtime.failure(self._name).write_text(json.dumps(report))
+            leave_failure(exc, self._runtime.failure(self._name))
         except BaseException:
             self._failed = True
             raise

@@ -1,6 +1,5 @@
 """Keep a line's workers alive: see who is dead or stuck, account for it, start it again."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Final
@@ -13,6 +12,7 @@ from streamline.errors import InputError, LineError, StreamlineError
 from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
 from streamline.run.crashes import Crashes
+from streamline.run.failures import read_failure
 from streamline.run.fences import SUPERVISOR
 from streamline.run.handles import Handle, start
 from streamline.run.placement import WorkerPlan
@@ -288,10 +288,8 @@ class Keeper:
         )
 
     def _why(self, name: str, status: int) -> StreamlineError:
-        path = self._runtime.failure(name)
-        if path.exists():
-            failure: Mapping[str, str] = json.loads(path.read_text())
-            kind = InputError if failure["input"] else LineError
-            return kind(failure["message"])
+        failure = read_failure(self._runtime.failure(name))
+        if failure is not None:
+            return failure
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         return LineError(f"worker {name} ended with {how}; its log says why")

@@ -10,7 +10,7 @@ import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
-from streamline.errors import WireError
+from streamline.errors import ConfigError, WireError
 from streamline.infer import map_network, score_network, threshold_doubt
 from streamline.infer.configured import compute_of
 from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
@@ -130,7 +130,11 @@ class InferStage(Stage):
         # Senders find it, and knock, while the models are opened.
         self._inlet = Inlet(context, address("prepared"), window=self._window())
         stack.callback(self._inlet.close)
-        self._open_models(stack)
+        try:
+            self._open_models(stack)
+        except ConfigError as exc:
+            msg = f"{self.site.pipeline.where('infer.device')}: {exc}"
+            raise ConfigError(msg) from exc
         slots = sum(lane.slots for lane in self._lanes)
         self._outlet = Outlet(
             context,

@@ -1,7 +1,7 @@
 """Start a line's workers, watch them, drain them, and say what the run came to."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Event
 from types import FrameType
@@ -15,16 +15,17 @@ from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.ledger import Sample
 from streamline.metrics.exporter import Exporter, FrameRates
+from streamline.model import Manifest
 from streamline.run.control import Control, Phase
 from streamline.run.elsewhere import elsewhere
 from streamline.run.health import Health, health_of
 from streamline.run.http import Endpoint
 from streamline.run.keeper import Keeper
+from streamline.run.models import freeze, read_manifests
 from streamline.run.placement import plan
 from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
-from streamline.run.worker import freeze_models, load_models
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
 __all__ = ["run_line"]
@@ -100,13 +101,11 @@ class _Supervisor:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
-        models = load_models(self._pipeline)
-        backbones = {model.digest: model.backbone.name for model in models.values()}
+        models = read_manifests(self._pipeline)
         with ExitStack() as stack:
             lock = self._runtime.acquire()
             stack.callback(self._runtime.release, lock)
-            freeze_models(models, self._runtime)
-            del models  # Only the stages need what they hold.
+            freeze(models, self._runtime)
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())
@@ -117,7 +116,7 @@ class _Supervisor:
             )
             stack.callback(self._end)
             self._open_telemetry(stack)
-            self._open_endpoint(stack, backbones)
+            self._open_endpoint(stack, models)
             self._keeper.start_all()
             yield
 
@@ -169,14 +168,16 @@ class _Supervisor:
             self._push = TelemetryOutlet(context, address, self._runtime.account)
             stack.callback(self._push.close)
 
-    def _open_endpoint(self, stack: ExitStack, models: dict[str, str]) -> None:
+    def _open_endpoint(self, stack: ExitStack, models: Mapping[str, Manifest]) -> None:
         metrics = self._pipeline.metrics
         if not self._exports or metrics.port is None:
             return
+        distinct = {model.digest: model for model in models.values()}
         information = {
             "streamline_build_info": [{"version": __version__}],
             "streamline_model_info": [
-                {"model": digest[:12], "backbone": backbone} for digest, backbone in models.items()
+                {"model": digest[:12], "backbone": model.backbone.name}
+                for digest, model in distinct.items()
             ],
         }
         exporter = Exporter(self._samples, self._rates, information)

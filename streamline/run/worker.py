@@ -1,6 +1,5 @@
 """One worker of a line: its stages as threads, its counters, and how it ends."""
 
-import json
 import os
 import signal
 import sys
@@ -13,18 +12,19 @@ import zmq
 
 from streamline.alert.judge import CameraRule
 from streamline.config import Pipeline
-from streamline.errors import InputError, LineError, ModelError, StreamlineError
+from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Ledger
 from streamline.log import configure_logging
-from streamline.model import Model, load_model
-from streamline.preprocess import PREPROCESSING
+from streamline.model import Manifest
 from streamline.run.control import Control
+from streamline.run.failures import leave_failure
+from streamline.run.models import load_models, read_manifests, require_frozen
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site, Stage
 from streamline.transport.parcels import Copied, Lent
 
-__all__ = ["Worker", "freeze_models", "load_models", "work"]
+__all__ = ["Worker", "work"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -34,47 +34,14 @@ _STARTING_TICK_S = 0.01
 """The same until it is ready: the line waits for it."""
 
 
-def load_models(pipeline: Pipeline) -> dict[str, Model]:
-    """Load the model of each camera; cameras that name the same directory share one object.
-
-    Raises
-    ------
-    ModelError
-        If one can't be used.
-    """
-    by_path: dict[Path, Model] = {}
-    for camera in pipeline.cameras.values():
-        path = camera.model.path
-        if path not in by_path:
-            by_path[path] = load_model(path)
-            by_path[path].require_preprocessing(PREPROCESSING)
-    return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
-
-
-def freeze_models(models: Mapping[str, Model], runtime: Runtime) -> None:
-    """Write down what the line starts with: scores and thresholds are of the same models then."""
-    digests = {name: model.digest for name, model in models.items()}
-    runtime.models.write_text(json.dumps(digests))
-
-
-def _require_frozen(pipeline: Pipeline, models: Mapping[str, Model], runtime: Runtime) -> None:
-    """Refuse a model that was fitted while the line runs: the other stages have the old one."""
-    digests: Mapping[str, str] = json.loads(runtime.models.read_text())
-    for name, model in models.items():
-        if model.digest != digests[name]:
-            msg = f"{pipeline.cameras[name].model.path} was changed while the line runs (model "
-            msg += f"{digests[name][:12]} became {model.digest[:12]}); start the line again"
-            raise ModelError(msg)
-
-
 class Worker:
     """The stages of one plan, sharing a ZeroMQ context and a ledger."""
 
     def __init__(self, plan: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> None:
-        models = load_models(pipeline)
+        models = read_manifests(pipeline)
         # A camera's process only needs the input size, and infer sees whether that has changed.
         if not plan.serves_cameras_only:
-            _require_frozen(pipeline, models, runtime)
+            require_frozen(pipeline, models, runtime)
         self._plan = plan
         self._ledger = Ledger()
         self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
@@ -157,8 +124,7 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     try:
         Worker(plan, pipeline, runtime).run()
     except StreamlineError as exc:
-        report = {"input": isinstance(exc, InputError), "message": str(exc)}
-        runtime.failure(plan.name).write_text(json.dumps(report))
+        leave_failure(exc, runtime.failure(plan.name))
         status = 2
     except Exception:  # noqa: BLE001 - the log says it, the exit status too
         _log.exception("worker failed", worker=plan.name)
@@ -171,7 +137,7 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     os._exit(status)
 
 
-def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[Stage]:
+def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Manifest]) -> list[Stage]:
     """Make the plan's stages, downstream first; only what is needed is imported."""
     pipeline = site.pipeline
     cameras = [pipeline.cameras[name] for name in plan.cameras]
@@ -183,11 +149,13 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[S
     if "infer" in plan.stages:
         from streamline.run.stage_infer import InferStage  # noqa: PLC0415
 
-        stages.append(InferStage(site, models))
+        loaded = load_models(pipeline)
+        require_frozen(pipeline, loaded, site.runtime)
+        stages.append(InferStage(site, loaded))
     if "preprocess" in plan.stages:
         from streamline.run.stage_preprocess import PreprocessStage  # noqa: PLC0415
 
-        sizes = {name: (model.height, model.width) for name, model in models.items()}
+        sizes = {name: (model.input.height, model.input.width) for name, model in models.items()}
         alone = pipeline.links.frames == "inproc"
         groups = [[camera] for camera in cameras] if alone else [cameras]
         stages += [PreprocessStage(site, group, sizes) for group in groups]
@@ -200,7 +168,7 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Model]) -> list[S
     return stages
 
 
-def _rules(pipeline: Pipeline, models: Mapping[str, Model]) -> dict[str, CameraRule]:
+def _rules(pipeline: Pipeline, models: Mapping[str, Manifest]) -> dict[str, CameraRule]:
     evidence = pipeline.record.evidence
     if evidence is not None and not evidence.per_minute.begins:
         evidence = None  # No alert has a folder.

@@ -249,6 +249,22 @@ def test_nothing_that_workers_are_forked_from_idles_beside_a_line_in_one_process
         assert len(servers) == expected
 
 
+def test_only_who_judges_loads_what_computes(
+    demo_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    pipeline = write_pipeline(tmp_path, demo_model, {"left": endless(demo_clip)})
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        supervisor = psutil.Process(line.pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+        loads = {
+            process.name()
+            for process in family
+            if any("libopenvino" in part.path for part in process.memory_maps())
+        }
+    assert loads == {"sl:infer"}
+
+
 def test_workers_import_nothing_from_the_present_folder(
     short_clip: Path, demo_model: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,8 @@ from streamline.model import (
     check_free,
     load_model,
     network_of,
+    read_manifest,
+    require_preprocessing,
     save_model,
 )
 
@@ -355,6 +357,18 @@ def test_a_spoilt_model_is_refused_with_one_sentence(
     assert str(saved) in str(refusal.value)
 
 
+def test_what_a_model_says_of_itself_is_read_without_its_tensors(model: Model, saved: Path) -> None:
+    (saved / "tensors.safetensors").unlink()
+    manifest = read_manifest(saved)
+    assert manifest.digest == save_model(model, saved.with_name("again")).digest
+    assert (manifest.input.height, manifest.input.width) == (model.height, model.width)
+    assert manifest.calibration.threshold == model.threshold
+    edited = saved / "manifest.json"
+    edited.write_text(edited.read_text().replace('"height": ', '"height": 1'))
+    with pytest.raises(ModelError, match=rf"^{saved} has a manifest\.json that was edited; "):
+        read_manifest(saved)
+
+
 def test_a_threshold_changed_by_hand_is_refused(saved: Path) -> None:
     text = (saved / "manifest.json").read_text()
     threshold = json.loads(text)["calibration"]["threshold"]
@@ -396,8 +410,8 @@ def is_json(data: bytearray) -> object:
 
 
 def test_frames_prepared_otherwise_are_refused(model: Model) -> None:
-    model.require_preprocessing("squash/1")
+    require_preprocessing(model.preprocessing, "squash/1")
     with pytest.raises(
         ModelError, match=r"prepared by 'squash/1'.*by 'crop/2'; fit the model again"
     ):
-        model.require_preprocessing("crop/2")
+        require_preprocessing(model.preprocessing, "crop/2")

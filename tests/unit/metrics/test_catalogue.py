@@ -20,10 +20,11 @@ from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.account import StageAccount
 from streamline.run.control import Control
 from streamline.run.keeper import Keeper
+from streamline.run.models import freeze, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
-from streamline.run.worker import Worker, freeze_models, load_models
+from streamline.run.worker import Worker
 from tests.support.models import save_tiny_model
 
 PIPELINE = """
@@ -45,7 +46,7 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
     runtime = Runtime(folder / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
-    freeze_models(load_models(pipeline), runtime)
+    freeze(read_manifests(pipeline), runtime)
     plans = plan(pipeline)
     made = [Worker(one, pipeline, runtime) for one in plans]
     views = Views(runtime)

@@ -9,9 +9,10 @@ import pytest
 from streamline.config import Pipeline, load
 from streamline.errors import ModelError
 from streamline.run.control import Control
+from streamline.run.models import freeze, read_manifests
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
-from streamline.run.worker import Worker, freeze_models, load_models
+from streamline.run.worker import Worker
 from tests.support.models import save_tiny_model, with_threshold
 
 
@@ -32,7 +33,7 @@ def runtime(tmp_path: Path, pipeline: Pipeline) -> Runtime:
     runtime = Runtime(tmp_path / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
-    freeze_models(load_models(pipeline), runtime)
+    freeze(read_manifests(pipeline), runtime)
     return runtime
 
 

@@ -1,6 +1,5 @@
 """Starting, watching and restarting workers: small real processes in their place."""
 
-import json
 import os
 import re
 import signal
@@ -20,6 +19,7 @@ from streamline.errors import InputError, LineError
 from streamline.ledger import Cell, Ledger, LedgerView
 from streamline.run import keeper as module
 from streamline.run.control import Control, Phase
+from streamline.run.failures import leave_failure
 from streamline.run.fences import SUPERVISOR
 from streamline.run.keeper import Keeper
 from streamline.run.placement import WorkerPlan
@@ -392,10 +392,10 @@ def test_a_supervisor_that_was_held_up_itself_kills_nobody(line: Line) -> None:
 
 def test_bad_input_ends_the_line_with_its_sentence(line: Line) -> None:
     line.command = FAIL
-    report = {"input": True, "message": "clip.mp4: not found; give another path"}
+    error = InputError("clip.mp4: not found; give another path")
 
     def refuse() -> None:
-        line.runtime.failure("infer").write_text(json.dumps(report))
+        leave_failure(error, line.runtime.failure("infer"))
 
     line.on_start = refuse
     line.keeper.start_all()
