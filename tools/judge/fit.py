@@ -21,7 +21,7 @@ from streamline.model import FreDetector, Model
 from tools.judge.goals import Goals
 from tools.judge.line import clip_or_rendered
 
-__all__ = ["judge_fit"]
+__all__ = ["jittered", "judge_fit"]
 
 Frame = npt.NDArray[np.uint8]
 
@@ -56,7 +56,7 @@ def judge_fit(options: argparse.Namespace, folder: Path) -> Goals:
     exact = _fitted(source, options.compare, replace(settings, hold=options.compare))
     goals.note("compared with the fit that holds all: frames", exact.calibration.frames)
     _compare_directions(goals, merged, exact)
-    unseen = list(islice(_jittered(source, seed=1), _UNSEEN))
+    unseen = list(islice(jittered(source, seed=1), _UNSEEN))
     _compare_scores(goals, merged, exact, unseen)
     return goals
 
@@ -116,11 +116,11 @@ def _fitted(source: AnySource, frames: int, settings: FitSettings) -> Model:
         if what != "frames" or done % 1000 == 0:
             sys.stderr.write(f"{what} {done}: {_peak_mb():.0f} MB\n")
 
-    jittered = islice(_jittered(source), frames)
-    return fit_frames(jittered, settings, source=source.label, progress=progress).model
+    moved = islice(jittered(source), frames)
+    return fit_frames(moved, settings, source=source.label, progress=progress).model
 
 
-def _jittered(source: AnySource, *, seed: int = 0) -> Iterator[Frame]:
+def jittered(source: AnySource, *, seed: int = 0) -> Iterator[Frame]:
     """Give the source's frames over and over, each time shifted, lit and noisy otherwise."""
     generator = np.random.default_rng(seed)
     for _ in count():

@@ -8,9 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ from streamline.cli.paper import paper_table
 from streamline.cli.writing import writable, write_text
 from streamline.errors import InputError, SourceError, StreamlineError
 from tools.judge.line import own_runtime
+from tools.options import above_zero, from_one_on
 from tools.peers.figures import Contender, PeersBench, entries_of, goals_of, ratios_of
 from tools.peers.ours import line_fps, lines_of, require_frames
 from tools.peers.theirs import Anomalib, make_environment
@@ -105,8 +104,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="tools.peers", description=__doc__.splitlines()[0] if __doc__ else None
     )
     parser.add_argument("--clip", type=Path, required=True, help="a video file")
-    parser.add_argument("--seconds", type=_seconds, default=8.0, help="of each run")
-    parser.add_argument("--rounds", type=_rounds_asked, default=3, help="the median counts")
+    parser.add_argument("--seconds", type=above_zero, default=8.0, help="of each run")
+    parser.add_argument("--rounds", type=from_one_on, default=3, help="the median counts")
     parser.add_argument(
         "--paper", action="store_true", help="'streamline bench paper' too, in the same run"
     )
@@ -116,22 +115,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="where anomalib is installed; kept",
     )  # fmt: skip
     return parser.parse_args(arguments)
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (value := float(text)) < inf:
-            return value
-    msg = f"{text!r} must be a number above 0"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def _rounds_asked(text: str) -> int:
-    with suppress(ValueError):
-        if (value := int(text)) > 0:
-            return value
-    msg = f"{text!r} must be a whole number from 1 on"
-    raise argparse.ArgumentTypeError(msg)
 
 
 if __name__ == "__main__":

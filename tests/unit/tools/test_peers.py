@@ -122,3 +122,13 @@ def test_a_folder_that_no_environment_can_be_made_in_is_told_in_a_sentence(
     folder = tmp_path / "file" / "peers"
     arguments = ["--clip", str(clip), "--environment", str(folder)]
     assert f"{folder}: no environment with anomalib" in sentence_of(arguments, capfd)
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--seconds"])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "many"])
+def test_a_number_that_can_t_be_is_told_in_a_sentence(
+    option: str, text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--clip", "clip.mp4", option, text])
+    assert f"argument {option}: {text!r} must be a" in capfd.readouterr().err

@@ -1,0 +1,1 @@
+"""How what is spent grows with what is asked for; see ``tools/README.md``."""
