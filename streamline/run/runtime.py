@@ -137,6 +137,10 @@ class Runtime:
         """File in which a worker says why it could not start."""
         return self.folder / f"{worker}.failure"
 
+    def shelf(self, camera: str) -> Path:
+        """File in which a camera's prepared pixels wait."""
+        return self.folder / f"{camera}.shelf"
+
     @property
     def models(self) -> Path:
         """File that says which models the line started with."""

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet
+from streamline.transport.shelf import Shelves
 from streamline.transport.sockets import READABLE
 from streamline.transport.wire import (
     decode_outcome,
@@ -66,6 +68,8 @@ class InferStage(Stage):
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
         self._intake = Intake("infer", frozenset(models))
+        shelves = Shelves({name: site.runtime.shelf(name) for name in models})
+        self._read = partial(decode_prepared, shelves=shelves)
         self._mapless = {
             name: site.ledger.counter("streamline_maps_skipped_total", camera=name)
             for name in models
@@ -237,7 +241,7 @@ class InferStage(Stage):
         self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes))
 
     def _take(self, delivery: Delivery) -> None:
-        prepared = self._intake.read(self._inlet, delivery, decode_prepared)
+        prepared = self._intake.read(self._inlet, delivery, self._read)
         if prepared is None:
             return
         camera = prepared.origin.id.camera

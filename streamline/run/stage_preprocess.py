@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -18,6 +18,7 @@ from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
 from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
+from streamline.transport.shelf import Place, Shelf
 from streamline.transport.wire import encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
@@ -33,6 +34,21 @@ _WINDOW: Final = 2
 
 _WINDOW_OF_FILES: Final = 8
 """The same where no camera is live: enough to be heard of, and answered, several at a time."""
+
+
+_BATCHES_LIVE: Final = 1
+_BATCHES_OF_FILES: Final = 6
+"""Full batches of a camera's frames that find room where both ends can see them; what is beyond
+that, on machines that work on more of them side by side, travels by message."""
+
+
+class _Sent(NamedTuple):
+    """A frame that was handed on."""
+
+    delivery: Delivery
+    frame: FrameId
+    place: Place | None
+    """Where its pixels lie until its outcome is known; None if it has none."""
 
 
 class PreprocessStage(Stage):
@@ -70,7 +86,8 @@ class PreprocessStage(Stage):
             for name in self._cameras
         }
         self._inlet: Inlet
-        self._outlets: dict[str, Outlet[tuple[Delivery, FrameId]]] = {}
+        self._outlets: dict[str, Outlet[_Sent]] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._dropped_before: set[FrameId] = set()
         """What a predecessor dropped, and may not have come to say."""
 
@@ -114,6 +131,7 @@ class PreprocessStage(Stage):
         window = _WINDOW if self._live else _WINDOW_OF_FILES
         self._inlet = Inlet(self.site.context, address, window=window)
         for camera in self._cameras.values():
+            self._shelves[camera.name] = self._shelf(camera)
             self._outlets[camera.name] = Outlet(
                 self.site.context,
                 self.site.address("prepared"),
@@ -121,6 +139,19 @@ class PreprocessStage(Stage):
                 depth=camera.queue.depth,
                 evict=camera.queue.policy is QueuePolicy.DROP_OLDEST,
             )
+
+    def _shelf(self, camera: Camera) -> Shelf:
+        """Make room for the frames of a camera that may be on their way at once."""
+        size, pipeline = self._sizes[camera.name], self.site.pipeline
+        batches = _BATCHES_LIVE if camera.live else _BATCHES_OF_FILES
+        places = camera.queue.depth + batches * pipeline.infer.batch.max
+        path = self.site.runtime.shelf(camera.name) if pipeline.links.prepared == "ipc" else None
+        try:
+            return Shelf(path, places=places, size=size)
+        except OSError as exc:
+            why = exc.strerror
+            _log.warning("pixels travel by message, which is slower", camera=camera.name, why=why)
+            return Shelf(None, places=0, size=size)
 
     def _has_room(self) -> bool:
         """Whether a frame of any camera could be queued without waiting.
@@ -144,11 +175,12 @@ class PreprocessStage(Stage):
                 return
             name = frame.origin.id.camera
             self._account.entered[name].add()
-            parts = encode_prepared(self._prepare(frame))
+            prepared, place = self._prepare(frame)
+            parts = encode_prepared(prepared, None if place is None else place.spot)
         # Where a predecessor has died it may have been sent on already.
         again = delivery.attempt > 0
         outlet = self._outlets[name]
-        outlet.offer(parts, (delivery, frame.origin.id), again=again)
+        outlet.offer(parts, _Sent(delivery, frame.origin.id, place), again=again)
         if self._live:
             outlet.flush()
 
@@ -168,10 +200,10 @@ class PreprocessStage(Stage):
         drops = self._account.dropped[frame.camera, "queue_full"]
         return (frame.incarnation, frame.seq) in drops.recent()
 
-    def _prepare(self, frame: Frame) -> Prepared:
+    def _prepare(self, frame: Frame) -> tuple[Prepared, Place | None]:
         fault = frame.fault or self._poison(frame.origin.id)
         if fault is not None:
-            return Prepared(origin=frame.origin, pixels=None, fault=fault)
+            return Prepared(origin=frame.origin, pixels=None, fault=fault), None
         suspect = self._in_any_life(frame.origin.id)
         self._suspects.start([suspect])
         prepared = self._scaled(frame)
@@ -193,24 +225,29 @@ class PreprocessStage(Stage):
         is_camera = isinstance(self._cameras[frame.camera].source, RtspSource | UsbSource)
         return frame if is_camera else frame._replace(incarnation=0)
 
-    def _scaled(self, frame: Frame) -> Prepared:
+    def _scaled(self, frame: Frame) -> tuple[Prepared, Place | None]:
         name, began_ns = frame.origin.id.camera, thread_ns()
+        shelf, roi, size = self._shelves[name], self._cameras[name].roi, self._sizes[name]
+        place = shelf.take()
         try:
-            pixels = prepare(frame.picture, roi=self._cameras[name].roi, size=self._sizes[name])
+            pixels = prepare(frame.picture, roi=roi, size=size, out=place.pixels)
         except ValueError as exc:
+            shelf.give_back(place)
             # The region of interest does not lie in the picture.
             if name not in self._warned:
                 self._warned.add(name)
                 _log.error("frames can't be judged", camera=name, why=str(exc))
-            return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE)
+            return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE), None
         finally:
             self._scaling[name].add((thread_ns() - began_ns) / 1e9)
-        return Prepared(origin=frame.origin, pixels=pixels)
+        return Prepared(origin=frame.origin, pixels=pixels), place
 
     def _settle_all(self) -> None:
         waiting = 0
-        for outlet in self._outlets.values():
-            for (delivery, frame), outcome in outlet.exchange():
+        for name, outlet in self._outlets.items():
+            for (delivery, frame, place), outcome in outlet.exchange():
+                if place is not None:
+                    self._shelves[name].give_back(place)
                 self._inlet.answer(delivery, self._outcome(frame, outcome))
             waiting += outlet.waiting
         self._account.depth.set(waiting)
@@ -220,5 +257,5 @@ class PreprocessStage(Stage):
             self.ready.set()
 
 
-def _state_of(outlet: Outlet[tuple[Delivery, FrameId]]) -> dict[str, PeerState]:
+def _state_of(outlet: Outlet[_Sent]) -> dict[str, PeerState]:
     return {"infer": outlet.state}

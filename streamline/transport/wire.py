@@ -33,6 +33,7 @@ from streamline.messages import (
     Verdict,
 )
 from streamline.transport.protocol import NONSENSE
+from streamline.transport.shelf import NO_SHELVES, Shelves, Spot
 from streamline.transport.sockets import Buffer
 
 __all__ = [
@@ -48,7 +49,7 @@ __all__ = [
     "encode_scored",
 ]
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 """Said by each end of a link when it opens; ends of different versions refuse each other."""
 
 _MAX_SIDE = 16384
@@ -58,6 +59,7 @@ _MAX_SIDE = 16384
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """What a ledger's float64 holds exactly."""
 
+_Place = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 _Error = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
@@ -91,6 +93,7 @@ class _FrameHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True
 
 class _PreparedHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
     shape: tuple[int, int, int] | None
+    spot: tuple[_Place, _Place] | None
 
 
 class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -167,22 +170,28 @@ def decode_frame(parts: Sequence[Buffer], shift: Shift) -> Frame:
     return Frame(origin=head.origin(shift), picture=picture, fault=head.fault)
 
 
-def encode_prepared(prepared: Prepared) -> list[Buffer]:
-    """Return the header and, unless there is a fault, the pixels."""
+def encode_prepared(prepared: Prepared, spot: Spot | None = None) -> list[Buffer]:
+    """Return the header and, unless there is a fault, the pixels or their *spot* on a shelf."""
     origin, pixels = prepared.origin, prepared.pixels
     shape = None if pixels is None else pixels.shape
-    head = _encode(_PreparedHead(*_flat(origin), prepared.fault, shape))
-    return [head] if pixels is None else [head, np.ascontiguousarray(pixels).data]
+    head = _encode(_PreparedHead(*_flat(origin), prepared.fault, shape, spot))
+    if pixels is None or spot is not None:
+        return [head]
+    return [head, np.ascontiguousarray(pixels).data]
 
 
-def decode_prepared(parts: Sequence[Buffer], shift: Shift) -> Prepared:
-    """Rebuild a prepared frame; its pixels share memory with the part.
+def decode_prepared(
+    parts: Sequence[Buffer], shift: Shift, shelves: Shelves = NO_SHELVES
+) -> Prepared:
+    """Rebuild a prepared frame; its pixels share memory with the part, or lie on a shelf.
 
     Parameters
     ----------
     parts : sequence of buffers
     shift : Shift
         From the sender's clock to this host's.
+    shelves : Shelves, optional
+        Those of this host.
 
     Raises
     ------
@@ -193,10 +202,22 @@ def decode_prepared(parts: Sequence[Buffer], shift: Shift) -> Prepared:
         head = _prepared_head(parts[0])
         shape = head.shape
         _require((shape is None) == (head.fault is not None), "pixels exactly if no fault")
-        _require(len(parts) == (1 if shape is None else 2), "one part for the pixels")
+        on_shelf = shape is None or head.spot is not None
+        _require(len(parts) == (1 if on_shelf else 2), "one part for pixels that are on no shelf")
         _require(shape is None or _fits(PixelFormat.RGB, (shape,)), f"shape {shape}")
-        pixels = None if shape is None else _array(parts[1], shape)
+        pixels = None if shape is None else _pixels(head, shape, parts, shelves)
     return Prepared(origin=head.origin(shift), pixels=pixels, fault=head.fault)
+
+
+def _pixels(
+    head: _PreparedHead, shape: tuple[int, ...], parts: Sequence[Buffer], shelves: Shelves
+) -> npt.NDArray[np.uint8]:
+    """Find a prepared frame's pixels."""
+    if head.spot is None:
+        return _array(parts[1], shape)
+    pixels = shelves.pixels(head.camera, Spot(*head.spot))
+    _require(pixels.shape == shape, f"pixels of shape {pixels.shape}, not {shape}")
+    return pixels
 
 
 def encode_scored(scored: Scored) -> list[Buffer]:

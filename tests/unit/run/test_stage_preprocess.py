@@ -17,6 +17,7 @@ from streamline.run.control import Control
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site
 from streamline.run.stage_preprocess import PreprocessStage
+from streamline.transport.shelf import Shelf
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def life(folder: Path, source: str) -> Iterator[PreprocessStage]:
     stage = PreprocessStage(site, [pipeline.cameras["left"]], {"left": (8, 8)})
     site.ledger.open(folder / "ledger")
     stage._suspects.recover()
+    stage._shelves["left"] = Shelf(None, places=0, size=(8, 8))
     yield stage
     site.ledger.close()
     site.context.destroy()
@@ -69,7 +71,7 @@ def faults(folder: Path, source: str, incarnation: int, seqs: range) -> list[Fau
     found = []
     with life(folder, source) as stage, suppress(Death):
         for seq in seqs:
-            prepared = stage._prepare(frame(incarnation, seq))
+            prepared, _ = stage._prepare(frame(incarnation, seq))
             found.append(prepared.fault)
     return found
 
