@@ -330,7 +330,8 @@ class Infer(Section):
     """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
 
     streams: AutoOrCount = "auto"
-    """Batches that the device works on side by side; auto: what gives it the highest rate."""
+    """Batches that the device works on side by side; auto: what gives it the highest rate, for
+    a single live camera what judges a frame soonest."""
 
     threads: AutoOrCount = "auto"
     """Threads of the inference library on a CPU; auto: one a core."""

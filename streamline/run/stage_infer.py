@@ -153,7 +153,7 @@ class InferStage(Stage):
         # What the graphs hold of the models is all that is needed from here on.
         models, self._models = self._models, {}
         pipeline = self.site.pipeline
-        compute = compute_of(pipeline.infer)
+        compute = compute_of(pipeline.infer, alone=len(models) == 1 and not self._lossless)
         for group in grouped(models, score_network).values():
             lane = Lane(group, compute, self._wake)
             stack.callback(lane.close)

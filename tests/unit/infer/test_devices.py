@@ -87,6 +87,19 @@ def test_a_threshold_is_doubted_where_its_scores_were_computed_otherwise(
     assert threshold_doubt(replace(model, calibration=unknown), Compute()) == ""
 
 
+def test_a_frame_that_comes_alone_has_all_threads_unless_the_pipeline_file_says_otherwise(
+    model: Model,
+) -> None:
+    slots = []
+    for infer in (Infer(), Infer(streams=2)):
+        compute = compute_of(infer, alone=True)
+        scorer = open_scorer([model], compute, on_done=SimpleQueue[int]().put)
+        slots.append(scorer.slots)
+        scorer.close()
+    # One batch at a time, and one slot more to be filled meanwhile.
+    assert slots == [2, 3]
+
+
 @pytest.mark.parametrize("streams", [1, 2])
 def test_batches_side_by_side_are_as_many_as_the_pipeline_file_says(
     streams: int, model: Model, frames: Bytes
