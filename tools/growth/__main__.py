@@ -16,7 +16,7 @@ from typing import Final
 
 from streamline.bench import line_of_clip, this_machine, to_json
 from streamline.bench.model import Tell
-from streamline.bench.processor import QUIET, OtherWork
+from streamline.bench.processor import QUIET
 from streamline.cli.bench import machine_lines, teller, whole_numbers
 from streamline.cli.writing import writable, write_text
 from streamline.config import Pipeline
@@ -44,20 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measured(options: argparse.Namespace, tell: Tell) -> int:
     writable(options.json)
-    with tempfile.TemporaryDirectory(prefix="streamline-growth-") as folder, OtherWork() as others:
+    with tempfile.TemporaryDirectory(prefix="streamline-growth-") as folder:
         own_runtime(Path(folder))
         plan = _Plan(options, Path(folder), tell)
         growths = {what: _GROWTHS[what](plan) for what in options.what}
+    others = max(row.others for growth in growths.values() for row in growth.rows)
     result = GrowthBench(
         growths=growths,
         ratios={what: growth.ratio for what, growth in growths.items()},
         met=all(growth.met for growth in growths.values()),
-        others=others.share,
+        others=others,
         machine=this_machine(),
     )
     write_text(options.json, to_json(result))
     print("\n\n".join(growth.table() for growth in growths.values()), end="\n\n")
-    print("\n".join(machine_lines(result.machine, others.share, quiet=others.share <= QUIET)))
+    print("\n".join(machine_lines(result.machine, others, quiet=others <= QUIET)))
     return 0 if result.met else 1
 
 

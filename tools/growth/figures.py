@@ -17,6 +17,9 @@ class Row:
     each: float
     """Cost of each unit."""
 
+    others: float
+    """Share of the processors that other work took, which counts for little in processor time."""
+
     more: Mapping[str, float] = field(default_factory=dict)
     """What else was seen, by what it is; the same in all rows."""
 
@@ -78,6 +81,6 @@ class GrowthBench:
 
     met: bool
     others: float
-    """Share of the processors that other work took, which counts for little in processor time."""
+    """Share of the processors that other work took, at the worst size."""
 
     machine: Machine

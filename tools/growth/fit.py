@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from streamline.bench.apart import Apart
 from streamline.bench.model import Tell
+from streamline.bench.processor import OtherWork
 from streamline.config import parse_source
 from streamline.learn import FitSettings, fit_frames
 from tools.growth.figures import Growth, Row
@@ -42,12 +43,14 @@ def fit_once(clip: Path, count: int) -> Row:
     source = parse_source(str(clip), Path())
     made = _Timed(islice(jittered(source), count))
     began_s = time.process_time()
-    fit_frames(made, FitSettings(), source=source.label)
+    with OtherWork() as others:
+        fit_frames(made, FitSettings(), source=source.label)
     spent_s = time.process_time() - began_s - made.spent_s
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return Row(
         size=count,
         each=1e3 * spent_s / count,
+        others=others.share,
         more={"CPU s": spent_s, "largest memory MB": peak_mb},
     )
 

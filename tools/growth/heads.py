@@ -12,6 +12,7 @@ import openvino as ov
 from streamline.backbone import default_layers, get
 from streamline.bench.apart import Apart
 from streamline.bench.model import Tell
+from streamline.bench.processor import OtherWork
 from streamline.infer import Compute, settle
 from streamline.infer.openvino_backend.device import compile_graph
 from streamline.infer.openvino_backend.graph import feature_graph, head_graph, score_head
@@ -31,11 +32,15 @@ Inputs = Mapping[str, npt.NDArray[np.float32]] | Sequence[npt.NDArray[np.uint8]]
 
 
 class Cost(NamedTuple):
-    """Of one frame, processor time, ms."""
+    """What a head and the network before it cost."""
 
     features: int
     head_ms: float
+    """Processor time of a frame; likewise `network_ms`."""
+
     network_ms: float
+    others: float
+    """Share of the processors that other work took."""
 
     @property
     def more(self) -> Mapping[str, float]:
@@ -54,7 +59,12 @@ def grow_heads(*, limit: float, tell: Tell) -> Growth:
     with Apart() as process:
         costs = process.call(costs_of, picks)
     rows = [
-        Row(size=n, each=1e6 * cost.head_ms / cost.features, more=cost.more)
+        Row(
+            size=n,
+            each=1e6 * cost.head_ms / cost.features,
+            others=cost.others,
+            more=cost.more,
+        )
         for n, cost in enumerate(costs, start=1)
     ]
     return Growth(
@@ -73,7 +83,7 @@ def grow_ranks(ranks: Sequence[int], *, limit: float, tell: Tell) -> Growth:
     with Apart() as process:
         costs = process.call(costs_of, [(layers, rank) for rank in ranks])
     rows = [
-        Row(size=rank, each=1e3 * cost.head_ms / rank, more=cost.more)
+        Row(size=rank, each=1e3 * cost.head_ms / rank, others=cost.others, more=cost.more)
         for rank, cost in zip(ranks, costs, strict=True)
     ]
     return Growth(
@@ -106,15 +116,13 @@ def costs_of(
             name: noise.standard_normal((_BATCH, size), np.float32) for name, size in sizes.items()
         }
         frames = noise.integers(0, 256, (_BATCH, net.height, net.width, 3), np.uint8)
-        costs.append(
-            Cost(
-                features=sum(sizes.values()),
-                head_ms=_cpu_ms(compile_graph(core, head, compute, kept=None), features, trial_s),
-                network_ms=_cpu_ms(
-                    compile_graph(core, network, compute, kept=None), [frames], trial_s
-                ),
+        with OtherWork() as others:
+            head_ms = _cpu_ms(compile_graph(core, head, compute, kept=None), features, trial_s)
+            network_ms = _cpu_ms(
+                compile_graph(core, network, compute, kept=None), [frames], trial_s
             )
-        )
+        cost = Cost(sum(sizes.values()), head_ms, network_ms, others.share)
+        costs.append(cost)
     return costs
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from streamline.bench import run_paced
 from streamline.bench.model import Tell
+from streamline.bench.processor import OtherWork
 from streamline.bench.running import under_load
 from streamline.config import Pipeline
 from tools.growth.figures import Growth, Row
@@ -30,7 +31,8 @@ def grow_cameras(
                 like, Path(folder), cameras=count, rate=rate, seconds=seconds, limit_ms=float("inf")
             )
         more = {"PSS MiB": run.pss_mb, "lost": run.dropped}
-        rows.append(Row(size=count, each=run.cpu_ms_per_frame.total, more=more))
+        cpu_ms = run.cpu_ms_per_frame.total
+        rows.append(Row(size=count, each=cpu_ms, others=run.others, more=more))
     return Growth(
         what=f"cameras, each {rate:g} frames a second",
         size="cameras",
@@ -53,8 +55,9 @@ def grow_seen(like: Pipeline, *, seconds: float, limit: float, tell: Tell) -> Gr
     ):
         seen = line.measure(_WARM_PARTS * part_s, latencies=False).judged
         for _ in range(_PARTS):
-            seen += line.measure(part_s, latencies=False).judged
-            rows.append(Row(size=seen, each=line.pss() / 2**20))
+            with OtherWork() as others:
+                seen += line.measure(part_s, latencies=False).judged
+            rows.append(Row(size=seen, each=line.pss() / 2**20, others=others.share))
     return Growth(
         what="frames seen by a line of one camera, as fast as it goes",
         size="frames",

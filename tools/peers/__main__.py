@@ -7,14 +7,13 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from streamline.bench import PaperPlan, bench_paper, published_speeds, this_machine, to_json
 from streamline.bench.model import Tell
-from streamline.bench.processor import QUIET, OtherWork
+from streamline.bench.processor import QUIET
 from streamline.caches import cache_folder
 from streamline.cli.bench import machine_lines, teller
 from streamline.cli.paper import paper_table
@@ -22,20 +21,9 @@ from streamline.cli.writing import writable, write_text
 from streamline.errors import InputError, SourceError, StreamlineError
 from tools.judge.line import own_runtime
 from tools.options import above_zero, from_one_on
-from tools.peers.figures import Contender, PeersBench, entries_of, goals_of, ratios_of
-from tools.peers.ours import line_fps, lines_of, require_frames
+from tools.peers.figures import Contender, PeersBench, Run, entries_of, goals_of, ratios_of
+from tools.peers.ours import lines_of, require_frames, run_line
 from tools.peers.theirs import Anomalib, make_environment
-
-Run = Callable[[float], float]
-"""Takes seconds, returns frames a second."""
-
-
-class Runs(NamedTuple):
-    """What all rounds came to."""
-
-    rates: Mapping[Contender, list[float]]
-    others: float
-    """Share of the processors that other work took in the worst of them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,9 +45,10 @@ def _measured(options: argparse.Namespace, tell: Tell) -> int:
         own_runtime(folder)
         runs = _rounds(options, python, clip, folder, tell)
     paper = bench_paper(PaperPlan(rounds=options.rounds), tell=tell) if options.paper else None
-    entries = entries_of(runs.rates)
+    others = max(run.others for several in runs.values() for run in several)
+    entries = entries_of(runs)
     ratios = ratios_of(entries)
-    goals = goals_of(ratios, runs.others)
+    goals = goals_of(ratios, others)
     result = PeersBench(
         clip=str(clip),
         weights="random",
@@ -69,8 +58,8 @@ def _measured(options: argparse.Namespace, tell: Tell) -> int:
         met=goals.met,
         published=published_speeds(),
         paper=paper,
-        others=runs.others,
-        quiet=runs.others <= QUIET,
+        others=others,
+        quiet=others <= QUIET,
         machine=this_machine(),
     )
     write_text(options.json, to_json(result))
@@ -82,21 +71,21 @@ def _measured(options: argparse.Namespace, tell: Tell) -> int:
 
 def _rounds(
     options: argparse.Namespace, python: Path, clip: Path, folder: Path, tell: Tell
-) -> Runs:
+) -> dict[Contender, list[Run]]:
     lines = lines_of(clip, folder, tell)
     tell("anomalib's models are opened")
-    worst = 0.0
     with Anomalib(python, clip, folder) as theirs:
-        runs: dict[Contender, Run] = {one: partial(theirs.fps, one) for one in theirs.contenders}
-        runs.update({one: partial(line_fps, line, folder) for one, line in lines.items()})
-        rates: dict[Contender, list[float]] = {one: [] for one in runs}
+        ways: dict[Contender, Callable[[float], Run]] = {
+            one: partial(theirs.run, one) for one in theirs.contenders
+        }
+        ways.update({one: partial(run_line, line, folder) for one, line in lines.items()})
+        runs: dict[Contender, list[Run]] = {one: [] for one in ways}
         for number in range(1, options.rounds + 1):
-            for one, run in runs.items():
-                with OtherWork() as others:
-                    rates[one].append(run(options.seconds))
-                worst = max(worst, others.share)
-                tell(f"round {number}: {', '.join(one)}: {rates[one][-1]:.2f} frames a second")
-    return Runs(rates, worst)
+            for one, way in ways.items():
+                runs[one].append(way(options.seconds))
+                fps = runs[one][-1].fps
+                tell(f"round {number}: {', '.join(one)}: {fps:.2f} frames a second")
+    return runs
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

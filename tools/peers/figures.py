@@ -9,7 +9,16 @@ from streamline.bench import Machine, PaperBench, PublishedSpeeds
 from streamline.cli.table import render
 from tools.judge.goals import Goals
 
-__all__ = ["Contender", "Entry", "PeersBench", "Ratio", "entries_of", "goals_of", "ratios_of"]
+__all__ = [
+    "Contender",
+    "Entry",
+    "PeersBench",
+    "Ratio",
+    "Run",
+    "entries_of",
+    "goals_of",
+    "ratios_of",
+]
 
 _OURS: Final = ("FRE pooled", "FRE full")
 _LOOP: Final = "FRE"
@@ -28,6 +37,16 @@ class Contender(NamedTuple):
     precision: str
 
 
+class Run(NamedTuple):
+    """One run of a contender."""
+
+    fps: float
+    """From the clip to the verdict."""
+
+    others: float
+    """Share of the processors that other work took."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What a contender did."""
@@ -36,7 +55,7 @@ class Entry:
     how: str
     precision: str
     fps: float
-    """From the clip to the verdict; median of the rounds."""
+    """Median of the rounds."""
 
     rounds: Sequence[float]
 
@@ -96,11 +115,12 @@ class PeersBench:
         return "\n".join(lines)
 
 
-def entries_of(rounds: Mapping[Contender, Sequence[float]]) -> list[Entry]:
+def entries_of(runs: Mapping[Contender, Sequence[Run]]) -> list[Entry]:
     """Take the medians."""
+    rates = {one: [run.fps for run in several] for one, several in runs.items()}
     return [
-        Entry(**one._asdict(), fps=median(rates), rounds=tuple(rates))
-        for one, rates in rounds.items()
+        Entry(**one._asdict(), fps=median(several), rounds=several)
+        for one, several in rates.items()
     ]
 
 

@@ -9,6 +9,7 @@ from streamline.bench import line_of_clip
 from streamline.bench.apart import Apart
 from streamline.bench.model import Tell
 from streamline.bench.paper import Pick, write_weights
+from streamline.bench.processor import OtherWork
 from streamline.bench.running import under_load
 from streamline.config import Pipeline, parse_source
 from streamline.errors import InputError
@@ -16,9 +17,9 @@ from streamline.learn import Precision, Selection
 from streamline.learn.select import SelectedFrames
 from streamline.model import save_model
 from tests.support.models import untrained
-from tools.peers.figures import Contender
+from tools.peers.figures import Contender, Run
 
-__all__ = ["line_fps", "lines_of", "require_frames"]
+__all__ = ["lines_of", "require_frames", "run_line"]
 
 _NETWORK: Final = "resnet50"
 _HEADS: Final[Mapping[str, str]] = {"FRE pooled": "layer3/2", "FRE full": "layer3"}
@@ -71,8 +72,8 @@ def write_model(pick: Pick, weights: Path, path: Path) -> None:
     save_model(untrained(net, [pick.layer], rank=_RANK), path)
 
 
-def line_fps(line: Pipeline, folder: Path, seconds: float) -> float:
-    """Run a line as fast as possible for a while; return its verdicts a second.
+def run_line(line: Pipeline, folder: Path, seconds: float) -> Run:
+    """Run a line as fast as possible for a while.
 
     Raises
     ------
@@ -81,4 +82,6 @@ def line_fps(line: Pipeline, folder: Path, seconds: float) -> float:
     """
     with under_load(line, folder, cameras=1, pace="max", seconds=seconds + _SETTLE_S) as running:
         running.measure(_SETTLE_S, latencies=False)
-        return running.measure(seconds, latencies=False).fps
+        with OtherWork() as others:
+            span = running.measure(seconds, latencies=False)
+    return Run(fps=span.fps, others=others.share)

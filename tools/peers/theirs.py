@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
+from streamline.bench.processor import OtherWork
 from streamline.errors import InputError, LineError
-from tools.peers.figures import Contender
+from tools.peers.figures import Contender, Run
 
 __all__ = ["Anomalib", "make_environment"]
 
@@ -92,12 +93,14 @@ class Anomalib:
             self._process.kill()
         self._process.communicate()
 
-    def fps(self, contender: Contender, seconds: float) -> float:
-        """Run one of the contenders for a while; return its frames a second."""
+    def run(self, contender: Contender, seconds: float) -> Run:
+        """Run one of the contenders for a while."""
         asked = {"number": self.contenders.index(contender), "seconds": seconds}
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
-        return float(self._answer()["fps"])
+        with OtherWork() as others:
+            print(json.dumps(asked), file=self._process.stdin, flush=True)
+            fps = float(self._answer()["fps"])
+        return Run(fps=fps, others=others.share)
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for

@@ -19,7 +19,7 @@ from tools.growth.heads import costs_of
 
 def growth(*each: float) -> Growth:
     rows = [
-        Row(size=100.0 * 10**n, each=cost, more={"MB": 1234.4, "share": 0.1234})
+        Row(size=100.0 * 10**n, each=cost, others=0.0, more={"MB": 1234.4, "share": 0.1234})
         for n, cost in enumerate(each)
     ]
     return Growth(what="frames to learn from", size="frames", each="ms", rows=rows, limit=1.25)
