@@ -18,7 +18,8 @@ from streamline.bench.search import largest
 from streamline.bench.span import Cpu, StageCost
 from streamline.config import Pipeline
 from streamline.errors import InputError
-from streamline.infer import Compute, score_network
+from streamline.infer import score_network
+from streamline.infer.configured import compute_of
 from streamline.model import load_model
 
 __all__ = ["LineBench", "LineSettings", "Pair", "bench_line"]
@@ -131,7 +132,7 @@ def bench_line(like: Pipeline, settings: LineSettings, *, tell: Tell) -> LineBen
     machine = this_machine()
     with Apart() as process, tempfile.TemporaryDirectory(prefix="streamline-bench-") as folder:
         rig = _Rig(like, settings, Path(folder), tell)
-        compute = Compute(device=like.infer.device, precision=like.infer.precision)
+        compute = compute_of(like.infer)
         tell("the model alone: looking for its best setting")
         best = best_of(
             [

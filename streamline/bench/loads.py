@@ -3,17 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from streamline.config import Pipeline, RtspSource, UsbSource, load, missing_files, parse_source
 from streamline.errors import ConfigError, InputError
+from streamline.infer import Compute
 
 __all__ = ["line_of_clip", "line_of_file", "write_load"]
 
 Pace = Literal["max"] | float
 
+_DEFAULT: Final = Compute()
 
-def line_of_clip(source: str, model: Path, folder: Path) -> Pipeline:
+
+def line_of_clip(source: str, model: Path, folder: Path, compute: Compute = _DEFAULT) -> Pipeline:
     """Return a line that judges a clip by a model, all else by default.
 
     Parameters
@@ -24,6 +27,8 @@ def line_of_clip(source: str, model: Path, folder: Path) -> Pipeline:
         Directory of a fitted model.
     folder : Path
         Where its file is written.
+    compute : Compute
+        The backend and the device that judge it.
 
     Raises
     ------
@@ -35,7 +40,12 @@ def line_of_clip(source: str, model: Path, folder: Path) -> Pipeline:
     camera = {"source": parsed.model_dump(mode="json")}
     if isinstance(parsed, RtspSource | UsbSource):
         raise _is_camera(parsed.label)
-    document = {"version": 1, "model": str(model.absolute()), "cameras": {"clip": camera}}
+    document = {
+        "version": 1,
+        "model": str(model.absolute()),
+        "cameras": {"clip": camera},
+        "infer": {"backend": compute.backend, "device": compute.device},
+    }
     path.write_text(json.dumps(document))
     try:
         return line_of_file(path)

@@ -1,7 +1,7 @@
 """How fast a model is by itself: frames a second for each precision and batch, and latency."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ class ModelBench:
     backbone: str
     """Network and its stored weights."""
 
+    backend: str
     device: str
     model_fps: float
     """Of the best setting."""
@@ -54,7 +55,7 @@ class ModelBench:
 def bench_model(
     model: Path,
     *,
-    device: str,
+    compute: Compute,
     batches: Sequence[int] = BATCHES,
     seconds: float,
     rounds: int,
@@ -64,8 +65,8 @@ def bench_model(
 
     Parameters
     ----------
-    device : str
-        As OpenVINO names it.
+    compute : Compute
+        Which device; its precisions and layouts are tried.
     batches : sequence of int
         Frames in a batch.
     seconds : float
@@ -83,20 +84,21 @@ def bench_model(
     trials: list[Trial] = []
     waits: list[Latency] = []
     with Apart() as process, OtherWork() as others:
-        for precision in process.call(precisions, Compute(device=device)):
-            compute = Compute(device=device, precision=precision)
-            for layout in layouts(compute, machine.cores):
-                tell(f"{device}, {precision}: {_named(layout)}")
+        for precision in process.call(precisions, compute):
+            here = replace(compute, precision=precision)
+            for layout in layouts(here, machine.cores):
+                tell(f"{compute.device}, {precision}: {_named(layout)}")
                 trials += process.call(
                     survey, [model], layout, batches=batches, rounds=rounds, seconds=seconds
                 )
-            tell(f"{device}, {precision}: one frame at a time")
-            waits.append(process.call(latency, [model], compute, frames=_LATENCY_FRAMES))
+            tell(f"{compute.device}, {precision}: one frame at a time")
+            waits.append(process.call(latency, [model], here, frames=_LATENCY_FRAMES))
     best = best_of(trials)
     return ModelBench(
         model=str(model),
         backbone=f"{loaded.backbone.name} {loaded.backbone.precision}",
-        device=device,
+        backend=compute.backend,
+        device=compute.device,
         model_fps=best.fps,
         cpu_ms_per_frame=best.cpu_ms,
         best=best,

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamline.cli.device import Backend, compute_on
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         Trial,
     )
     from streamline.config import Pipeline
+    from streamline.infer import Compute
 
 __all__ = ["Json", "bench", "machine_lines", "teller", "whole_numbers"]
 
@@ -29,18 +32,21 @@ def _group() -> None:
     """How fast things are on this computer."""
 
 
+Device = Annotated[
+    str, typer.Option(metavar="D", help="CPU, GPU, NPU or AUTO; cuda or cuda:1 with torch.")
+]
+
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
 ]
 
 
 @bench.command("model")
-def model(
+def model(  # noqa: PLR0913 - each is an option of the command
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Directory of a fitted model.")],
     *,
-    device: Annotated[
-        str, typer.Option(metavar="D", help="OpenVINO's name of a device, such as CPU or GPU.")
-    ] = "CPU",
+    backend: Backend = "openvino",
+    device: Device = "CPU",
     batches: Annotated[
         str, typer.Option(metavar="N,N…", help="Frames in a batch that are tried.")
     ] = "1,2,4,8,16",
@@ -61,7 +67,7 @@ def model(
     writable(json)
     result = bench_model(
         model,
-        device=device,
+        compute=compute_on(device, backend),
         batches=whole_numbers(batches, option="--batches"),
         seconds=seconds,
         rounds=rounds,
@@ -84,6 +90,8 @@ def line(  # noqa: PLR0913 - each is an option of the command
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The model that judges it.")
     ] = None,
+    backend: Backend = "openvino",
+    device: Device = "CPU",
     rate: Annotated[
         float, typer.Option(metavar="R", min=0.1, max=1000, help="Frames a second of each camera.")
     ] = 25.0,
@@ -105,7 +113,10 @@ def line(  # noqa: PLR0913 - each is an option of the command
     ] = 5.0,
     json: Json = None,
 ) -> None:
-    """Measure a line, decoding to verdict: as fast as possible, and at its cameras' pace."""
+    """Measure a line, decoding to verdict: as fast as possible, and at its cameras' pace.
+
+    A PIPELINE.yaml says itself what its models run on.
+    """
     import signal
     import tempfile
 
@@ -126,14 +137,15 @@ def line(  # noqa: PLR0913 - each is an option of the command
         limit_ms=limit_ms,
     )
     with tempfile.TemporaryDirectory(prefix="streamline-bench-") as folder:
-        like = _line_to_measure(pipeline, source, model, Path(folder))
+        compute = compute_on(device, backend)
+        like = _line_to_measure(pipeline, source, model, Path(folder), compute)
         result = bench_line(like, settings, tell=teller())
     write_text(json, to_json(result))
     typer.echo(_line_table(result, limit_ms))
 
 
 def _line_to_measure(
-    pipeline: Path | None, source: str | None, model: Path | None, folder: Path
+    pipeline: Path | None, source: str | None, model: Path | None, folder: Path, compute: "Compute"
 ) -> "Pipeline":
     from streamline.bench import line_of_clip, line_of_file
     from streamline.errors import InputError
@@ -141,7 +153,7 @@ def _line_to_measure(
     if pipeline is not None and source is None and model is None:
         return line_of_file(pipeline)
     if pipeline is None and source is not None and model is not None:
-        return line_of_clip(source, model, folder)
+        return line_of_clip(source, model, folder, compute)
     msg = "give a PIPELINE.yaml, or --source CLIP and --model MODEL"
     raise InputError(msg)
 
@@ -181,7 +193,8 @@ def _model_table(result: "ModelBench") -> str:
         for one in result.latency_ms
     ]
     lines = [
-        f"{result.model}: {result.backbone}, on {result.device}, frames from memory",
+        f"{result.model}: {result.backbone}, frames from memory",
+        f"on {result.device} by {result.backend}",
         "",
         render([head, *map(_trial_row, result.trials)]),
         "",

@@ -8,23 +8,31 @@ if TYPE_CHECKING:
     from streamline.config import Pipeline
     from streamline.infer import Compute
 
-__all__ = ["InferDevice", "compute_on", "require_device"]
+__all__ = ["Backend", "InferDevice", "compute_on", "require_device"]
 
 InferDevice = Annotated[
     str | None,
     typer.Option(
         metavar="D",
         help="What computes features and scores: CPU unless given, GPU, NPU, or AUTO to let "
-        "OpenVINO choose; as infer.device of the line.",
+        "OpenVINO choose; cuda or cuda:1 with torch; as infer.device of the line.",
     ),
 ]
 
+Backend = Annotated[
+    str,
+    typer.Option(metavar="B", help="The library that runs the model: openvino or torch."),
+]
 
-def compute_on(device: str | None) -> "Compute":
-    """Compute on a device, or where it is done unless said otherwise."""
+
+def compute_on(device: str | None, backend: str = "openvino") -> "Compute":
+    """Compute on a device, or where it is done unless said otherwise; CUDA's are torch's."""
     from streamline.infer import Compute
 
-    return Compute() if device is None else Compute(device=device.upper())
+    name = "CPU" if device is None else device
+    if name.lower().startswith("cuda"):
+        return Compute(backend="torch", device=name.lower())
+    return Compute(backend=backend, device=name.upper())
 
 
 def require_device(pipeline: "Pipeline") -> None:

@@ -315,16 +315,19 @@ AutoOrCount = Annotated[
 class Infer(Section):
     """What the models run on."""
 
-    backend: Literal["openvino"] = "openvino"
-    """The library that runs them."""
+    backend: Literal["openvino", "torch"] = "openvino"
+    """The library that runs them; torch: for NVIDIA GPUs."""
 
     device: str = Field(
         default="CPU",
-        pattern=rf"^({_DEVICE}|AUTO(:{_DEVICE}(,{_DEVICE})*)?)$",
+        pattern=rf"^({_DEVICE}|AUTO(:{_DEVICE}(,{_DEVICE})*)?|cuda(:[0-9]+)?)$",
         max_length=128,
-        json_schema_extra={"x-allowed": "CPU, GPU, NPU, GPU.1, AUTO, or AUTO:GPU,CPU and the like"},
+        json_schema_extra={
+            "x-allowed": "CPU, GPU, NPU, GPU.1, AUTO, or AUTO:GPU,CPU and the like; "
+            "with torch CPU, cuda, cuda:1 or AUTO"
+        },
     )
-    """The device, as OpenVINO names it; AUTO chooses one, of those listed if any are."""
+    """The device, as the library names it; AUTO chooses one, of those listed if any are."""
 
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
@@ -341,6 +344,18 @@ class Infer(Section):
 
     max_fps: Rate | None = Field(default=None, gt=0, le=100_000)
     """Judge no more than this many frames per second, 1/s; null: as many as come."""
+
+    @field_validator("device")
+    @classmethod
+    def _library_has_such_devices(cls, device: str, info: ValidationInfo) -> str:
+        torch = info.data.get("backend") == "torch"
+        if torch and device not in {"CPU", "AUTO"} and not device.startswith("cuda"):
+            what = f"is {device}, which torch does not run on (must be CPU, cuda, cuda:1 or AUTO)"
+            raise mistake(what)
+        if not torch and device.startswith("cuda"):
+            what = f"is {device}, which OpenVINO does not run on (set infer.backend to torch)"
+            raise mistake(what)
+        return device
 
 
 class KeptPerMinute(Section):

@@ -67,7 +67,10 @@ class _Backend(Protocol):
     def precisions(self, compute: Compute) -> tuple[Precision, ...]: ...
 
 
-_MODULES = {"openvino": "streamline.infer.openvino_backend"}
+_MODULES = {
+    "openvino": "streamline.infer.openvino_backend",
+    "torch": "streamline.infer.torch_backend",
+}
 
 
 def score_network(model: Model) -> Network:

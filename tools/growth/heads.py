@@ -14,8 +14,8 @@ from streamline.bench.apart import Apart
 from streamline.bench.model import Tell
 from streamline.bench.processor import OtherWork
 from streamline.infer import Compute, settle
+from streamline.infer.graphs import feature_graph, head_graph, score_head
 from streamline.infer.openvino_backend.device import compile_graph
-from streamline.infer.openvino_backend.graph import feature_graph, head_graph, score_head
 from tests.support.models import untrained
 from tools.growth.figures import Growth, Row
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import openvino as ov
 
 from streamline.backbone import Backbone
-from streamline.infer.openvino_backend.cache import trusted_folder
-from streamline.infer.openvino_backend.device import compile_graph, has_fixed_batch, settle
-from streamline.infer.openvino_backend.graph import (
+from streamline.infer.graphs import (
     Head,
     feature_graph,
     head_graph,
     joined_graph,
 )
+from streamline.infer.openvino_backend.cache import trusted_folder
+from streamline.infer.openvino_backend.device import compile_graph, has_fixed_batch, settle
 from streamline.infer.protocol import Compute
 from streamline.model import Model
 

@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from streamline.backbone import Backbone
 from streamline.infer.backend import map_network, score_network
-from streamline.infer.openvino_backend.compiled import (
-    Compiled,
-    compile_features,
-    compile_models,
-)
-from streamline.infer.openvino_backend.graph import (
+from streamline.infer.graphs import (
     MAP,
     SCORE,
     exact_score_head,
     map_head,
     score_head,
+)
+from streamline.infer.openvino_backend.compiled import (
+    Compiled,
+    compile_features,
+    compile_models,
 )
 from streamline.infer.openvino_backend.slots import Slot
 from streamline.infer.protocol import Compute, Features, Maps, OnDone, Scores

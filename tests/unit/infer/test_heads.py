@@ -9,7 +9,7 @@ import pytest
 
 from streamline.backbone import Backbone, Layer
 from streamline.fre import Subspace, reconstruction_error
-from streamline.infer.openvino_backend.graph import (
+from streamline.infer.graphs import (
     Head,
     exact_score_head,
     head_graph,
