@@ -5,15 +5,12 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
-import structlog
-
+from streamline import log
 from streamline.errors import InputError
 
 __all__ = ["JsonLines", "LogSink", "Sink"]
 
 _LOGGED: Final = ("camera", "score", "threshold", "id", "evidence")
-
-_log = structlog.get_logger("streamline.alert")
 
 
 class Sink(Protocol):
@@ -79,8 +76,8 @@ class LogSink:
         known = json.loads(event)
         kind = known["type"]
         fields = {key: known[key] for key in _LOGGED if known.get(key) is not None}
-        log = _log.warning if kind == "begin" else _log.info
-        log(f"alert {kind}s", **fields)
+        tell = log.warning if kind == "begin" else log.info
+        tell(f"alert {kind}s", **fields)
 
     def close(self) -> None:
         """Nothing is held."""

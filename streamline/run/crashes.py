@@ -8,8 +8,7 @@ what has neither a verdict nor a reason why it was dropped has died.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import structlog
-
+from streamline import log
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
@@ -25,8 +24,6 @@ from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
 
 __all__ = ["Crashes"]
-
-_log = structlog.get_logger("streamline.run")
 
 _PATIENCE_NS: Final = 10_000_000_000
 """How long stages may take to see a fence; one may have to be restarted itself."""
@@ -118,7 +115,7 @@ class Crashes:
         path = self._views.path(worker)
         inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
         if lost:
-            _log.warning("frames died with their source", camera=camera, frames=lost)
+            log.warning("frames died with their source", camera=camera, frames=lost)
         self._record(camera, incarnation, self._held(camera, worker, incarnation))
 
     def _show_down(self, worker: str, camera: str) -> None:
@@ -172,8 +169,8 @@ class Crashes:
         why |= unlogged(views, held, self._drops)
         lines = [drop_line(frame, why[frame]) for frame in sorted(why)]
         try:
-            log = JsonLines(self._drops)
-            log.write(b"".join(lines))
-            log.close()
+            drops = JsonLines(self._drops)
+            drops.write(b"".join(lines))
+            drops.close()
         except (InputError, OSError) as exc:
-            _log.error("drop log can't be written", why=str(exc))
+            log.error("drop log can't be written", why=str(exc))

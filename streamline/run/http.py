@@ -10,15 +10,12 @@ from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 
-import structlog
-
+from streamline import log
 from streamline.errors import InputError
 from streamline.metrics.exporter import Exporter
 from streamline.run.health import Health
 
 __all__ = ["Endpoint"]
-
-_log = structlog.get_logger("streamline.run")
 
 
 class Endpoint:
@@ -84,7 +81,7 @@ class _Server(ThreadingHTTPServer):
         if self._told or isinstance(exc, ConnectionError | TimeoutError):
             return
         self._told = True
-        _log.error("request failed; told once", exc_info=exc)
+        log.exception("request failed; told once")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,8 +7,7 @@ a successor would be sent the same again.
 from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
-import structlog
-
+from streamline import log
 from streamline.clock import Shift
 from streamline.errors import WireError
 from streamline.messages import Dropped, Frame, Prepared, Scored
@@ -16,8 +15,6 @@ from streamline.transport.link import Delivery, Inlet
 from streamline.transport.wire import Buffer, encode_outcome
 
 __all__ = ["REFUSED", "Intake"]
-
-_log = structlog.get_logger("streamline.run")
 
 Message = TypeVar("Message", Frame, Prepared, Scored)
 
@@ -74,4 +71,4 @@ class Intake:
             return
         self._told.add(name)
         who = name.decode(errors="replace")
-        _log.error("messages are refused", stage=self._stage, peer=who, why=why)
+        log.error("messages are refused", stage=self._stage, peer=who, why=why)

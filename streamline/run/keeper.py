@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Final
 
-import structlog
-
+from streamline import log
 from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
@@ -22,8 +21,6 @@ from streamline.run.stage import CLOSE_S
 from streamline.run.views import Views
 
 __all__ = ["Keeper"]
-
-_log = structlog.get_logger("streamline.run")
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -149,7 +146,7 @@ class Keeper:
             status = kept.handle.exit_status()
             view = views.get(kept.plan.name)
             if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
-                _log.error("worker is stuck, is killed", worker=kept.plan.name)
+                log.error("worker is stuck, is killed", worker=kept.plan.name)
                 kept.handle.kill()
                 status = kept.handle.exit_status()
             if status is not None:
@@ -177,7 +174,7 @@ class Keeper:
                 self.faults.append(LineError(f"{what}; what it had yet to store is lost"))
             elif status:
                 why = self._why(name, status)
-                _log.error("worker ended badly", worker=name, why=str(why))
+                log.error("worker ended badly", worker=name, why=str(why))
                 self.faults.append(why)
 
     def end_all(self) -> None:
@@ -199,7 +196,7 @@ class Keeper:
             pause.wait(0.01)
         late = [name for name, handle in handles.items() if handle.exit_status() is None]
         for name in late:
-            _log.error("worker does not end, is killed", worker=name)
+            log.error("worker does not end, is killed", worker=name)
             handles[name].kill()
         return late
 
@@ -235,7 +232,7 @@ class Keeper:
         kept.handle = None
         if self._has_no_more_to_do(kept):
             kept.done = True
-            _log.error("worker died after its work", why=str(why))
+            log.error("worker died after its work", why=str(why))
             return
         self._crashes.open(kept.plan)
         kept.deaths = [t for t in kept.deaths if now_ns - t < _PERIOD_NS] + [now_ns]
@@ -250,7 +247,7 @@ class Keeper:
         if now_ns - kept.started_ns > _WELL_NS:
             kept.delay_ns = _FIRST_DELAY_NS
         kept.due_ns = now_ns + kept.delay_ns
-        _log.error(
+        log.error(
             "worker died, is started again",
             why=str(why),
             delay_s=kept.delay_ns / 1e9,
@@ -266,7 +263,7 @@ class Keeper:
         if len(kept.deaths) > _LIMIT:
             why = LineError(f"{why}; that was the {len(kept.deaths)}th time within 10 minutes")
         self.faults.append(why)
-        _log.error(
+        log.error(
             "worker is given up",
             worker=kept.plan.name,
             why=str(why),

@@ -4,16 +4,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-import structlog
-
+from streamline import log
 from streamline.clock import monotonic_ns
 from streamline.ledger import Ledger
 from streamline.run.stage import Site
 from streamline.transport.link import PeerState
 
 __all__ = ["Peers"]
-
-_log = structlog.get_logger("streamline.run")
 
 _EVERY_NS: Final = 200_000_000
 
@@ -77,8 +74,8 @@ class _Peer:
 
     def _tell(self, state: PeerState | None) -> None:
         if state is None:
-            _log.info("peer has ended", **self._labels)
+            log.info("peer has ended", **self._labels)
         elif state.up:
-            _log.info("peer is there", **self._labels)
+            log.info("peer is there", **self._labels)
         else:
-            _log.warning("peer has vanished, its link resumes by itself", **self._labels)
+            log.warning("peer has vanished, its link resumes by itself", **self._labels)

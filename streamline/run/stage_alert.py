@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import structlog
-
+from streamline import log
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
@@ -39,8 +38,6 @@ from streamline.transport.publisher import Publisher
 from streamline.transport.wire import decode_scored, encode_outcome
 
 __all__ = ["AlertStage"]
-
-_log = structlog.get_logger("streamline.alert")
 
 _WINDOW: Final = 64
 """Scores that an infer stage may have sent ahead; they are small and judged at once."""
@@ -190,7 +187,7 @@ class AlertStage(Stage):
             return scored
         if name not in self._misfits:
             self._misfits.add(name)
-            _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
+            log.error("scored by another model", camera=name, model=scored.model, ours=ours)
         return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
 
     def _judge_new(self, scored: Scored) -> bytes:
@@ -280,8 +277,8 @@ class AlertStage(Stage):
 
     def _recover(self) -> None:
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
-        log = self.site.pipeline.record.verdicts
-        logged = set() if log is None else logged_lately(log)
+        verdicts = self.site.pipeline.record.verdicts
+        logged = set() if verdicts is None else logged_lately(verdicts)
         for name, journal in self._journals.items():
             entries = journal.recover()
             if not entries:
@@ -357,7 +354,7 @@ class AlertStage(Stage):
                 sink.deliver(event.id, data)
             except OSError as exc:
                 self._delivered[kind, "failed"].add()
-                _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
+                log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
             else:
                 self._delivered[kind, "ok"].add()
 
@@ -376,7 +373,7 @@ class AlertStage(Stage):
         try:
             self._verdicts.write(b"\n".join(lines) + b"\n")
         except OSError as exc:
-            _log.error("verdict log can't be written, goes on without", why=exc.strerror)
+            log.error("verdict log can't be written, goes on without", why=exc.strerror)
             self._verdicts.close()
             self._verdicts = None
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-import structlog
-
+from streamline import log
 from streamline.clock import thread_ns
 from streamline.config import Camera, QueuePolicy, RtspSource, UsbSource
 from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
@@ -22,8 +21,6 @@ from streamline.transport.shelf import Place, Shelf
 from streamline.transport.wire import encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
-
-_log = structlog.get_logger("streamline.preprocess")
 
 _QUEUE_FULL: Final = encode_outcome(Dropped(stage="preprocess", reason="queue_full"))
 
@@ -150,7 +147,7 @@ class PreprocessStage(Stage):
             return Shelf(path, places=places, size=size)
         except OSError as exc:
             why = exc.strerror
-            _log.warning("pixels travel by message, which is slower", camera=camera.name, why=why)
+            log.warning("pixels travel by message, which is slower", camera=camera.name, why=why)
             return Shelf(None, places=0, size=size)
 
     def _has_room(self) -> bool:
@@ -215,7 +212,7 @@ class PreprocessStage(Stage):
         suspect = self._in_any_life(frame)
         if not self._suspects.is_poison(suspect):
             return None
-        _log.error("frame set aside: died with it twice", **frame._asdict())
+        log.error("frame set aside: died with it twice", **frame._asdict())
         if suspect == frame:
             self._suspects.finish([frame])
         return Fault.POISON
@@ -236,7 +233,7 @@ class PreprocessStage(Stage):
             # The region of interest does not lie in the picture.
             if name not in self._warned:
                 self._warned.add(name)
-                _log.error("frames can't be judged", camera=name, why=str(exc))
+                log.error("frames can't be judged", camera=name, why=str(exc))
             return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE), None
         finally:
             self._scaling[name].add((thread_ns() - began_ns) / 1e9)
