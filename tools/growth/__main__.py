@@ -133,7 +133,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=above_zero, default=10.0, help="of each number of cameras"
     )
-    parser.add_argument("--frames", default="200,800,1600,6400", metavar="N,N…", help="to fit")
+    parser.add_argument("--frames", default="200,1600,6400", metavar="N,N…", help="to fit")
     parser.add_argument("--ranks", default="100,200,300,400,500", metavar="N,N…")
     parser.add_argument(
         "--limit", type=above_zero, default=1.25, help="of cost of a unit, last ÷ first"
