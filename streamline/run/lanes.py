@@ -99,6 +99,9 @@ class Lane:
         self.size = (self._scorer.height, self._scorer.width)
         self.free = list(range(self.slots))
         self.gathered: list[Entry] = []
+        self.held = 0
+        """Frames that have gathered, run, or wait for their scores to be taken."""
+
         self.since_ns = 0
         self.running: deque[Batch] = deque()
         self._warm_up()
@@ -120,6 +123,7 @@ class Lane:
         if not self.gathered:
             self.since_ns = monotonic_ns()
         self.gathered.append(entry)
+        self.held += 1
 
     @property
     def streams(self) -> int:
@@ -168,6 +172,7 @@ class Lane:
         NaN for a frame without pixels, and for those of a model that failed on them.
         """
         self.running.popleft()
+        self.held -= len(batch.entries)
         if batch.slot is None:
             return [math.nan] * len(batch.entries)
         try:

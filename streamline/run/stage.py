@@ -23,7 +23,7 @@ TICK_MS: Final = 20
 CLOSE_S: Final = 10.0
 """Longest time a stage takes to store what it still has once the line has ended."""
 
-_CHORES_NS: Final = 10_000_000
+_CHORES_NS: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -104,10 +104,11 @@ class InferStage(Stage):
             while self.phase < Phase.FINISHING:
                 full = self._lossless and self._room() <= 0
                 poller = all_but_frames if full else everything
-                if (self._wake, READABLE) in poller.poll(self._sleep_ms()):
+                events = poller.poll(self._sleep_ms())
+                if (self._wake, READABLE) in events:
                     self._hush()
                 self._emit()
-                self._settle()
+                self._settle(spoken=(self._outlet.socket, READABLE) in events)
                 self._gather()
                 self._start()
                 if self.chores_are_due():
@@ -203,8 +204,8 @@ class InferStage(Stage):
                     self._mapless[prepared.origin.id.camera].add()
                 self._inlet.answer(delivery, encode_outcome(outcome))
 
-    def _settle(self) -> None:
-        for (delivery, prepared), outcome in self._outlet.exchange():
+    def _settle(self, *, spoken: bool) -> None:
+        for (delivery, prepared), outcome in self._outlet.exchange(spoken=spoken):
             if outcome is None:
                 continue  # This link never evicts.
             camera = prepared.origin.id.camera
@@ -219,21 +220,17 @@ class InferStage(Stage):
                     continue
                 self._mapless[camera].add()
             self._inlet.answer(delivery, outcome)
-        if self._outlet.welcomed:
+        if self._outlet.welcomed and not self.ready.is_set():
             self._inlet.admit()
             self.connected.set()
             self.ready.set()
 
     def _gather(self) -> None:
-        """Take frames as long as the next batch of every model has room."""
+        """Take as many frames as the next batch of every model has room for."""
         room = self._room()
-        while room > 0:
-            taken = self._inlet.take(room)
-            if not taken:
-                return
-            for delivery in taken:
+        if room > 0:
+            for delivery in self._inlet.take(room):
                 self._take(delivery)
-            room -= len(taken)
         self._account.depth.set(sum(len(lane.gathered) for lane in self._lanes))
 
     def _take(self, delivery: Delivery) -> None:
@@ -278,14 +275,7 @@ class InferStage(Stage):
         limit = 1 if self._suspects.careful else self._max
         room = limit - max(len(lane.gathered) for lane in self._lanes)
         # What completes must find room on the way out, or the device would be waited for.
-        return min(room, self._outlet_room())
-
-    def _outlet_room(self) -> int:
-        held = sum(
-            len(lane.gathered) + sum(len(batch.entries) for batch in lane.running)
-            for lane in self._lanes
-        )
-        return self._outlet.space - held
+        return min(room, self._outlet.space - sum(lane.held for lane in self._lanes))
 
     def _start(self) -> None:
         now_ns = monotonic_ns()

@@ -1,6 +1,6 @@
 """The preprocess stage: full-size frames in, model input out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -98,11 +98,12 @@ class PreprocessStage(Stage):
         poller = self.poller(self._inlet.socket, *sockets)
         try:
             while self.phase < Phase.FINISHING:
-                poller.poll(0 if self._inlet.waiting and self._has_room() else TICK_MS)
+                wait_ms = 0 if self._inlet.waiting and self._has_room() else TICK_MS
+                speaking = {socket for socket, _ in poller.poll(wait_ms)}
                 self._fences.watch()
                 while self._has_room() and (taken := self._inlet.take(1)):
                     self._handle(taken[0])
-                self._settle_all()
+                self._settle_all(speaking)
                 self._inlet.exchange()
                 if self.chores_are_due():
                     self._look_round()
@@ -239,10 +240,12 @@ class PreprocessStage(Stage):
             self._scaling[name].add((thread_ns() - began_ns) / 1e9)
         return Prepared(origin=frame.origin, pixels=pixels), place
 
-    def _settle_all(self) -> None:
+    def _settle_all(self, speaking: Container[object]) -> None:
+        """Pass outcomes on, which come over those sockets on which somebody speaks."""
         waiting = 0
         for name, outlet in self._outlets.items():
-            for (delivery, frame, place), outcome in outlet.exchange():
+            settled = outlet.exchange(spoken=outlet.socket in speaking)
+            for (delivery, frame, place), outcome in settled:
                 if place is not None:
                     self._shelves[name].give_back(place)
                 self._inlet.answer(delivery, self._outcome(frame, outcome))

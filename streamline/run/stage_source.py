@@ -209,10 +209,11 @@ class SourceStage(Stage):
         self._capture.start()
         self._counts.thread.set(float(self._capture.native_id or 0))
         while not self._drained():
-            if (self._mailbox.descriptor, READABLE) in poller.poll(TICK_MS):
+            events = poller.poll(TICK_MS)
+            if (self._mailbox.descriptor, READABLE) in events:
                 self._mailbox.hush()
             self._forward()
-            self._settle_all()
+            self._settle_all(spoken=(self._outlet.socket, READABLE) in events)
             if self.chores_are_due():
                 self._beat_if_reading()
                 self._tick()
@@ -449,8 +450,8 @@ class SourceStage(Stage):
             return Fault.CORRUPT
         return None
 
-    def _settle_all(self) -> None:
-        for frame, outcome in self._outlet.exchange():
+    def _settle_all(self, *, spoken: bool = True) -> None:
+        for frame, outcome in self._outlet.exchange(spoken=spoken):
             self._settle(frame, outcome)
         self._account.depth.set(self._outlet.waiting)
 
@@ -529,10 +530,10 @@ class SourceStage(Stage):
         self._counts.follow(self._capture)
         if self._evidence is not None:
             self._counts.evidence.set(self._evidence.used_bytes)
-        if self._outlet.welcomed and self._capture.tried.is_set():
-            self.ready.set()
-        if self._outlet.welcomed:
+        if self._outlet.welcomed and not self.connected.is_set():
             self.connected.set()
+        if self.connected.is_set() and self._capture.tried.is_set() and not self.ready.is_set():
+            self.ready.set()
 
 
 def _each(

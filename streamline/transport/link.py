@@ -201,8 +201,13 @@ class Outlet(Generic[Token]):
             self._settled.append((self._waiting.popleft().token, None))
         self._waiting.append(_Entry(parts, token))
 
-    def exchange(self) -> list[tuple[Token, bytes | None]]:
+    def exchange(self, *, spoken: bool = True) -> list[tuple[Token, bytes | None]]:
         """Read what the peer said, send what it has credit for; return what has been settled.
+
+        Parameters
+        ----------
+        spoken : bool
+            Whether the peer may have said something: False where a poller has just told otherwise.
 
         Returns
         -------
@@ -214,7 +219,7 @@ class Outlet(Generic[Token]):
         WireError
             If the peer speaks another version or nonsense.
         """
-        while readable(self.socket):
+        while spoken and readable(self.socket):
             self._hear(self.socket.recv_multipart(copy=False))
         self._repeat_lost()
         self.flush()
@@ -441,6 +446,8 @@ class Inlet:
         # half of them lasts until the peer has heard of these.
         self._worth_telling = max(1, window // 2)
         self._admitting = False
+        # Whether all that has arrived was read since the last exchange.
+        self._has_read = False
         self._peers: dict[bytes, _Peer] = {}
         self._knocking: dict[bytes, Hello] = {}
         self._arrived: deque[Delivery] = deque()
@@ -503,9 +510,12 @@ class Inlet:
     def exchange(self) -> None:
         """Read what has arrived; send credits and outcomes that have come up since the last time.
 
-        Call it however busy the stage is: peers take one that says nothing for vanished.
+        Call it however busy the stage is: peers take one that says nothing for vanished.  Where
+        `take` has just read everything, there is nothing to be read again.
         """
-        self._read()
+        if not self._has_read:
+            self._read()
+        self._has_read = False
         self.tell()
 
     def tell(self) -> None:
@@ -529,6 +539,7 @@ class Inlet:
     def _read(self) -> None:
         for _ in range(_AT_ONCE):
             if not readable(self.socket):
+                self._has_read = True
                 return
             identity, *parts = self.socket.recv_multipart(copy=False)
             self._hear(identity.bytes, parts)
