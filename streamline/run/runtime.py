@@ -125,13 +125,13 @@ class Runtime:
         """File of a worker's counters."""
         return self.folder / f"{worker}.ledger"
 
-    def ledgers(self) -> list[Path]:
-        """Counters of all workers that have opened theirs; none where no line has begun yet."""
+    def workers(self) -> list[str]:
+        """Names of the workers that have opened their counters; none where no line has begun."""
         try:
             names = os.listdir(self.folder)  # noqa: PTH208 - asked for many times a second
         except FileNotFoundError:
             return []
-        return [self.folder / name for name in sorted(names) if name.endswith(".ledger")]
+        return [name.removesuffix(".ledger") for name in sorted(names) if name.endswith(".ledger")]
 
     def failure(self, worker: str) -> Path:
         """File in which a worker says why it could not start."""

@@ -199,18 +199,17 @@ class PreprocessStage(Stage):
         return (frame.incarnation, frame.seq) in drops.recent()
 
     def _prepare(self, frame: Frame) -> tuple[Prepared, Place | None]:
-        fault = frame.fault or self._poison(frame.origin.id)
+        suspect = self._in_any_life(frame.origin.id)
+        fault = frame.fault or self._poison(frame.origin.id, suspect)
         if fault is not None:
             return Prepared(origin=frame.origin, pixels=None, fault=fault), None
-        suspect = self._in_any_life(frame.origin.id)
         self._suspects.start([suspect])
         prepared = self._scaled(frame)
         self._suspects.finish([suspect])
         return prepared
 
-    def _poison(self, frame: FrameId) -> Fault | None:
+    def _poison(self, frame: FrameId, suspect: FrameId) -> Fault | None:
         """Set a frame aside that this stage has died with too often."""
-        suspect = self._in_any_life(frame)
         if not self._suspects.is_poison(suspect):
             return None
         log.error("frame set aside: died with it twice", **frame._asdict())
@@ -221,7 +220,7 @@ class PreprocessStage(Stage):
     def _in_any_life(self, frame: FrameId) -> FrameId:
         """Name a frame by what is in it: a file that is played anew gives the same ones again."""
         is_camera = isinstance(self._cameras[frame.camera].source, RtspSource | UsbSource)
-        return frame if is_camera else frame._replace(incarnation=0)
+        return frame if is_camera else FrameId(frame.camera, 0, frame.seq)
 
     def _scaled(self, frame: Frame) -> tuple[Prepared, Place | None]:
         name, began_ns = frame.origin.id.camera, thread_ns()

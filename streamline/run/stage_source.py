@@ -30,6 +30,7 @@ from streamline.messages import (
     Pin,
     PinKind,
     PixelFormat,
+    Verdict,
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
 from streamline.run.account import ENDED, PINNED, StageAccount, Timer
@@ -46,7 +47,7 @@ from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
 from streamline.transport.sockets import READABLE
-from streamline.transport.wire import decode_outcome
+from streamline.transport.wire import decode_outcome, encode_outcome
 
 __all__ = ["SourceStage"]
 
@@ -56,6 +57,11 @@ _SPREAD_S: Final = 0.04
 
 _TOGETHER: Final = 4
 """Frames of a file played as fast as it is judged that are passed on together."""
+
+_PLAIN: Final = {
+    encode_outcome(judged): judged for judged in (Judged(verdict=verdict) for verdict in Verdict)
+}
+"""What nearly every frame is answered, which need not be read each time."""
 
 _NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
 
@@ -480,8 +486,10 @@ class SourceStage(Stage):
 
     def _outcome(self, answer: bytes | None) -> Outcome | None:
         """Read what a frame's receiver says of it; refused if that can't be read."""
+        if answer is None:
+            return None
         try:
-            return None if answer is None else decode_outcome(answer)
+            return _PLAIN.get(answer) or decode_outcome(answer)
         except WireError as exc:
             if not self._misled:
                 self._misled = True

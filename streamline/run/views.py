@@ -59,7 +59,7 @@ class Views:
             self._views.clear()
 
     def _mapped(self) -> Mapping[str, LedgerView]:
-        for path in () if self._is_closed else self._runtime.ledgers():
-            if path.stem not in self._views:
-                self._views[path.stem] = LedgerView(path)
+        for worker in () if self._is_closed else self._runtime.workers():
+            if worker not in self._views:
+                self._views[worker] = LedgerView(self._runtime.ledger(worker))
         return self._views

@@ -78,7 +78,7 @@ def test_what_a_killed_line_left_behind_is_cleared(base: Path, pipeline: Pipelin
         [sys.executable, "-c", code, str(runtime.folder)], check=False, timeout=60
     )
     assert done.returncode == -9
-    assert len(runtime.ledgers()) == 1
+    assert len(runtime.workers()) == 1
     assert base in runtime.folder.parents
     lock = runtime.acquire()
     assert list(runtime.folder.iterdir()) == []
@@ -130,11 +130,11 @@ def test_ledgers_are_found_by_their_names_only(tmp_path: Path) -> None:
     for path in (runtime.ledger("infer"), runtime.ledger("alert"), runtime.control):
         path.touch()
     (tmp_path / ".infer.ledger.77").touch()
-    assert runtime.ledgers() == [runtime.ledger("alert"), runtime.ledger("infer")]
+    assert runtime.workers() == ["alert", "infer"]
 
 
 def test_where_no_line_has_begun_there_are_no_ledgers(tmp_path: Path) -> None:
-    assert Runtime(tmp_path / "absent").ledgers() == []
+    assert Runtime(tmp_path / "absent").workers() == []
 
 
 @pytest.mark.parametrize(
@@ -251,5 +251,5 @@ def test_counts_of_a_whole_line_or_of_another_file_are_not_gone_on_with(
     assert again.folder == runtime.folder
     lock = again.acquire()
     assert not part or again.account != account
-    assert not again.ledgers()
+    assert not again.workers()
     again.release(lock)
