@@ -159,7 +159,7 @@ sys.stdout.flush()
 seq = journal.count
 while True:
     verdict = list(Verdict)[seq % 3]
-    journal.add(Judged(1, seq, verdict, 0.5, 1000, False, None, 0, None))
+    journal.add(Judged(1, seq, verdict, 0.5, 1000, None, 0, 0, None, 0, None))
     counts[seq % 3].add()
     seq += 1
 """
