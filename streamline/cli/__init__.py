@@ -20,6 +20,7 @@ from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
 from streamline.cli.model import model
 from streamline.cli.paper import paper
+from streamline.cli.parity import parity
 from streamline.cli.rerank import rerank
 from streamline.cli.run import begin_to_run, run, stage
 from streamline.cli.score import score
@@ -46,6 +47,7 @@ _app.command("stage")(stage)
 _app.command("check")(check)
 _app.command("eval")(evaluate)
 model.command("rerank")(rerank)
+model.command("parity")(parity)
 _app.add_typer(model, name="model")
 bench.command("paper")(paper)
 _app.add_typer(bench, name="bench")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from streamline.config import Pipeline
     from streamline.infer import Compute
 
-__all__ = ["Backend", "InferDevice", "compute_on", "require_device"]
+__all__ = ["Backend", "InferDevice", "compute_named", "compute_on", "require_device"]
 
 InferDevice = Annotated[
     str | None,
@@ -33,6 +33,30 @@ def compute_on(device: str | None, backend: str = "openvino") -> "Compute":
     if name.lower().startswith("cuda"):
         return Compute(backend="torch", device=name.lower())
     return Compute(backend=backend, device=name.upper())
+
+
+def compute_named(text: str, *, option: str) -> "Compute":
+    """Read a way to compute: ``BACKEND[:DEVICE][@PRECISION]``.
+
+    Raises
+    ------
+    InputError
+        If there is no such precision.
+    """
+    from dataclasses import replace
+    from typing import get_args
+
+    from streamline.errors import InputError
+    from streamline.infer import Precision
+
+    where, _, precision = text.partition("@")
+    backend, _, device = where.partition(":")
+    wanted = next((one for one in get_args(Precision) if one == (precision or "auto")), None)
+    if wanted is None:
+        msg = f"{option}: there is no precision {precision!r}; there are "
+        raise InputError(msg + ", ".join(get_args(Precision)))
+    compute = compute_on(device or None, backend)
+    return replace(compute, backend=backend, precision=wanted)
 
 
 def require_device(pipeline: "Pipeline") -> None:

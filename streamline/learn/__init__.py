@@ -5,7 +5,7 @@ return the model and a report of what was chosen.
 """
 
 from streamline.learn.fit import fit_frames
-from streamline.learn.select import Selection, fit_sources
+from streamline.learn.select import SelectedFrames, Selection, fit_sources
 from streamline.learn.settings import (
     AnyFitSettings,
     FitReport,
@@ -21,6 +21,7 @@ __all__ = [
     "FitSettings",
     "Fitted",
     "Precision",
+    "SelectedFrames",
     "Selection",
     "SgfrSettings",
     "fit_frames",

@@ -76,7 +76,7 @@ class Slot:
         self.outputs = graphs.outputs
         self._ends: list[int] = []
         self._results: list[tuple[Tensor, ...] | None] = []
-        self._failure: RuntimeError | None = None
+        self._failure: Exception | None = None
 
     def start(self, counts: tuple[int, ...]) -> None:
         """Take the buffer's first frames, so many for each head."""
@@ -90,7 +90,8 @@ class Slot:
                 found = self._graphs.network(self._copied(self._frames[: self._ends[-1]]))
                 for results in self._by_head(found):
                     self._results.append(None if results is None else self._fetched(results))
-        except RuntimeError as exc:
+        except Exception as exc:  # noqa: BLE001 - raised again where the result is asked for
+            # Whatever happened: a batch nobody hears of would be frames without a verdict.
             self._failure = exc
 
     @contextmanager
