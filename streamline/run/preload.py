@@ -3,6 +3,13 @@
 Only what camera workers need: an inference library brings threads, which a fork would lose.
 """
 
-import streamline.run.stage_preprocess
-import streamline.run.stage_source
-import streamline.run.worker  # noqa: F401
+import gc
+from importlib import import_module
+
+# Nothing of this is garbage. To look for some takes time here and again in every worker, where it
+# would also make copies of the memory that they share.
+gc.disable()
+for _module in ("stage_preprocess", "stage_source", "worker"):
+    import_module(f"streamline.run.{_module}")
+gc.freeze()
+gc.enable()
