@@ -363,16 +363,18 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
     """Be a frame that kills the infer stage whenever it is on the device; return its id."""
     view = LedgerView(ledger)
     poison: tuple[int, int] | None = None
+    victim: psutil.Process | None = None
     deaths = 0
     end = time.monotonic() + 90
     while deaths < 2:
         assert time.monotonic() < end, f"the frame ran {deaths} times"
+        # Looked for before the frame runs: to go through all processes takes as long as that.
+        if victim is None or not victim.is_running():
+            victim = next(iter(alive(line, "sl:infer")), None)
+            continue
         table = view.table("running", stage="infer").reshape(-1, 4)
         running = {(int(row[1]), int(row[2])) for row in table if row[0] == 1}
-        if not running or (poison is not None and poison not in running):
-            continue
-        victim = next(iter(alive(line, "sl:infer")), None)
-        if victim is None:
+        if not running or (poison is not None and not on_device(view, poison, deaths)):
             continue
         # Stopped first: what is on the device now stays there until the kill.
         with suppress(psutil.NoSuchProcess):
