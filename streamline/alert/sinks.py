@@ -5,12 +5,15 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
-from streamline import log
+import structlog
+
 from streamline.errors import InputError
 
 __all__ = ["JsonLines", "LogSink", "Sink"]
 
 _LOGGED: Final = ("camera", "score", "threshold", "id", "evidence")
+
+_log = structlog.get_logger("streamline.alert")
 
 
 class Sink(Protocol):
@@ -76,8 +79,8 @@ class LogSink:
         known = json.loads(event)
         kind = known["type"]
         fields = {key: known[key] for key in _LOGGED if known.get(key) is not None}
-        tell = log.warning if kind == "begin" else log.info
-        tell(f"alert {kind}s", **fields)
+        log = _log.warning if kind == "begin" else _log.info
+        log(f"alert {kind}s", **fields)
 
     def close(self) -> None:
         """Nothing is held."""

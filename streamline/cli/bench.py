@@ -61,7 +61,9 @@ def model(  # noqa: PLR0913 - each is an option of the command
     """Measure a model alone, its frames from memory: what no line with it can surpass."""
     from streamline.bench import bench_model, to_json
     from streamline.cli.writing import writable, write_text
+    from streamline.log import configure_logging
 
+    configure_logging()
     writable(json)
     result = bench_model(
         model,
@@ -120,7 +122,9 @@ def line(  # noqa: PLR0913 - each is an option of the command
 
     from streamline.bench import LineSettings, bench_line, to_json
     from streamline.cli.writing import writable, write_text
+    from streamline.log import configure_logging
 
+    configure_logging()
     # A service manager's or a time limit's signal ends the lines under way like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     writable(json)

@@ -30,7 +30,9 @@ def demo(
     from streamline.cli.writing import writable, write_text
     from streamline.demo import run_demo
     from streamline.errors import LineError
+    from streamline.log import configure_logging
 
+    configure_logging()
     writable(json)
     started = monotonic()
     outcome = run_demo(

@@ -39,7 +39,9 @@ def paper(
     from streamline.bench import PaperPlan, bench_paper, to_json
     from streamline.cli.bench import teller
     from streamline.cli.writing import writable, write_text
+    from streamline.log import configure_logging
 
+    configure_logging()
     writable(json)
     plan = PaperPlan(
         images=images,

@@ -61,10 +61,12 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     from streamline.cli.table import report_table
     from streamline.cli.writing import writable, write_text
     from streamline.config import load
+    from streamline.log import configure_logging
     from streamline.run import run_line
     from streamline.run.forkserver import dismiss
     from streamline.run.placement import plan
 
+    configure_logging()
     writable(json_file)
     pipeline = load(path)
     _learn_missing(pipeline)

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, Self
 
 import av
 import cv2
+import structlog
 
-from streamline import log
 from streamline.clock import monotonic_ns
 from streamline.colour import to_rgb
 from streamline.evidence.encode import encode_ffv1, encode_png
@@ -24,6 +24,8 @@ Roi = tuple[int, int, int, int]
 
 _TOLD_AGAIN_NS: Final = 600_000_000_000
 """How long the same trouble is not logged again."""
+
+_log = structlog.get_logger(__name__)
 
 
 class _Job(NamedTuple):
@@ -193,7 +195,7 @@ class EvidenceWriter:
             return
         self._told_ns[reason] = now_ns
         folder = str(self._store.folder)
-        log.error("evidence could not be stored", folder=folder, reason=reason, error=str(exc))
+        _log.error("evidence could not be stored", folder=folder, reason=reason, error=str(exc))
 
 
 def _files(job: _Job) -> dict[str, bytes]:

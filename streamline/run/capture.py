@@ -8,7 +8,8 @@ from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns, thread_ns, wall_ns
 from streamline.config import Camera, RtspSource, SizeChange, UsbSource, redact_url
 from streamline.errors import InputError, SourceError, SourceLostError
@@ -23,6 +24,8 @@ from streamline.source import (
 )
 
 __all__ = ["CameraState", "Capture", "Mailbox", "all_hang"]
+
+_log = structlog.get_logger("streamline.source")
 
 _POLL_S: Final = 0.005
 _HANG_MARGIN_S: Final = 5.0
@@ -328,7 +331,7 @@ class Capture(Thread):
         if jump_s is None:
             return
         if not self.time_jumps:
-            log.warning(
+            _log.warning(
                 "camera's own time jumped; told once, counted always",
                 camera=self._camera.name,
                 by_s=round(jump_s, 3),
@@ -344,7 +347,7 @@ class Capture(Thread):
             self.refusal = InputError(str(error))
             return False
         if not self._may_try_again():
-            log.error("source has failed", camera=self._camera.name, why=str(error))
+            _log.error("source has failed", camera=self._camera.name, why=str(error))
             self._enter("ended", error.reason)
             return False
         delay_s = self._backoff.failed()
@@ -385,7 +388,7 @@ class _Troubles:
         if reason in self._told:
             return
         self._told.add(reason)
-        log.warning(what, camera=self._camera, reason=reason, why=why)
+        _log.warning(what, camera=self._camera, reason=reason, why=why)
 
     def well(self) -> None:
         """Note a good frame; log that all is well again once frames have come for a while."""
@@ -397,7 +400,7 @@ class _Troubles:
         elif now_ns - self._well_since_ns >= _SUSTAINED_NS:
             self._told.clear()
             self._well_since_ns = None
-            log.info("camera is back", camera=self._camera)
+            _log.info("camera is back", camera=self._camera)
 
 
 def _open_timeout_s(camera: Camera) -> float:

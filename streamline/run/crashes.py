@@ -8,7 +8,8 @@ what has neither a verdict nor a reason why it was dropped has died.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
@@ -24,6 +25,8 @@ from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
 
 __all__ = ["Crashes"]
+
+_log = structlog.get_logger("streamline.run")
 
 _PATIENCE_NS: Final = 10_000_000_000
 """How long stages may take to see a fence; one may have to be restarted itself."""
@@ -115,7 +118,7 @@ class Crashes:
         path = self._views.path(worker)
         inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
         if lost:
-            log.warning("frames died with their source", camera=camera, frames=lost)
+            _log.warning("frames died with their source", camera=camera, frames=lost)
         self._record(camera, incarnation, self._held(camera, worker, incarnation))
 
     def _show_down(self, worker: str, camera: str) -> None:
@@ -169,8 +172,8 @@ class Crashes:
         why |= unlogged(views, held, self._drops)
         lines = [drop_line(frame, why[frame]) for frame in sorted(why)]
         try:
-            drops = JsonLines(self._drops)
-            drops.write(b"".join(lines))
-            drops.close()
+            log = JsonLines(self._drops)
+            log.write(b"".join(lines))
+            log.close()
         except (InputError, OSError) as exc:
-            log.error("drop log can't be written", why=str(exc))
+            _log.error("drop log can't be written", why=str(exc))

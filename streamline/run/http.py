@@ -10,12 +10,15 @@ from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 
-from streamline import log
+import structlog
+
 from streamline.errors import InputError
 from streamline.metrics.exporter import Exporter
 from streamline.run.health import Health
 
 __all__ = ["Endpoint"]
+
+_log = structlog.get_logger("streamline.run")
 
 
 class Endpoint:
@@ -81,7 +84,7 @@ class _Server(ThreadingHTTPServer):
         if self._told or isinstance(exc, ConnectionError | TimeoutError):
             return
         self._told = True
-        log.exception("request failed; told once")
+        _log.error("request failed; told once", exc_info=exc)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,7 +7,8 @@ a successor would be sent the same again.
 from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
-from streamline import log
+import structlog
+
 from streamline.clock import Shift
 from streamline.errors import WireError
 from streamline.messages import Dropped, Frame, Prepared, Scored
@@ -15,6 +16,8 @@ from streamline.transport.link import Delivery, Inlet
 from streamline.transport.wire import Buffer, encode_outcome
 
 __all__ = ["REFUSED", "Intake"]
+
+_log = structlog.get_logger("streamline.run")
 
 Message = TypeVar("Message", Frame, Prepared, Scored)
 
@@ -71,4 +74,4 @@ class Intake:
             return
         self._told.add(name)
         who = name.decode(errors="replace")
-        log.error("messages are refused", stage=self._stage, peer=who, why=why)
+        _log.error("messages are refused", stage=self._stage, peer=who, why=why)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
@@ -21,6 +22,8 @@ from streamline.run.stage import CLOSE_S
 from streamline.run.views import Views
 
 __all__ = ["Keeper"]
+
+_log = structlog.get_logger("streamline.run")
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -146,7 +149,7 @@ class Keeper:
             status = kept.handle.exit_status()
             view = views.get(kept.plan.name)
             if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
-                log.error("worker is stuck, is killed", worker=kept.plan.name)
+                _log.error("worker is stuck, is killed", worker=kept.plan.name)
                 kept.handle.kill()
                 status = kept.handle.exit_status()
             if status is not None:
@@ -174,7 +177,7 @@ class Keeper:
                 self.faults.append(LineError(f"{what}; what it had yet to store is lost"))
             elif status:
                 why = self._why(name, status)
-                log.error("worker ended badly", worker=name, why=str(why))
+                _log.error("worker ended badly", worker=name, why=str(why))
                 self.faults.append(why)
 
     def end_all(self) -> None:
@@ -196,7 +199,7 @@ class Keeper:
             pause.wait(0.01)
         late = [name for name, handle in handles.items() if handle.exit_status() is None]
         for name in late:
-            log.error("worker does not end, is killed", worker=name)
+            _log.error("worker does not end, is killed", worker=name)
             handles[name].kill()
         return late
 
@@ -232,7 +235,7 @@ class Keeper:
         kept.handle = None
         if self._has_no_more_to_do(kept):
             kept.done = True
-            log.error("worker died after its work", why=str(why))
+            _log.error("worker died after its work", why=str(why))
             return
         self._crashes.open(kept.plan)
         kept.deaths = [t for t in kept.deaths if now_ns - t < _PERIOD_NS] + [now_ns]
@@ -247,7 +250,7 @@ class Keeper:
         if now_ns - kept.started_ns > _WELL_NS:
             kept.delay_ns = _FIRST_DELAY_NS
         kept.due_ns = now_ns + kept.delay_ns
-        log.error(
+        _log.error(
             "worker died, is started again",
             why=str(why),
             delay_s=kept.delay_ns / 1e9,
@@ -263,7 +266,7 @@ class Keeper:
         if len(kept.deaths) > _LIMIT:
             why = LineError(f"{why}; that was the {len(kept.deaths)}th time within 10 minutes")
         self.faults.append(why)
-        log.error(
+        _log.error(
             "worker is given up",
             worker=kept.plan.name,
             why=str(why),

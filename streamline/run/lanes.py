@@ -9,7 +9,8 @@ from itertools import chain
 from threading import Condition
 from typing import Final, TypeVar
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns
 from streamline.errors import StreamlineError
 from streamline.infer import Compute, Mapper, Scorer, open_mapper, open_scorer
@@ -19,6 +20,8 @@ from streamline.run.suspects import Suspects
 from streamline.transport.link import Delivery
 
 __all__ = ["Batch", "Entry", "HeatMaps", "Lane", "grouped"]
+
+_log = structlog.get_logger("streamline.infer")
 
 _MAPS_WAITING: Final = 32
 """Frames that may wait for a heat map: the least that a camera is owed is its verdict, in time."""
@@ -188,7 +191,7 @@ class Lane:
             return [float(score) for score in self._scorer.result(slot, head=head)]
         except StreamlineError as exc:
             digest = self._heads.digests[head]
-            log.error("inference failed", model=digest[:12], frames=count, why=str(exc))
+            _log.error("inference failed", model=digest[:12], frames=count, why=str(exc))
             return [math.nan] * count
 
     def _on_done(self, slot: int) -> None:
@@ -245,7 +248,7 @@ class HeatMaps:
         try:
             heat = self._mapper.result(0, head=self._heads.of(prepared))[0]
         except StreamlineError as exc:
-            log.error("heat map failed", why=str(exc))
+            _log.error("heat map failed", why=str(exc))
         self._next()
         pin = None if outcome.pin is None else replace(outcome.pin, map=heat)
         return entry, replace(outcome, pin=pin)

@@ -4,13 +4,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns
 from streamline.ledger import Ledger
 from streamline.run.stage import Site
 from streamline.transport.link import PeerState
 
 __all__ = ["Peers"]
+
+_log = structlog.get_logger("streamline.run")
 
 _EVERY_NS: Final = 200_000_000
 
@@ -74,8 +77,8 @@ class _Peer:
 
     def _tell(self, state: PeerState | None) -> None:
         if state is None:
-            log.info("peer has ended", **self._labels)
+            _log.info("peer has ended", **self._labels)
         elif state.up:
-            log.info("peer is there", **self._labels)
+            _log.info("peer is there", **self._labels)
         else:
-            log.warning("peer has vanished, its link resumes by itself", **self._labels)
+            _log.warning("peer has vanished, its link resumes by itself", **self._labels)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread, get_native_id
 from typing import Final
 
+import structlog
 import zmq
 
 from streamline.clock import monotonic_ns
@@ -16,6 +17,8 @@ from streamline.transport.link import Context, Delivery
 from streamline.transport.parcels import Copied, Parcels
 
 __all__ = ["CLOSE_S", "TICK_MS", "Site", "Stage"]
+
+_log = structlog.get_logger("streamline.run")
 
 TICK_MS: Final = 20
 """Longest time a stage sleeps: bounds how late it sees the line's phase."""

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
@@ -38,6 +39,8 @@ from streamline.transport.publisher import Publisher
 from streamline.transport.wire import decode_scored, encode_outcome
 
 __all__ = ["AlertStage"]
+
+_log = structlog.get_logger("streamline.alert")
 
 _WINDOW: Final = 64
 """Scores that an infer stage may have sent ahead; they are small and judged at once."""
@@ -187,7 +190,7 @@ class AlertStage(Stage):
             return scored
         if name not in self._misfits:
             self._misfits.add(name)
-            log.error("scored by another model", camera=name, model=scored.model, ours=ours)
+            _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
         return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
 
     def _judge_new(self, scored: Scored) -> bytes:
@@ -277,8 +280,8 @@ class AlertStage(Stage):
 
     def _recover(self) -> None:
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
-        verdicts = self.site.pipeline.record.verdicts
-        logged = set() if verdicts is None else logged_lately(verdicts)
+        log = self.site.pipeline.record.verdicts
+        logged = set() if log is None else logged_lately(log)
         for name, journal in self._journals.items():
             entries = journal.recover()
             if not entries:
@@ -354,7 +357,7 @@ class AlertStage(Stage):
                 sink.deliver(event.id, data)
             except OSError as exc:
                 self._delivered[kind, "failed"].add()
-                log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
+                _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
             else:
                 self._delivered[kind, "ok"].add()
 
@@ -373,7 +376,7 @@ class AlertStage(Stage):
         try:
             self._verdicts.write(b"\n".join(lines) + b"\n")
         except OSError as exc:
-            log.error("verdict log can't be written, goes on without", why=exc.strerror)
+            _log.error("verdict log can't be written, goes on without", why=exc.strerror)
             self._verdicts.close()
             self._verdicts = None
 

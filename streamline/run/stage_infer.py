@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
 from streamline.errors import ConfigError, WireError
@@ -34,6 +35,8 @@ from streamline.transport.wire import (
 )
 
 __all__ = ["InferStage"]
+
+_log = structlog.get_logger("streamline.infer")
 
 _PATIENCE_NS: Final = 20_000_000
 """How long ``wait_ms: auto`` waits for a full batch where no camera is live: throughput is all
@@ -164,8 +167,9 @@ class InferStage(Stage):
                 self._maps.append(maps)
                 self._maps_of.update(dict.fromkeys(group, maps))
         for name, model in models.items():
+            _log.debug("model loaded", camera=name, model=model.digest[:12])
             if doubt := threshold_doubt(model, compute):
-                log.warning(doubt, camera=name, model=model.digest[:12])
+                _log.warning(doubt, camera=name, model=model.digest[:12])
 
     def _window(self) -> int:
         """Frames that a camera may have sent ahead.
@@ -245,7 +249,7 @@ class InferStage(Stage):
         """Set a frame aside that this stage has died with too often, or has no model for."""
         frame = prepared.origin.id
         if self._suspects.is_poison(frame):
-            log.error("frame set aside: died with it twice", **frame._asdict())
+            _log.error("frame set aside: died with it twice", **frame._asdict())
             return Prepared(origin=prepared.origin, pixels=None, fault=Fault.POISON)
         size = self._lane_of[frame.camera].size
         if prepared.pixels is None or prepared.pixels.shape[:2] == size:
@@ -253,7 +257,7 @@ class InferStage(Stage):
         if frame.camera not in self._misfits:
             self._misfits.add(frame.camera)
             theirs, ours = prepared.pixels.shape[:2], size
-            log.error("prepared for another model", camera=frame.camera, size=theirs, ours=ours)
+            _log.error("prepared for another model", camera=frame.camera, size=theirs, ours=ours)
         return Prepared(origin=prepared.origin, pixels=None, fault=Fault.OTHER_MODEL)
 
     def _scored(self, prepared: Prepared, score: float) -> Scored:

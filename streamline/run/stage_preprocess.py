@@ -4,7 +4,8 @@ from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from streamline import log
+import structlog
+
 from streamline.clock import thread_ns
 from streamline.config import Camera, QueuePolicy, RtspSource, UsbSource
 from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
@@ -21,6 +22,8 @@ from streamline.transport.shelf import Place, Shelf
 from streamline.transport.wire import encode_outcome, encode_prepared
 
 __all__ = ["PreprocessStage"]
+
+_log = structlog.get_logger("streamline.preprocess")
 
 _QUEUE_FULL: Final = encode_outcome(Dropped(stage="preprocess", reason="queue_full"))
 
@@ -148,7 +151,7 @@ class PreprocessStage(Stage):
             return Shelf(path, places=places, size=size)
         except OSError as exc:
             why = exc.strerror
-            log.warning("pixels travel by message, which is slower", camera=camera.name, why=why)
+            _log.warning("pixels travel by message, which is slower", camera=camera.name, why=why)
             return Shelf(None, places=0, size=size)
 
     def _has_room(self) -> bool:
@@ -212,7 +215,7 @@ class PreprocessStage(Stage):
         """Set a frame aside that this stage has died with too often."""
         if not self._suspects.is_poison(suspect):
             return None
-        log.error("frame set aside: died with it twice", **frame._asdict())
+        _log.error("frame set aside: died with it twice", **frame._asdict())
         if suspect == frame:
             self._suspects.finish([frame])
         return Fault.POISON
@@ -233,7 +236,7 @@ class PreprocessStage(Stage):
             # The region of interest does not lie in the picture.
             if name not in self._warned:
                 self._warned.add(name)
-                log.error("frames can't be judged", camera=name, why=str(exc))
+                _log.error("frames can't be judged", camera=name, why=str(exc))
             return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE), None
         finally:
             self._scaling[name].add((thread_ns() - began_ns) / 1e9)

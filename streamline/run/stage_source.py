@@ -9,9 +9,9 @@ from collections import deque
 from typing import Final
 
 import numpy as np
+import structlog
 import zmq
 
-from streamline import log
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Camera, Evidence, QueuePolicy
@@ -50,6 +50,8 @@ from streamline.transport.sockets import READABLE
 from streamline.transport.wire import decode_outcome, encode_outcome
 
 __all__ = ["SourceStage"]
+
+_log = structlog.get_logger("streamline.source")
 
 
 _SPREAD_S: Final = 0.04
@@ -309,9 +311,9 @@ class SourceStage(Stage):
 
     def _complete_log(self, views: Views, held: set[FrameId]) -> None:
         """Log drops that a predecessor had counted, or not heard of, and not come to log."""
-        drops = self.site.pipeline.record.drops
-        if drops is not None:
-            for frame, drop in sorted(unlogged(views.by_worker(), held, drops).items()):
+        log = self.site.pipeline.record.drops
+        if log is not None:
+            for frame, drop in sorted(unlogged(views.by_worker(), held, log).items()):
                 self._record_drop(frame, drop)
 
     def _open(self) -> None:
@@ -364,7 +366,7 @@ class SourceStage(Stage):
         """Beat, unless drivers hold all reading threads of this process beyond every time-out."""
         hangs = self._capture.hangs
         if hangs and not self._hung:
-            log.error("camera's driver hangs", camera=self._camera.name)
+            _log.error("camera's driver hangs", camera=self._camera.name)
         self._hung = hangs
         if not all_hang(self._captures.values()):
             self.beat()
@@ -399,7 +401,7 @@ class SourceStage(Stage):
             self._counts.held.remove(frame_id.seq)
             self._counts.in_flight.add(-1)
         if self._counts.in_flight.value:
-            log.warning(
+            _log.warning(
                 "frames may have been judged on another host, the next start asks for them",
                 camera=self._camera.name,
                 frames=int(self._counts.in_flight.value),
@@ -493,7 +495,7 @@ class SourceStage(Stage):
         except WireError as exc:
             if not self._misled:
                 self._misled = True
-                log.error("answers can't be read", camera=self._camera.name, why=str(exc))
+                _log.error("answers can't be read", camera=self._camera.name, why=str(exc))
             return REFUSED
 
     def _resolve(self, frame_id: FrameId, answer: bytes | None) -> None:
@@ -523,7 +525,7 @@ class SourceStage(Stage):
         try:
             self._drops.write(drop_line(frame_id, drop))
         except OSError as exc:
-            log.error("drop log can't be written, goes on without", why=exc.strerror)
+            _log.error("drop log can't be written, goes on without", why=exc.strerror)
             self._drops.close()
             self._drops = None
 

@@ -7,9 +7,10 @@ from threading import Event
 from types import FrameType
 from typing import Final
 
+import structlog
 import zmq
 
-from streamline import __version__, log
+from streamline import __version__
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.ledger import Sample
@@ -28,6 +29,8 @@ from streamline.run.views import Views
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
 __all__ = ["run_line"]
+
+_log = structlog.get_logger("streamline.run")
 
 _TICK_S: Final = 0.1
 
@@ -236,7 +239,7 @@ class _Supervisor:
             self._note_if_due(now_ns)
             late = now_ns > deadline_ns
             if late:
-                log.error("draining took too long", drain_s=self._pipeline.drain_s)
+                _log.error("draining took too long", drain_s=self._pipeline.drain_s)
             if late or not self._keeper.can_go_on:
                 self._keeper.close_books()
                 self._control.enter(Phase.ABORT)

@@ -8,12 +8,15 @@ too, which of them it was: that one is set aside.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from streamline import log
+import structlog
+
 from streamline.clock import monotonic_ns
 from streamline.ledger import Ledger
 from streamline.messages import FrameId
 
 __all__ = ["Suspects"]
+
+_log = structlog.get_logger("streamline.run")
 
 _SLOTS: Final = 1024
 _FIELDS: Final = 4
@@ -58,7 +61,7 @@ class Suspects:
                 self._free.remove(slot)
         self._until_ns = monotonic_ns() + _PATIENCE_NS
         if self._deaths:
-            log.warning(
+            _log.warning(
                 "going carefully: died with frames at work",
                 stage=self._stage,
                 frames=len(self._deaths),

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 
+import structlog
 import zmq
 
-from streamline import log
 from streamline.alert.judge import CameraRule
 from streamline.config import Pipeline
 from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Ledger
+from streamline.log import configure_logging
 from streamline.model import Manifest
 from streamline.run.control import Control
 from streamline.run.failures import leave_failure
@@ -24,6 +25,8 @@ from streamline.run.stage import Site, Stage
 from streamline.transport.parcels import Copied, Lent
 
 __all__ = ["Worker", "work"]
+
+_log = structlog.get_logger("streamline.run")
 
 _TICK_S = 0.1
 
@@ -116,6 +119,7 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Told apart in ps and top; the kernel keeps 15 characters.
     Path("/proc/self/comm").write_text(f"sl:{plan.name}"[:15])
+    configure_logging()
     runtime = Runtime(folder)
     try:
         Worker(plan, pipeline, runtime).run()
@@ -123,7 +127,7 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
         leave_failure(exc, runtime.failure(plan.name))
         status = 2
     except Exception:  # noqa: BLE001 - the log says it, the exit status too
-        log.exception("worker failed", worker=plan.name)
+        _log.exception("worker failed", worker=plan.name)
         status = 70
     else:
         status = 0

@@ -6,8 +6,8 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import structlog
 
-from streamline import log
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.errors import SourceError
 from streamline.messages import Picture, PixelFormat
@@ -18,6 +18,8 @@ from streamline.source.pace import Pacer
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 __all__ = ["ImagesReader", "image_paths", "read_image"]
+
+_log = structlog.get_logger("streamline.source")
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -175,7 +177,7 @@ class ImagesReader:
     def _tell(self, path: Path, exc: SourceError) -> None:
         if path not in self._told:
             self._told.add(path)
-            log.warning("image is damaged, its frames can't be judged", why=str(exc))
+            _log.warning("image is damaged, its frames can't be judged", why=str(exc))
 
 
 def _black(picture: Picture) -> Picture:

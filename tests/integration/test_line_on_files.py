@@ -268,7 +268,7 @@ def test_only_who_judges_loads_what_computes(
 def test_workers_import_nothing_from_the_present_folder(
     short_clip: Path, demo_model: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "msgspec.py").write_text("raise SystemExit('imported from the present folder')")
+    (tmp_path / "structlog.py").write_text("raise SystemExit('imported from the present folder')")
     pipeline = write_pipeline(tmp_path, demo_model, {"left": str(short_clip)})
     code = "import sys; sys.path.remove(''); from streamline.cli import main; sys.exit(main())"
     done = subprocess.run(

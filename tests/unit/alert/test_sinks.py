@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from streamline.alert.sinks import JsonLines, LogSink
 from streamline.errors import InputError
-from tests.support.logs import capture_logs
 
 
 def test_each_event_becomes_one_line_in_order(tmp_path: Path) -> None:
@@ -83,8 +83,10 @@ def test_a_full_disk_is_an_os_error_for_the_caller_to_count() -> None:
 @pytest.mark.parametrize(("kind", "level"), [("begin", "warning"), ("end", "info")])
 def test_the_log_shows_the_fields_of_an_event(kind: str, level: str) -> None:
     event = json.dumps({"type": kind, "id": "left-ff-7", "score": 2.5}).encode()
-    with capture_logs() as logs:
+    with structlog.testing.capture_logs() as logs:
         sink = LogSink()
         sink.deliver("left-ff-7", event)
         sink.close()
-    assert logs == [{"event": f"alert {kind}s", "level": level, "id": "left-ff-7", "score": 2.5}]
+    assert logs == [
+        {"event": f"alert {kind}s", "log_level": level, "id": "left-ff-7", "score": 2.5}
+    ]

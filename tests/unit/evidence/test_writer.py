@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 from typing_extensions import override
 
@@ -26,7 +27,6 @@ from streamline.messages import (
     PixelFormat,
 )
 from streamline.source.video import VideoReader
-from tests.support.logs import capture_logs
 from tests.support.until import until
 
 HEAT = np.linspace(0, 4, 64, dtype=np.float16).reshape(8, 8)
@@ -242,7 +242,7 @@ def test_a_failing_disk_is_counted_each_time_logged_once_and_survived(tmp_path: 
     told = Told()
     frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
     with (
-        capture_logs() as logs,
+        structlog.testing.capture_logs() as logs,
         told.writer(blocked) as writer,
     ):
         assert [writer.submit(frame, pin(f"a{n}")) for n in range(3)] == [True] * 3
@@ -268,7 +268,7 @@ def test_a_full_disk_is_counted_logged_once_and_survived(tmp_path: Path) -> None
             pytest.skip("the kernel does not bound the file system")
         told = Told()
         frame = frame_of(picture_of(PixelFormat.RGB, size=(60, 60)))
-        with capture_logs() as logs, told.writer(disk) as writer:
+        with structlog.testing.capture_logs() as logs, told.writer(disk) as writer:
             assert [writer.submit(frame, pin(f"a{n}")) for n in range(3)] == [True] * 3
             until(lambda: len(told.skips) == 3)
             (disk / "probe").unlink()

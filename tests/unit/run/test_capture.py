@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 
 from streamline.clock import monotonic_ns
@@ -18,7 +19,6 @@ from streamline.run.capture import Capture, Mailbox, all_hang
 from streamline.run.control import Control, Phase
 from streamline.source import Reading
 from tests.support.clips import encode
-from tests.support.logs import capture_logs
 from tests.support.until import until
 
 Started = Callable[..., tuple[Capture, Mailbox]]
@@ -265,7 +265,7 @@ def test_a_file_that_vanishes_is_down_and_goes_on_once_it_is_back(
 ) -> None:
     control.enter(Phase.RUNNING)
     gone = stills.with_name("gone")
-    with capture_logs() as logs:
+    with structlog.testing.capture_logs() as logs:
         capture, mailbox = start(f"{{type: images, path: {stills}, loop: true}}")
         until(lambda: not mailbox.empty)
         stills.rename(gone)
@@ -278,7 +278,7 @@ def test_a_file_that_vanishes_is_down_and_goes_on_once_it_is_back(
         gone.rename(stills)
         until(lambda: not mailbox.empty)
     assert (capture.state.state, capture.reconnects, capture.refusal) == ("ok", 1, None)
-    (told,) = (entry for entry in logs if entry["level"] == "warning")
+    (told,) = (entry for entry in logs if entry["log_level"] == "warning")
     assert told["reason"] == "missing"
     assert str(stills) in told["why"]
 
@@ -411,13 +411,13 @@ def test_a_camera_is_lost_and_tried_again_whatever_its_library_raises(
 ) -> None:
     control.enter(Phase.RUNNING)
     monkeypatch.setattr(module, "open_source", lambda _config: Breaking())
-    with capture_logs() as logs:
+    with structlog.testing.capture_logs() as logs:
         capture, mailbox = start("'rtsp://bob:hush@cam/x'")
         until(lambda: capture.reconnects > 0, step=mailbox.take)
         until(lambda: capture.state.state == "down", step=mailbox.take)
     assert capture.state.reason == "error"
     assert not capture.finished.is_set()
-    (told,) = [entry for entry in logs if entry["level"] == "warning"]
+    (told,) = [entry for entry in logs if entry["log_level"] == "warning"]
     assert told["why"] == "rtsp://***@cam/x: ValueError: no conversion of rtsp://***@cam/x"
 
 
@@ -452,11 +452,11 @@ def test_a_picture_of_an_unexpected_size_is_marked_and_told_once(
     start: Started, control: Control, mixed: Path, settings: str, misshapen: list[bool]
 ) -> None:
     control.enter(Phase.RUNNING)
-    with capture_logs() as logs:
+    with structlog.testing.capture_logs() as logs:
         capture, mailbox = start(f"{{type: images, path: {mixed}}}", settings)
         readings = taken_until_end(capture, mailbox)
     assert [r.misshapen for r in readings] == misshapen * 4
-    told = [entry["reason"] for entry in logs if entry["level"] == "warning"]
+    told = [entry["reason"] for entry in logs if entry["log_level"] == "warning"]
     assert told == ["shape"] * any(misshapen)
 
 

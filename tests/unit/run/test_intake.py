@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from streamline.alert.judge import CameraRule
 from streamline.clock import SAME_CLOCK
@@ -44,7 +45,6 @@ from streamline.transport.wire import (
     encode_prepared,
     encode_scored,
 )
-from tests.support.logs import capture_logs
 from tests.support.models import save_light_model
 from tests.support.until import until
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 import zmq
 
 from streamline.config import load
@@ -16,7 +17,6 @@ from streamline.run.runtime import Runtime
 from streamline.run.stage import Site
 from streamline.transport.link import Context, Inlet, Outlet
 from tests.support.links import free_port
-from tests.support.logs import capture_logs
 from tests.support.until import until
 
 HERE = {"stage": "infer", "peer": "preprocess-left"}
@@ -89,7 +89,7 @@ def ends(tmp_path: Path, context: Context) -> Iterator[Ends]:
 
 
 def test_a_peer_is_published_when_it_comes_and_when_it_goes(ends: Ends) -> None:
-    with capture_logs() as log:
+    with structlog.testing.capture_logs() as log:
         ends.peers.note(ends.inlet.peers)
         assert not ends.is_up()
         assert math.isnan(ends.figures()["streamline_clock_error_seconds"])
@@ -103,17 +103,17 @@ def test_a_peer_is_published_when_it_comes_and_when_it_goes(ends: Ends) -> None:
         until(lambda: not ends.is_up(), step=ends.listen)
         assert math.isnan(ends.figures()["streamline_clock_error_seconds"])
     assert log == [
-        {"event": "peer is there", "level": "info", **HERE},
-        {"event": "peer has ended", "level": "info", **HERE},
+        {"event": "peer is there", "log_level": "info", **HERE},
+        {"event": "peer has ended", "log_level": "info", **HERE},
     ]
 
 
 def test_a_peer_that_falls_silent_is_warned_of_once_and_may_come_back(ends: Ends) -> None:
-    with capture_logs() as log:
+    with structlog.testing.capture_logs() as log:
         until(ends.is_up, step=ends.talk)
         until(lambda: not ends.is_up(), step=ends.listen)
         until(ends.is_up, step=ends.talk)
-    assert [(line["event"].split(",")[0], line["level"]) for line in log] == [
+    assert [(line["event"].split(",")[0], line["log_level"]) for line in log] == [
         ("peer is there", "info"),
         ("peer has vanished", "warning"),
         ("peer is there", "info"),
