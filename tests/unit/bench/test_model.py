@@ -33,7 +33,8 @@ def test_a_model_s_figures_are_printed_and_written(model: Path, tmp_path: Path) 
     assert {one["precision"] for one in found["latency_ms"]} == precisions
     assert found["quiet"] == (found["others"] <= 0.02)
     assert found["machine"]["cores"] > 0
-    assert f"{found['model_fps']:.1f}" in done.stdout
+    # Five digits there, one after the point here: rounded twice it may be the next one.
+    assert any(f"{found['model_fps'] + nudge:.1f}" in done.stdout for nudge in (-0.01, 0.01))
     assert ("NOT QUIET" in done.stdout) != found["quiet"]
 
 
