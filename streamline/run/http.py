@@ -52,7 +52,8 @@ class Endpoint:
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; a request that is still being answered hears that this is the end."""
+        self._server.has_ended = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=2)
@@ -70,6 +71,7 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         if ":" in address:
             self.address_family = socket.AF_INET6
+        self.has_ended = False
         self._told = False
         super().__init__((address, port), handler)
 
@@ -94,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     protocol_version = "HTTP/1.1"
     timeout = 10
+    server: _Server
 
     def __init__(self, exporter: Exporter, health: Callable[[], Health], *args: Any) -> None:  # noqa: ANN401 - socketserver's
         self._exporter = exporter
@@ -102,27 +105,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        path = self.path.partition("?")[0]
-        if path == "/metrics":
-            body, kind = self._exporter.render(self.headers.get("Accept", ""))
-            self._reply(200, body, kind)
-        elif path in {"/healthz", "/readyz"}:
-            health = self._health()
-            good = health.healthy if path == "/healthz" else health.ready
-            body = json.dumps(health.body, indent=2).encode() + b"\n"
-            self._reply(200 if good else 503, body, "application/json")
-        else:
-            self._reply(404, b"try /metrics, /healthz or /readyz\n", "text/plain")
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: a scrape every few seconds is no event."""
-
-    def _reply(self, status: int, body: bytes, kind: str) -> None:
+        status, body, kind = self._answer()
+        # Looked at after that: the counters of a line that has ended are not there any more, and a
+        # page without them would tell a scraper that they are gone.
+        if self.server.has_ended:
+            status, body, kind = 503, b"the line has ended\n", "text/plain"
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: a scrape every few seconds is no event."""
+
+    def _answer(self) -> tuple[int, bytes, str]:
+        """Return status, body and its type."""
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            return 200, *self._exporter.render(self.headers.get("Accept", ""))
+        if path in {"/healthz", "/readyz"}:
+            health = self._health()
+            good = health.healthy if path == "/healthz" else health.ready
+            body = json.dumps(health.body, indent=2).encode() + b"\n"
+            return 200 if good else 503, body, "application/json"
+        return 404, b"try /metrics, /healthz or /readyz\n", "text/plain"

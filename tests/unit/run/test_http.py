@@ -15,10 +15,12 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamline.errors import InputError
-from streamline.ledger import Ledger
+from streamline.ledger import Ledger, Sample
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.health import Health
 from streamline.run.http import Endpoint
+
+HEALTHY = Health(healthy=True, ready=True, body={})
 
 
 @dataclass
@@ -108,12 +110,12 @@ def test_a_port_in_use_is_refused_with_the_cure() -> None:
             r"set metrics\.port to a free one, 0 for any$"
         )
         with pytest.raises(InputError, match=sentence):
-            Endpoint("127.0.0.1", port, exporter(), lambda: Health(True, True, {}))  # noqa: FBT003 - never asked
+            Endpoint("127.0.0.1", port, exporter(), lambda: HEALTHY)
 
 
 def test_an_address_of_another_host_is_refused() -> None:
     with pytest.raises(InputError, match=r"metrics: can't listen on 192\.0\.2\.1 port 0 \("):
-        Endpoint("192.0.2.1", 0, exporter(), lambda: Health(True, True, {}))  # noqa: FBT003 - never asked
+        Endpoint("192.0.2.1", 0, exporter(), lambda: HEALTHY)
 
 
 def test_closing_gives_the_port_back_even_while_a_client_hangs(site: Site) -> None:
@@ -127,6 +129,26 @@ def test_closing_gives_the_port_back_even_while_a_client_hangs(site: Site) -> No
             first.close()
         again = Endpoint("127.0.0.1", used, exporter(), lambda: site.health)
         again.close()
+
+
+def test_a_scrape_that_the_end_overtakes_gets_no_page_without_counters() -> None:
+    asked, closed = Event(), Event()
+
+    def samples() -> list[Sample]:
+        asked.set()
+        assert closed.wait(30)
+        return []
+
+    endpoint = Endpoint("127.0.0.1", 0, Exporter(samples, FrameRates(), {}), lambda: HEALTHY)
+    host, _, port = endpoint.url.removeprefix("http://").rpartition(":")
+    scraper = HTTPConnection(host, int(port), timeout=30)
+    scraper.request("GET", "/metrics")
+    assert asked.wait(30)
+    endpoint.close()
+    closed.set()
+    answer = scraper.getresponse()
+    assert (answer.status, answer.read()) == (503, b"the line has ended\n")
+    scraper.close()
 
 
 def test_a_request_that_fails_is_told_once_and_one_that_broke_off_never() -> None:
