@@ -25,6 +25,7 @@ from streamline.run.models import freeze, read_manifests
 from streamline.run.placement import plan
 from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
+from streamline.run.stop import StopRequest
 from streamline.run.views import Views
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
@@ -88,7 +89,7 @@ class _Supervisor:
         self._views: Views
         self._keeper: Keeper
         self._rates = FrameRates()
-        self._stop = Event()
+        self._stop = StopRequest()
         self._ready_ns: int | None = None
         self._connected_ns: int | None = None
         self._control: Control
@@ -144,7 +145,7 @@ class _Supervisor:
         """Turn SIGTERM and SIGINT into a drain; give the old handlers back after."""
 
         def request_stop(_signum: int, _frame: FrameType | None) -> None:
-            self._stop.set()
+            self._stop.make()
 
         wanted = (signal.SIGINT, signal.SIGTERM)
         old = {signum: signal.signal(signum, request_stop) for signum in wanted}
@@ -221,7 +222,7 @@ class _Supervisor:
         return late or self._views.told("streamline_worker_ready", self._plans)
 
     def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
-        if self._stop.is_set() or self._keeper.sources_have_ended():
+        if self._stop.made or self._keeper.sources_have_ended():
             return True
         if not self._keeper.can_go_on:
             return True

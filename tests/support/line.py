@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +24,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 def _environment() -> dict[str, str]:
     """Let the checkout's package be found from any folder."""
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    found = os.pathsep.join(filter(None, paths))
+    # A process that dies of a signal says where its threads were.
+    return {**os.environ, "PYTHONPATH": found, "PYTHONFAULTHANDLER": "1"}
 
 
 def streamline(
@@ -103,6 +106,9 @@ class RunningLine:
             try:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGABRT)  # Where it hangs is then in its log.
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(10)
                 self.signal_all(signal.SIGKILL)
                 self._process.wait()
         if kind is not None:
@@ -142,7 +148,9 @@ class RunningLine:
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Scrape once: value by series name and labels."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
+        status, page = self.get("/metrics")
+        assert status == 200, page
+        families = text_string_to_metric_families(page)
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families
