@@ -33,7 +33,10 @@ def _group() -> None:
 
 
 Device = Annotated[
-    str, typer.Option(metavar="D", help="CPU, GPU, NPU or AUTO; cuda or cuda:1 with torch.")
+    str | None,
+    typer.Option(
+        metavar="D", help="CPU unless given, GPU, NPU or AUTO; cuda or cuda:1 with torch."
+    ),
 ]
 
 Json = Annotated[
@@ -45,8 +48,8 @@ Json = Annotated[
 def model(  # noqa: PLR0913 - each is an option of the command
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Directory of a fitted model.")],
     *,
-    backend: Backend = "openvino",
-    device: Device = "CPU",
+    backend: Backend = None,
+    device: Device = None,
     batches: Annotated[
         str, typer.Option(metavar="N,N…", help="Frames in a batch that are tried.")
     ] = "1,2,4,8,16",
@@ -90,8 +93,8 @@ def line(  # noqa: PLR0913 - each is an option of the command
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The model that judges it.")
     ] = None,
-    backend: Backend = "openvino",
-    device: Device = "CPU",
+    backend: Backend = None,
+    device: Device = None,
     rate: Annotated[
         float, typer.Option(metavar="R", min=0.1, max=1000, help="Frames a second of each camera.")
     ] = 25.0,
@@ -122,12 +125,16 @@ def line(  # noqa: PLR0913 - each is an option of the command
 
     from streamline.bench import LineSettings, bench_line, to_json
     from streamline.cli.writing import writable, write_text
+    from streamline.errors import InputError
     from streamline.log import configure_logging
 
     configure_logging()
     # A service manager's or a time limit's signal ends the lines under way like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     writable(json)
+    if pipeline is not None and (backend or device):
+        msg = f"{pipeline} says itself what its models run on; leave out --backend and --device"
+        raise InputError(msg)
     settings = LineSettings(
         pairs=pairs,
         pair_s=pair_seconds,

@@ -20,19 +20,23 @@ InferDevice = Annotated[
 ]
 
 Backend = Annotated[
-    str,
-    typer.Option(metavar="B", help="The library that runs the model: openvino or torch."),
+    str | None,
+    typer.Option(
+        metavar="B", help="The library that runs the model: openvino unless given, or torch."
+    ),
 ]
 
 
-def compute_on(device: str | None, backend: str = "openvino") -> "Compute":
+def compute_on(device: str | None, backend: str | None = None) -> "Compute":
     """Compute on a device, or where it is done unless said otherwise; CUDA's are torch's."""
     from streamline.infer import Compute
 
     name = "CPU" if device is None else device
-    if name.lower().startswith("cuda"):
-        return Compute(backend="torch", device=name.lower())
-    return Compute(backend=backend, device=name.upper())
+    of_torch = name.lower().startswith("cuda")
+    return Compute(
+        backend=backend or ("torch" if of_torch else "openvino"),
+        device=name.lower() if of_torch else name.upper(),
+    )
 
 
 def compute_named(text: str, *, option: str) -> "Compute":
@@ -55,8 +59,7 @@ def compute_named(text: str, *, option: str) -> "Compute":
     if wanted is None:
         msg = f"{option}: there is no precision {precision!r}; there are "
         raise InputError(msg + ", ".join(get_args(Precision)))
-    compute = compute_on(device or None, backend)
-    return replace(compute, backend=backend, precision=wanted)
+    return replace(compute_on(device or None, backend), precision=wanted)
 
 
 def require_device(pipeline: "Pipeline") -> None:

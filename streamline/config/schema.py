@@ -350,10 +350,10 @@ class Infer(Section):
     def _library_has_such_devices(cls, device: str, info: ValidationInfo) -> str:
         torch = info.data.get("backend") == "torch"
         if torch and device not in {"CPU", "AUTO"} and not device.startswith("cuda"):
-            what = f"is {device}, which torch does not run on (must be CPU, cuda, cuda:1 or AUTO)"
+            what = "is no device of torch (must be CPU, cuda, cuda:1 or AUTO)"
             raise mistake(what)
         if not torch and device.startswith("cuda"):
-            what = f"is {device}, which OpenVINO does not run on (set infer.backend to torch)"
+            what = "is a device of torch, not of OpenVINO (set infer.backend to torch)"
             raise mistake(what)
         return device
 

@@ -72,6 +72,9 @@ _MODULES = {
     "torch": "streamline.infer.torch_backend",
 }
 
+_INSTALL = {"openvino": "streamline", "torch": "streamline[torch]"}
+"""What brings the libraries that may be missing."""
+
 
 def score_network(model: Model) -> Network:
     """Return what the model's score hangs on."""
@@ -237,7 +240,7 @@ def _load(name: str) -> _Backend:
     try:
         return cast("_Backend", import_module(_MODULES[name]))
     except ModuleNotFoundError as exc:
-        if exc.name != name:
+        if exc.name not in _INSTALL:
             raise
-        msg = f"backend {name!r} is not installed; run: pip install {name}"
+        msg = f"backend {name!r} is not installed; run: pip install '{_INSTALL[exc.name]}'"
         raise ConfigError(msg) from exc

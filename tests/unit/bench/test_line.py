@@ -130,6 +130,11 @@ def test_what_can_t_be_measured_is_one_sentence(slow_line: Path, model: Path) ->
     wrong = {
         "give a PIPELINE.yaml": (),
         "--source CLIP and --model MODEL": (slow_line, "--model", model),
+        "slow.yaml says itself what its models run on; leave out --backend": (
+            slow_line,
+            "--device",
+            "cuda",
+        ),
         "give files": ("--source", "rtsp://127.0.0.1/s", "--model", model),
     }
     for what, arguments in wrong.items():

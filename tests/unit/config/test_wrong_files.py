@@ -452,6 +452,20 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("infer", "says"),
+    [
+        ("{device: cuda}", "is a device of torch, not of OpenVINO (set infer.backend to torch)"),
+        ("{backend: torch, device: GPU}", "is no device of torch (must be CPU, cuda, cuda:1 or"),
+    ],
+)
+def test_a_device_of_the_other_library_is_told_apart(tmp_path: Path, infer: str, says: str) -> None:
+    text = GOOD.replace("infer:\n  batch: {max: 8, wait_ms: auto}", f"infer: {infer}")
+    (found,) = refusal(tmp_path / "line1.yaml", text)
+    assert found.startswith("16: infer.device: ")
+    assert says in found
+
+
 def test_a_wrong_default_is_told_once_not_once_per_camera(tmp_path: Path) -> None:
     found = refusal(tmp_path / "line1.yaml", GOOD + "queue: {policy: wait}\n")
     assert found == ['20: queue.policy: is "wait" (must be auto, block or drop_oldest)']

@@ -1,5 +1,6 @@
 """Which device computes, in what arithmetic, and whether a threshold holds there."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -44,6 +45,15 @@ def test_what_is_stored_in_single_precision_is_computed_in_it() -> None:
 def test_a_missing_device_is_named_with_those_present(device: str) -> None:
     with pytest.raises(ConfigError, match=r"finds no device '\S+' on this machine, it has .*CPU"):
         settle(Compute(device=device))
+
+
+def test_a_missing_library_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in sys.modules if one.startswith("streamline.infer.torch_backend")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    says = r"backend 'torch' is not installed; run: pip install 'streamline\[torch\]'"
+    with pytest.raises(ConfigError, match=says):
+        settle(Compute(backend="torch"))
 
 
 @pytest.mark.parametrize("n", [1, 4, 6])

@@ -14,7 +14,7 @@ import pytest
 from streamline import backbone
 from streamline.errors import ConfigError, InferenceError, ModelError
 from streamline.infer import Compute, open_extractor, open_mapper, open_scorer, score_frames
-from streamline.infer.openvino_backend.requests import OpenVinoScorer
+from streamline.infer.openvino_backend.requests import OpenVinoRequests
 from streamline.model import BackboneId, Model
 
 Bytes = npt.NDArray[np.uint8]
@@ -78,7 +78,7 @@ def test_a_batch_the_device_fails_on_is_reported_and_the_slot_serves_again(
 ) -> None:
     done: SimpleQueue[int] = SimpleQueue()
     scorer = open_scorer([model], Compute(slots=1, max_batch=1), on_done=done.put)
-    assert isinstance(scorer, OpenVinoScorer)
+    assert isinstance(scorer, OpenVinoRequests)
     slot = scorer._slots[0]
     sound = slot.views[0]
     slot.views[0] = ov.Tensor(np.zeros((1, 8, 8, 5), np.uint8))

@@ -25,7 +25,7 @@ from streamline.infer import (
     score_frames,
     score_network,
 )
-from streamline.infer.openvino_backend.requests import OpenVinoScorer
+from streamline.infer.openvino_backend.requests import OpenVinoRequests
 from streamline.learn import FitSettings, fit_frames
 from streamline.model import Model, save_model
 from tests.support.parts import parts
@@ -99,7 +99,7 @@ def test_a_head_that_fails_leaves_the_others_their_scores(
 ) -> None:
     done: SimpleQueue[int] = SimpleQueue()
     scorer = open_scorer(models, COMPUTE, on_done=done.put)
-    assert isinstance(scorer, OpenVinoScorer)
+    assert isinstance(scorer, OpenVinoRequests)
     sound = run(scorer, done, frames[:6], (2, 2, 2))
     slot = scorer._slots[0]
     slot._heads[1]._inputs = ["no such layer"]
