@@ -50,6 +50,9 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     """Null if there is none."""
 
+    p_value: float | None
+    """How probable it is at most that a normal frame scores as high; null without a score."""
+
     threshold: float
     latency_ms: float | None
     """Capture to verdict; null where the source's clock is not this host's."""
@@ -75,6 +78,10 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     captured: str
     score: float
+    p_value: float | None
+    """How probable it is at most that a normal frame scores as high; null where the frame that
+    ended the alert has no score."""
+
     threshold: float
     worst_score: float
     """Largest score of the alert so far."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from streamline.alert.events import AlertEvent, alert_id, utc
 from streamline.alert.rules import Change, Debounce
+from streamline.conformal import ConformalTest
 from streamline.messages import Origin, Scored, Verdict
 
 __all__ = ["CameraRule", "Judge", "Judgement", "Standing"]
@@ -16,8 +17,11 @@ __all__ = ["CameraRule", "Judge", "Judgement", "Standing"]
 class CameraRule:
     """What a camera's frames are judged by."""
 
-    threshold: float
-    """A score above it fails."""
+    test: ConformalTest
+    """What its scores are held against."""
+
+    calibration: str
+    """SHA-256 of the calibration that the test is of, hexadecimal."""
 
     k: int
     n: int
@@ -29,6 +33,11 @@ class CameraRule:
     evidence: str | None
     """Folder of the camera's evidence, None if none is kept."""
 
+    @property
+    def threshold(self) -> float:
+        """A score above it fails: exactly such a score has a p-value of at most alpha."""
+        return self.test.threshold
+
 
 class Judgement(NamedTuple):
     """What was made of one score."""
@@ -39,6 +48,9 @@ class Judgement(NamedTuple):
 
     alert: str | None
     """Id of the alert that is on after this verdict."""
+
+    p_value: float | None
+    """How probable it is at most that a normal frame scores as high; None without a score."""
 
 
 class Standing(NamedTuple):
@@ -74,20 +86,20 @@ class Judge:
     def judge(self, scored: Scored) -> Judgement:
         """Judge a camera's next frame; frames of one camera come in the order of capture."""
         camera = scored.origin.id.camera
-        verdict = self._verdict(scored)
+        verdict, p_value = self._verdict(scored)
         change = self._debounce[camera].update(verdict)
         if change is Change.BEGIN:
             self._alerts[camera] = _Alert(scored.origin, scored.score)
         alert = self._alerts.get(camera)
         if alert is None:
-            return Judgement(verdict, None, None)
+            return Judgement(verdict, None, None, p_value)
         # In this order NaN, the score of a frame that has none, compares false and is not taken.
         alert.worst = max(alert.worst, scored.score)
         event = None if change is None else self._event(change.value, scored, alert)
         if change is Change.END:
             del self._alerts[camera]
-            return Judgement(verdict, event, None)
-        return Judgement(verdict, event, alert.id)
+            return Judgement(verdict, event, None, p_value)
+        return Judgement(verdict, event, alert.id, p_value)
 
     def standing(self, camera: str) -> Standing | None:
         """Return the alert that is on, None if there is none."""
@@ -114,11 +126,18 @@ class Judge:
         """Return the event of a frame that began an alert, as it was then."""
         return self._event(Change.BEGIN.value, scored, _Alert(scored.origin, scored.score))
 
-    def _verdict(self, scored: Scored) -> Verdict:
+    def p_value(self, scored: Scored) -> float | None:
+        """How probable it is at most that a normal frame scores as high; None without a score."""
         if scored.fault is not None or math.isnan(scored.score):
-            return Verdict.UNKNOWN
-        threshold = self._rules[scored.origin.id.camera].threshold
-        return Verdict.FAIL if scored.score > threshold else Verdict.PASS
+            return None
+        return self._rules[scored.origin.id.camera].test.p_value(scored.score)
+
+    def _verdict(self, scored: Scored) -> tuple[Verdict, float | None]:
+        p_value = self.p_value(scored)
+        if p_value is None:
+            return Verdict.UNKNOWN, None
+        fails = self._rules[scored.origin.id.camera].test.fails(scored.score)
+        return Verdict.FAIL if fails else Verdict.PASS, p_value
 
     def _event(self, kind: str, scored: Scored, alert: _Alert) -> AlertEvent:
         rule = self._rules[scored.origin.id.camera]
@@ -130,6 +149,7 @@ class Judge:
             **scored.origin.id._asdict(),
             captured=utc(scored.origin.wall_ns),
             score=scored.score,
+            p_value=self.p_value(scored),
             threshold=rule.threshold,
             worst_score=alert.worst,
             since=utc(alert.begin.wall_ns),

@@ -177,7 +177,7 @@ def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
 def _summary(path: Path, fitted: "Fitted") -> str:
     report = fitted.report
     heading, learnt = fitted.model.detector.summary()
-    distinct = f"about {report.effective_frames:.0f} of them distinct"
+    distinct = f"about {report.distinct_frames:.0f} of them distinct"
     rate = f"false-alarm rate {report.alpha:.2g} a frame{_origin(report)}"
     return "\n".join(
         (

@@ -34,8 +34,9 @@ def score(
     ] = None,
     infer_device: InferDevice = None,
 ) -> None:
-    """Print a JSON line for each image: its score, the threshold and the verdict."""
+    """Print a JSON line for each image: score, p-value, threshold and verdict."""
     import json
+    import math
 
     from streamline.infer import threshold_doubt
     from streamline.model import load_model, require_preprocessing
@@ -53,6 +54,7 @@ def score(
         row = {
             "image": str(path),
             "score": value,
+            "p_value": None if math.isnan(value) else loaded.calibration.test.p_value(value),
             "threshold": loaded.threshold,
             "verdict": verdict,
         }

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamline.fre import conformal_threshold, contiguous_blocks, smallest_alpha
+from streamline.conformal import conformal_threshold, smallest_alpha
+from streamline.fre import contiguous_blocks
 
 __all__ = ["Differencing"]
 

@@ -1,4 +1,4 @@
-"""Feature reconstruction error in NumPy: fit, reference scores and maps, calibration.
+"""Feature reconstruction error in NumPy: fit, reference scores and maps, held-out errors.
 
 What the inference graphs compute in a device's arithmetic is defined here in float64. Nothing
 in this package reads a file, an image or a clock, writes to an argument or draws a number.
@@ -6,14 +6,11 @@ in this package reads a file, an image or a clock, writes to an argument or draw
 
 from streamline.fre.accumulate import SpanBuilder
 from streamline.fre.autoencoder import Epoch, LinearAutoencoder, Training
-from streamline.fre.calibrate import (
+from streamline.fre.crossfit import (
     Part,
-    conformal_threshold,
     contiguous_blocks,
     crossfit_errors,
     held_out,
-    require_support,
-    smallest_alpha,
 )
 from streamline.fre.diversity import effective_count
 from streamline.fre.progressive import Progressive
@@ -46,7 +43,6 @@ __all__ = [
     "SpanBuilder",
     "Subspace",
     "Training",
-    "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
     "effective_count",
@@ -59,10 +55,8 @@ __all__ = [
     "rank_for",
     "reconstruction_error",
     "reconstruction_residual",
-    "require_support",
     "resize_bilinear",
     "smaller_shares",
-    "smallest_alpha",
     "span_of",
     "subspace_of",
 ]

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from streamline.fre.calibrate import contiguous_blocks, crossfit_errors, errors_left
+from streamline.fre.crossfit import contiguous_blocks, crossfit_errors, errors_left
 from streamline.fre.span import Span, column_parts
 from streamline.fre.subspace import rank_for
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone, comes_with_package
+from streamline.conformal import effective_size, require_support, smallest_alpha
 from streamline.errors import InputError
-from streamline.fre import conformal_threshold, effective_count, require_support, smallest_alpha
+from streamline.fre import effective_count
 from streamline.infer import settle
 from streamline.learn.bank import BankFit
 from streamline.learn.detector import DetectorFit, FittedDetector
@@ -86,8 +87,8 @@ def fit_frames(
             fit.add(together)
         _require_enough(fit.frames, settings)
         fitted = fit.finish(hold_out(fit.frames), progress)
-        noise = noise_distance(net, settings, few.frames)
-        calibration = _calibrate(fitted, settings, noise)
+        distinct = _distinct(fitted, noise_distance(net, settings, few.frames))
+        calibration = _calibrate(fitted, settings, source)
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
         raise InputError(msg) from exc
@@ -99,9 +100,10 @@ def fit_frames(
         height=net.height,
         width=net.width,
         detector=fitted.detector,
+        distinct_frames=distinct,
         calibration=calibration,
         source=source,
-        created=now(),
+        created=calibration.created,
     )
     report = _report(model, settings, fitted, seconds=monotonic() - started)
     return Fitted(model=model, report=report)
@@ -133,16 +135,23 @@ def _require_enough(n: int, settings: AnyFitSettings) -> None:
             raise InputError(str(exc)) from exc
 
 
-def _calibrate(fitted: FittedDetector, settings: AnyFitSettings, noise: float) -> Calibration:
-    scores, places = fitted.scores, fitted.places
+def _distinct(fitted: FittedDetector, noise: float) -> float:
+    places = fitted.places
+    return effective_count(places.coordinates, noise=noise, outside=places.outside)
+
+
+def _calibrate(fitted: FittedDetector, settings: AnyFitSettings, source: str) -> Calibration:
+    scores = fitted.scores
     alpha = smallest_alpha(len(scores)) if settings.alpha is None else settings.alpha
     return Calibration(
-        threshold=conformal_threshold(scores, alpha=alpha),
         alpha=alpha,
         scores=scores,
-        effective_frames=effective_count(places.coordinates, noise=noise, outside=places.outside),
+        way="cross-fit",
+        effective_frames=effective_size(scores),
         blocks=len(fitted.held.blocks),
         gap=fitted.held.gap,
+        source=source,
+        created=now(),
         device=settings.compute.device,
         arithmetic=settings.compute.precision,
     )
@@ -154,21 +163,21 @@ def _report(
     calibration = model.calibration
     return FitReport(
         frames=calibration.frames,
-        effective_frames=calibration.effective_frames,
+        distinct_frames=model.distinct_frames,
         alpha=calibration.alpha,
         alpha_chosen=settings.alpha is None,
         threshold=calibration.threshold,
         seconds=seconds,
         training=fitted.training,
-        warnings=(*_warnings(calibration), *fitted.warnings),
+        warnings=(*_warnings(model), *fitted.warnings),
     )
 
 
-def _warnings(calibration: Calibration) -> tuple[str, ...]:
-    if calibration.effective_frames >= _FEW_DISTINCT:
+def _warnings(model: Model) -> tuple[str, ...]:
+    if model.distinct_frames >= _FEW_DISTINCT:
         return ()
     warning = (
-        f"the {calibration.frames} frames amount to only {calibration.effective_frames:.1f} "
+        f"the {model.calibration.frames} frames amount to only {model.distinct_frames:.1f} "
         "distinct ones, so the model knows little of what is normal and the false-alarm rate is "
         "not to be relied on; show it more products, for longer or with fewer frames a second"
     )

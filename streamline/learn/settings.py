@@ -271,7 +271,7 @@ class FitReport:
     frames: int
     """Frames fitted to."""
 
-    effective_frames: float
+    distinct_frames: float
     """How many distinct ones those are."""
 
     alpha: float

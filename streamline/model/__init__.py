@@ -2,15 +2,29 @@
 
 `Model` is the record of what every model has, its `detector` what it does with the features
 (`FreDetector` or `SgfrDetector`); `save_model` and `load_model` move it to and from a directory
-with ``manifest.json`` (what it is, how it was fitted, what it promises, every hash) and
-``tensors.safetensors`` (the numbers).  `read_manifest` leaves the numbers alone.
+with ``manifest.json`` (what it is, how it was fitted, every hash), ``tensors.safetensors`` (the
+numbers) and ``calibration.json`` (what it promises, and the scores that the promise rests on: a
+file of its own, as it can be made anew).  `read_manifest` and `calibration_of` leave the numbers
+alone.
 """
 
-from streamline.model.directory import check_free, load_model, read_manifest, save_model
+from streamline.model.calibration import (
+    Calibration,
+    Way,
+    load_calibration,
+    save_calibration,
+)
+from streamline.model.directory import (
+    calibration_of,
+    check_free,
+    load_model,
+    read_manifest,
+    save_model,
+)
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.manifest import FORMAT_VERSION, Manifest
 from streamline.model.network import network_of
-from streamline.model.record import BackboneId, Calibration, Model, require_preprocessing
+from streamline.model.record import BackboneId, Model, require_preprocessing
 from streamline.model.rerank import rerank_model
 from streamline.model.sgfr import BankLayer, SgfrDetector
 
@@ -24,11 +38,15 @@ __all__ = [
     "Manifest",
     "Model",
     "SgfrDetector",
+    "Way",
+    "calibration_of",
     "check_free",
+    "load_calibration",
     "load_model",
     "network_of",
     "read_manifest",
     "require_preprocessing",
     "rerank_model",
+    "save_calibration",
     "save_model",
 ]

@@ -20,18 +20,19 @@ from streamline import __version__
 from streamline.backbone import Backbone, Quantisation, copy_folder, read_folder
 from streamline.errors import InputError, ModelError
 from streamline.model import manifest as entries
+from streamline.model.calibration import Calibration, load_calibration, save_calibration
 from streamline.model.entries import Shapes
 from streamline.model.manifest import Manifest
-from streamline.model.record import BackboneId, Calibration, Model
+from streamline.model.record import BackboneId, Model
 from streamline.model.swap import swap_directories
 
-__all__ = ["check_free", "load_model", "read_manifest", "save_model"]
+__all__ = ["calibration_of", "check_free", "load_model", "read_manifest", "save_model"]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
 NETWORK = "backbone"
+CALIBRATION = "calibration.json"
 _MANIFEST_BYTES = 1 << 20
-_SCORES = "calibration.scores"
 
 
 def save_model(model: Model, path: Path, /, *, replace: bool = False) -> Model:
@@ -47,7 +48,7 @@ def save_model(model: Model, path: Path, /, *, replace: bool = False) -> Model:
     Returns
     -------
     Model
-        The same, with the digest it got.
+        The same, with the digests that it and its calibration got.
 
     Raises
     ------
@@ -59,14 +60,14 @@ def save_model(model: Model, path: Path, /, *, replace: bool = False) -> Model:
         path.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
-            digest = _write(model, made)
+            written = _write(model, made)
             _install(made, path)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as exc:
         msg = f"the model can't be written to {path}: {exc.strerror or exc}"
         raise InputError(msg) from exc
-    return replaced(model, digest=digest)
+    return written
 
 
 def check_free(path: Path, /, *, replace: bool) -> None:
@@ -96,18 +97,21 @@ def _install(made: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def _write(model: Model, folder: Path) -> str:
+def _write(model: Model, folder: Path) -> Model:
     tensors = folder / TENSORS
     save_file(_tensors_of(model), tensors)
     manifest = _manifest_of(model, tensors)
     (folder / MANIFEST).write_bytes(entries.encode_manifest(manifest))
     if model.stored is not None:
         copy_folder(model.stored, folder / NETWORK)
+    digest = entries.digest_of(manifest)
+    calibration = replaced(model.calibration, model=digest)
+    calibration = save_calibration(calibration, folder / CALIBRATION)
     # Made private by mkdtemp and by safetensors; the line often runs as another user.
     for place in (*folder.rglob("*"), folder):
         place.chmod(0o755 if place.is_dir() else 0o644)
         _sync(place)
-    return entries.digest_of(manifest)
+    return replaced(model, digest=digest, calibration=calibration)
 
 
 def _sync(path: Path) -> None:
@@ -119,17 +123,15 @@ def _sync(path: Path) -> None:
 
 
 def _tensors_of(model: Model) -> dict[str, npt.NDArray[Any]]:
-    tensors = {_SCORES: model.calibration.scores, **model.detector.tensors()}
+    tensors = model.detector.tensors()
     # safetensors writes the memory as it lies: a strided view would come back scrambled.
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
 def _manifest_of(model: Model, tensors: Path) -> Manifest:
-    calibration = model.calibration
-    scores = calibration.scores
     return Manifest(
         format="streamline-model",
-        version=1,
+        version=2,
         streamline=__version__,
         created=model.created,
         source=model.source[:4096],
@@ -137,19 +139,7 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
         detector=model.detector.entry(),
-        calibration=entries.CalibrationEntry(
-            alpha=calibration.alpha,
-            threshold=calibration.threshold,
-            frames=calibration.frames,
-            effective_frames=calibration.effective_frames,
-            blocks=calibration.blocks,
-            gap=calibration.gap,
-            device=calibration.device,
-            arithmetic=calibration.arithmetic,
-            scores=entries.ScoresEntry(
-                min=float(scores.min()), median=float(np.median(scores)), max=float(scores.max())
-            ),
-        ),
+        distinct_frames=model.distinct_frames,
         tensors=entries.TensorsEntry(bytes=tensors.stat().st_size, sha256=_sha256(tensors)),
     )
 
@@ -183,7 +173,8 @@ def load_model(path: Path, /) -> Model:
         manifest = entries.decode_manifest(_manifest_bytes(path))
         tensors = _read_tensors(path / TENSORS, manifest)
         stored = _read_network(path / NETWORK, manifest)
-    return _model_of(manifest, tensors, stored)
+    calibration = calibration_of(path, manifest)
+    return _model_of(manifest, calibration, tensors, stored)
 
 
 def read_manifest(path: Path, /) -> Manifest:
@@ -198,6 +189,21 @@ def read_manifest(path: Path, /) -> Manifest:
     """
     with _refusing(path):
         return entries.decode_manifest(_manifest_bytes(path))
+
+
+def calibration_of(path: Path, manifest: Manifest, /) -> Calibration:
+    """Read the calibration that lies in a model's directory.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it belongs to another model.
+    """
+    calibration = load_calibration(path / CALIBRATION)
+    if calibration.model != manifest.digest:
+        msg = f"{path} has the {CALIBRATION} of another model; calibrate it again, or fit it again"
+        raise ModelError(msg)
+    return calibration
 
 
 @contextmanager
@@ -268,13 +274,16 @@ def _shape_of(part: Any) -> tuple[str, tuple[int, ...]]:  # noqa: ANN401
 
 
 def _expected(manifest: Manifest) -> Shapes:
-    return {_SCORES: ("F64", (manifest.calibration.frames,)), **manifest.detector.shapes()}
+    return manifest.detector.shapes()
 
 
 def _model_of(
-    manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]], stored: Backbone | None
+    manifest: Manifest,
+    calibration: Calibration,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    stored: Backbone | None,
 ) -> Model:
-    calibration, how = manifest.calibration, manifest.backbone.quantisation
+    how = manifest.backbone.quantisation
     return Model(
         backbone=BackboneId(
             manifest.backbone.name, manifest.backbone.precision, manifest.backbone.sha256
@@ -285,16 +294,8 @@ def _model_of(
         height=manifest.input.height,
         width=manifest.input.width,
         detector=manifest.detector.detector(tensors),
-        calibration=Calibration(
-            threshold=calibration.threshold,
-            alpha=calibration.alpha,
-            scores=tensors[_SCORES],
-            effective_frames=calibration.effective_frames,
-            blocks=calibration.blocks,
-            gap=calibration.gap,
-            device=calibration.device,
-            arithmetic=calibration.arithmetic,
-        ),
+        distinct_frames=manifest.distinct_frames,
+        calibration=calibration,
         source=manifest.source,
         created=manifest.created,
         digest=manifest.digest,

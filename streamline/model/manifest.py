@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from streamline.clock import wall_ns
-from streamline.model.entries import Count, Digest, Entry, Level, Name, Side, Text
+from streamline.model.entries import Count, Digest, Entry, Name, Side, Text
 from streamline.model.fre import FreEntry
 from streamline.model.sgfr import SgfrEntry
 
@@ -15,11 +15,9 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "BackboneEntry",
-    "CalibrationEntry",
     "InputEntry",
     "Manifest",
     "QuantisationEntry",
-    "ScoresEntry",
     "TensorsEntry",
     "decode_manifest",
     "digest_of",
@@ -28,7 +26,7 @@ __all__ = [
 ]
 
 FORMAT = "streamline-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KINDS = ("fre", "sgfr")
 """Tags of what `Manifest.detector` may be."""
 
@@ -64,28 +62,6 @@ class InputEntry(Entry, frozen=True):
     width: Side
 
 
-class ScoresEntry(Entry, frozen=True):
-    """Summary of the held-out scores, for people to read."""
-
-    min: Level
-    median: Level
-    max: Level
-
-
-class CalibrationEntry(Entry, frozen=True, omit_defaults=True):
-    """See `Calibration`."""
-
-    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    threshold: Level
-    frames: Count
-    effective_frames: Annotated[float, msgspec.Meta(ge=1)]
-    blocks: Count
-    gap: Annotated[int, msgspec.Meta(ge=0)]
-    scores: ScoresEntry
-    device: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    arithmetic: Annotated[str, msgspec.Meta(max_length=64)] = ""
-
-
 class TensorsEntry(Entry, frozen=True):
     """The file beside the manifest."""
 
@@ -97,7 +73,7 @@ class Manifest(Entry, frozen=True):
     """All of ``manifest.json``."""
 
     format: Literal["streamline-model"]
-    version: Literal[1]
+    version: Literal[2]
     streamline: Text
     created: Text
     source: Text
@@ -105,7 +81,7 @@ class Manifest(Entry, frozen=True):
     preprocessing: Text
     input: InputEntry
     detector: FreEntry | SgfrEntry
-    calibration: CalibrationEntry
+    distinct_frames: Annotated[float, msgspec.Meta(ge=1)]
     tensors: TensorsEntry
     digest: Digest | Literal[""] = ""
 

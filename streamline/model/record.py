@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from streamline.backbone import Backbone, Quantisation
 from streamline.errors import ModelError
+from streamline.model.calibration import Calibration
 from streamline.model.fre import FreDetector
 from streamline.model.sgfr import SgfrDetector
 
-__all__ = ["BackboneId", "Calibration", "Model", "require_preprocessing"]
+__all__ = ["BackboneId", "Model", "require_preprocessing"]
 
 
 class BackboneId(NamedTuple):
@@ -22,40 +20,6 @@ class BackboneId(NamedTuple):
     """Of its stored weights: ``int8``, ``fp16`` or ``f32``."""
 
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
-    """The threshold, and the held-out scores of normal frames it was read from."""
-
-    threshold: float
-    """A frame fails if its score is above this."""
-
-    alpha: float
-    """False-alarm rate per frame that the threshold bounds."""
-
-    scores: npt.NDArray[np.float64]
-    """Shape ``(n,)``: of each normal frame, in order of time, by the fit that had not seen it."""
-
-    effective_frames: float
-    """How many distinct frames those were, in [1, n]."""
-
-    blocks: int
-    """Contiguous runs the frames were held out in."""
-
-    gap: int
-    """Frames left out of the fit on either side of a held-out run."""
-
-    device: str = ""
-    """What computed the scores; empty: not known."""
-
-    arithmetic: str = ""
-    """In which precision it did, what is quantised apart; empty: not known."""
-
-    @property
-    def frames(self) -> int:
-        """Number of normal frames fitted to, and scored."""
-        return len(self.scores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +45,12 @@ class Model:
     detector: FreDetector | SgfrDetector
     """What it does with the backbone's features."""
 
+    distinct_frames: float
+    """How many distinct frames it was fitted to; see `streamline.fre.effective_count`."""
+
     calibration: Calibration
+    """What a score is held against."""
+
     source: str
     """What it was fitted on, for people to read; credentials redacted."""
 

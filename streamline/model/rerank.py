@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamline.conformal import effective_size
 from streamline.errors import InputError
-from streamline.fre import LinearAutoencoder, conformal_threshold
+from streamline.fre import LinearAutoencoder
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.record import Model
 
@@ -13,6 +14,11 @@ __all__ = ["rerank_model"]
 
 
 _UNORDERED = "the units of an autoencoder are in no order; fit with --method fre-pca to reduce it"
+
+_RECALIBRATED = (
+    "the model was calibrated again after its fit, for all of its directions; fit it again, reduce "
+    "it, and calibrate it then"
+)
 
 
 def rerank_model(model: Model, /, *, retain: float) -> Model:
@@ -41,6 +47,8 @@ def rerank_model(model: Model, /, *, retain: float) -> Model:
     detector = model.fre
     if any(isinstance(one.subspace, LinearAutoencoder) for one in detector.score_layers.values()):
         raise InputError(_UNORDERED)
+    if model.calibration.way != "cross-fit":
+        raise InputError(_RECALIBRATED)
     found = np.flatnonzero(np.isclose(detector.shares, retain, rtol=0, atol=1e-9))
     if not len(found):
         msg = (
@@ -58,8 +66,13 @@ def rerank_model(model: Model, /, *, retain: float) -> Model:
         shares=detector.shares[first:],
         heldout=detector.heldout[first:],
     )
-    threshold = conformal_threshold(scores, alpha=model.calibration.alpha)
-    calibration = replace(model.calibration, threshold=threshold, scores=scores)
+    calibration = replace(
+        model.calibration,
+        scores=scores,
+        effective_frames=effective_size(scores),
+        model="",
+        digest="",
+    )
     return replace(model, detector=reduced, calibration=calibration, digest="")
 
 

@@ -1,17 +1,26 @@
 """Which models a line starts with, and keeps to."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from streamline.config import Pipeline
 from streamline.errors import ModelError
-from streamline.model import Manifest, Model, load_model, read_manifest, require_preprocessing
+from streamline.model import (
+    Calibration,
+    Manifest,
+    Model,
+    calibration_of,
+    load_model,
+    read_manifest,
+    require_preprocessing,
+)
 from streamline.preprocess import PREPROCESSING
 from streamline.run.runtime import Runtime
 
-__all__ = ["freeze", "load_models", "read_manifests", "require_frozen"]
+__all__ = ["freeze", "load_models", "read_calibrations", "read_manifests", "require_frozen"]
 
 Read = TypeVar("Read", Manifest, Model)
 
@@ -19,7 +28,7 @@ Read = TypeVar("Read", Manifest, Model)
 def read_manifests(pipeline: Pipeline) -> dict[str, Manifest]:
     """Read what the model of each camera says of itself.
 
-    That is all that most of a line needs of a model: input size, threshold and digest.
+    That is all that most of a line needs of a model: input size and digest.
 
     Raises
     ------
@@ -50,25 +59,63 @@ def _by_camera(pipeline: Pipeline, read: Callable[[Path], Read]) -> dict[str, Re
     return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
 
 
-def freeze(models: Mapping[str, Manifest], runtime: Runtime) -> None:
+def read_calibrations(pipeline: Pipeline, models: Mapping[str, Manifest]) -> dict[str, Calibration]:
+    """Read what the scores of each camera are held against.
+
+    Raises
+    ------
+    ModelError
+        If one can't be used.
+    """
+    by_path: dict[Path, Calibration] = {}
+    for name, camera in pipeline.cameras.items():
+        path = camera.model.path
+        if path not in by_path:
+            by_path[path] = calibration_of(path, models[name])
+    return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
+
+
+class _Frozen(msgspec.Struct, frozen=True):
+    """Digests by camera."""
+
+    models: dict[str, str]
+    calibrations: dict[str, str]
+
+
+def freeze(
+    models: Mapping[str, Manifest], calibrations: Mapping[str, Calibration], runtime: Runtime
+) -> None:
     """Write down what the line starts with: scores and thresholds are of the same models then."""
-    digests = {name: model.digest for name, model in models.items()}
-    runtime.models.write_text(json.dumps(digests))
+    frozen = _Frozen(
+        models={name: one.digest for name, one in models.items()},
+        calibrations={name: one.digest for name, one in calibrations.items()},
+    )
+    runtime.models.write_bytes(msgspec.json.encode(frozen))
 
 
 def require_frozen(
-    pipeline: Pipeline, models: Mapping[str, Manifest] | Mapping[str, Model], runtime: Runtime
+    pipeline: Pipeline,
+    found: Mapping[str, Manifest] | Mapping[str, Model] | Mapping[str, Calibration],
+    runtime: Runtime,
 ) -> None:
-    """Check that no model was fitted while the line runs: the other stages have the old one.
+    """Check that none was made anew while the line runs: the other stages have the old one.
+
+    Parameters
+    ----------
+    found : mapping of camera name to Manifest, Model or Calibration
+        As they are now.
 
     Raises
     ------
     ModelError
         If one was.
     """
-    digests: Mapping[str, str] = json.loads(runtime.models.read_text())
-    for name, model in models.items():
-        if model.digest != digests[name]:
-            msg = f"{pipeline.cameras[name].model.path} was changed while the line runs (model "
-            msg += f"{digests[name][:12]} became {model.digest[:12]}); start the line again"
+    frozen = msgspec.json.decode(runtime.models.read_bytes(), type=_Frozen)
+    for name, one in found.items():
+        calibrated = isinstance(one, Calibration)
+        before = (frozen.calibrations if calibrated else frozen.models)[name]
+        if one.digest != before:
+            what = "calibration" if calibrated else "model"
+            msg = f"{pipeline.cameras[name].model.path} was changed while the line runs ({what} "
+            msg += f"{before[:12]} became {one.digest[:12]}); start the line again"
             raise ModelError(msg)

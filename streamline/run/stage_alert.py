@@ -257,7 +257,12 @@ class AlertStage(Stage):
             return _PLAIN[known.verdict]
         as_judged = Scored(origin=scored.origin, score=known.score, fault=known.fault)
         alert = None if known.alert is None else alert_id(known.alert.begin.id)
-        return self._pinned(as_judged, Judgement(known.verdict, None, alert), known.pin, None)
+        return self._pinned(
+            as_judged,
+            Judgement(known.verdict, None, alert, self._judge.p_value(as_judged)),
+            known.pin,
+            None,
+        )
 
     def _pinned(
         self, scored: Scored, judgement: Judgement, kind: PinKind, latency_s: float | None
@@ -344,6 +349,7 @@ class AlertStage(Stage):
             verdict=judgement.verdict,
             reason=None if scored.fault is None else scored.fault.value,
             score=None if math.isnan(scored.score) else scored.score,
+            p_value=judgement.p_value,
             threshold=self._rules[name].threshold,
             latency_ms=None if latency_s is None else round(latency_s * 1e3, 3),
             alert=judgement.alert,

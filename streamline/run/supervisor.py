@@ -21,7 +21,7 @@ from streamline.run.elsewhere import elsewhere
 from streamline.run.health import Health, health_of
 from streamline.run.http import Endpoint
 from streamline.run.keeper import Keeper
-from streamline.run.models import freeze, read_manifests
+from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.report import Report, report_of
 from streamline.run.runtime import Runtime
@@ -106,7 +106,7 @@ class _Supervisor:
         with ExitStack() as stack:
             lock = self._runtime.acquire()
             stack.callback(self._runtime.release, lock)
-            freeze(models, self._runtime)
+            freeze(models, read_calibrations(self._pipeline, models), self._runtime)
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())

@@ -15,10 +15,10 @@ from streamline.config import Pipeline
 from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Ledger
 from streamline.log import configure_logging
-from streamline.model import Manifest
+from streamline.model import Calibration, Manifest
 from streamline.run.control import Control
 from streamline.run.failures import leave_failure
-from streamline.run.models import load_models, read_manifests, require_frozen
+from streamline.run.models import load_models, read_calibrations, read_manifests, require_frozen
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stage import Site, Stage
@@ -42,6 +42,8 @@ class Worker:
         # A camera's process only needs the input size, and infer sees whether that has changed.
         if not plan.serves_cameras_only:
             require_frozen(pipeline, models, runtime)
+        calibrations = read_calibrations(pipeline, models) if "alert" in plan.stages else {}
+        require_frozen(pipeline, calibrations, runtime)
         self._plan = plan
         self._ledger = Ledger()
         self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
@@ -57,7 +59,7 @@ class Worker:
             ledger=self._ledger,
             parcels=Lent() if pipeline.links.frames == "inproc" else Copied(),
         )
-        self._stages = list(_stages(plan, self._site, models))
+        self._stages = list(_stages(plan, self._site, models, calibrations))
         self._ledger.open(runtime.ledger(plan.name))
 
     def run(self) -> None:
@@ -137,7 +139,12 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     os._exit(status)
 
 
-def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Manifest]) -> list[Stage]:
+def _stages(
+    plan: WorkerPlan,
+    site: Site,
+    models: Mapping[str, Manifest],
+    calibrations: Mapping[str, Calibration],
+) -> list[Stage]:
     """Make the plan's stages, downstream first; only what is needed is imported."""
     pipeline = site.pipeline
     cameras = [pipeline.cameras[name] for name in plan.cameras]
@@ -145,7 +152,7 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Manifest]) -> lis
     if "alert" in plan.stages:
         from streamline.run.stage_alert import AlertStage  # noqa: PLC0415
 
-        stages.append(AlertStage(site, _rules(pipeline, models)))
+        stages.append(AlertStage(site, _rules(pipeline, models, calibrations)))
     if "infer" in plan.stages:
         from streamline.run.stage_infer import InferStage  # noqa: PLC0415
 
@@ -168,13 +175,16 @@ def _stages(plan: WorkerPlan, site: Site, models: Mapping[str, Manifest]) -> lis
     return stages
 
 
-def _rules(pipeline: Pipeline, models: Mapping[str, Manifest]) -> dict[str, CameraRule]:
+def _rules(
+    pipeline: Pipeline, models: Mapping[str, Manifest], calibrations: Mapping[str, Calibration]
+) -> dict[str, CameraRule]:
     evidence = pipeline.record.evidence
     if evidence is not None and not evidence.per_minute.begins:
         evidence = None  # No alert has a folder.
     return {
         name: CameraRule(
-            threshold=models[name].calibration.threshold,
+            test=calibrations[name].test,
+            calibration=calibrations[name].digest,
             k=camera.alert.k,
             n=camera.alert.n,
             model=models[name].digest,

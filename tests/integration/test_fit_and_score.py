@@ -94,16 +94,20 @@ def test_score_tells_sound_from_scratched_parts(
     capsys.readouterr()
     assert main(["score", str(model), str(scratched), str(sound / "004.png"), str(sound)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [set(row) for row in rows] == [{"image", "score", "threshold", "verdict"}] * 13
+    assert [set(row) for row in rows] == [
+        {"image", "score", "p_value", "threshold", "verdict"}
+    ] * 13
     assert [row["image"] for row in rows[:4]] == [
         *(str(scratched / f"{n:03}.png") for n in range(3)),
         str(sound / "004.png"),
     ]
     assert {row["threshold"] for row in rows} == {load_model(model).threshold}
+    alpha = load_model(model).calibration.alpha
     assert [row["verdict"] for row in rows[:3]] == ["fail"] * 3
     assert [row["verdict"] for row in rows].count("pass") >= 8
     for row in rows:
         assert (row["verdict"] == "fail") == (row["score"] > row["threshold"])
+        assert (row["verdict"] == "fail") == (row["p_value"] <= alpha)
     assert rows[3]["score"] == pytest.approx(rows[8]["score"], rel=1e-5)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone, comes_with_package, get
+from streamline.conformal import ConformalTest
 from streamline.fre import Subspace
 from streamline.model import (
     BackboneId,
@@ -21,7 +22,7 @@ from streamline.model import (
 )
 from streamline.preprocess import PREPROCESSING
 
-__all__ = ["save_light_model", "save_tiny_model", "untrained", "with_threshold"]
+__all__ = ["save_light_model", "save_tiny_model", "threshold_at", "untrained", "with_threshold"]
 
 
 def save_tiny_model(path: Path) -> Model:
@@ -73,8 +74,16 @@ def _layer(directions: npt.NDArray[np.float16], shape: tuple[int, int, int]) -> 
 
 
 def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
+    created = "2031-01-02T03:04:05+00:00"
     calibration = Calibration(
-        threshold=1.5, alpha=0.1, scores=np.ones(20), effective_frames=10.0, blocks=5, gap=1
+        alpha=0.1,
+        scores=np.full(20, 1.5),
+        way="cross-fit",
+        effective_frames=10.0,
+        blocks=5,
+        gap=1,
+        source="nothing",
+        created=created,
     )
     return Model(
         backbone=backbone,
@@ -88,15 +97,21 @@ def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
             shares=(0.9,),
             heldout=np.ones((len(layers), 20), np.float32),
         ),
+        distinct_frames=10.0,
         calibration=calibration,
         source="nothing",
-        created="2031-01-02T03:04:05+00:00",
+        created=created,
     )
+
+
+def threshold_at(score: float) -> ConformalTest:
+    """Nine normal scores that are all the same: what is above it fails."""
+    return ConformalTest(np.full(9, score), alpha=0.1)
 
 
 def with_threshold(model: Path, path: Path, threshold: float) -> Path:
     """Write a copy of a model that judges by another threshold."""
     whole = load_model(model)
-    calibration = replace(whole.calibration, threshold=threshold)
-    save_model(replace(whole, calibration=calibration, digest=""), path)
+    calibration = replace(whole.calibration, scores=np.full(20, threshold), alpha=0.1)
+    save_model(replace(whole, calibration=calibration, source=f"up to {threshold}"), path)
     return path

@@ -23,6 +23,7 @@ from streamline.model import (
     FittedLayer,
     FreDetector,
     Model,
+    calibration_of,
     check_free,
     load_model,
     network_of,
@@ -65,13 +66,16 @@ def model() -> Model:
             heldout=np.stack([scores, scores + 1]).astype(np.float32),
         ),
         calibration=Calibration(
-            threshold=float(scores.max()),
             alpha=1 / 21,
             scores=scores,
+            way="cross-fit",
             effective_frames=12.5,
             blocks=10,
             gap=1,
+            source="./good",
+            created="2031-01-02T03:04:05+00:00",
         ),
+        distinct_frames=7.5,
         source="./good",
         created="2031-01-02T03:04:05+00:00",
     )
@@ -180,9 +184,19 @@ def test_a_model_of_another_build_of_the_shipped_network_is_refused(model: Model
 def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
     one = save_model(model, tmp_path / "one")
     same = save_model(model, tmp_path / "same")
-    calibration = replace(model.calibration, threshold=1.0)
-    other = save_model(replace(model, calibration=calibration), tmp_path / "other")
+    other = save_model(replace(model, source="./better"), tmp_path / "other")
     assert one.digest == same.digest != other.digest
+
+
+def test_a_calibration_has_a_digest_of_its_own_and_leaves_the_model_its_name(
+    model: Model, tmp_path: Path
+) -> None:
+    one = save_model(model, tmp_path / "one")
+    calibration = replace(model.calibration, alpha=0.1)
+    other = save_model(replace(model, calibration=calibration), tmp_path / "other")
+    assert one.digest == other.digest == other.calibration.model
+    assert one.calibration.digest != other.calibration.digest
+    assert load_model(tmp_path / "other").calibration.digest == other.calibration.digest
 
 
 def test_a_model_of_strided_arrays_comes_back_unscrambled(model: Model, tmp_path: Path) -> None:
@@ -206,7 +220,8 @@ def test_the_map_has_the_grid_of_its_finest_layer(model: Model) -> None:
 
 def test_others_may_read_a_model_and_nothing_else_is_left_behind(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
-    assert sorted(path.name for path in saved.iterdir()) == ["manifest.json", "tensors.safetensors"]
+    files = ["calibration.json", "manifest.json", "tensors.safetensors"]
+    assert sorted(path.name for path in saved.iterdir()) == files
     for path in (saved, *saved.iterdir()):
         assert path.stat().st_mode & 0o044 == 0o044
 
@@ -324,9 +339,14 @@ def swap_in_other_tensors(folder: Path) -> None:
         pytest.param(manifest_is("[" * 200_000), r"is no Streamline model", id="deep-json"),
         pytest.param(manifest_is(" " * (2 << 20)), r"far too large", id="huge-json"),
         pytest.param(
-            edit(lambda m: m.update(version=2)),
-            r"newer version of Streamline \(format 2",
+            edit(lambda m: m.update(version=3)),
+            r"newer version of Streamline \(format 3",
             id="newer",
+        ),
+        pytest.param(
+            edit(lambda m: m.update(version=1)),
+            r"another version of Streamline \(format 1, .* fit it again",
+            id="older",
         ),
         pytest.param(
             edit_detector(lambda d: d.update(kind="later")), r"of kind 'later'", id="other-kind"
@@ -345,6 +365,9 @@ def swap_in_other_tensors(folder: Path) -> None:
         pytest.param(
             remove("tensors.safetensors"), r"tensors.safetensors is missing", id="no-tensors"
         ),
+        pytest.param(
+            remove("calibration.json"), r"calibration.json is missing", id="no-calibration"
+        ),
     ],
 )
 def test_a_spoilt_model_is_refused_with_one_sentence(
@@ -362,7 +385,9 @@ def test_what_a_model_says_of_itself_is_read_without_its_tensors(model: Model, s
     manifest = read_manifest(saved)
     assert manifest.digest == save_model(model, saved.with_name("again")).digest
     assert (manifest.input.height, manifest.input.width) == (model.height, model.width)
-    assert manifest.calibration.threshold == model.threshold
+    calibration = calibration_of(saved, manifest)
+    assert calibration.threshold == model.threshold
+    assert calibration.model == manifest.digest
     edited = saved / "manifest.json"
     edited.write_text(edited.read_text().replace('"height": ', '"height": 1'))
     with pytest.raises(ModelError, match=rf"^{saved} has a manifest\.json that was edited; "):
@@ -370,10 +395,18 @@ def test_what_a_model_says_of_itself_is_read_without_its_tensors(model: Model, s
 
 
 def test_a_threshold_changed_by_hand_is_refused(saved: Path) -> None:
-    text = (saved / "manifest.json").read_text()
-    threshold = json.loads(text)["calibration"]["threshold"]
-    (saved / "manifest.json").write_text(text.replace(str(threshold), "9.0"))
-    with pytest.raises(ModelError, match=r"manifest.json that was edited"):
+    text = (saved / "calibration.json").read_text()
+    threshold = json.loads(text)["threshold"]
+    (saved / "calibration.json").write_text(text.replace(str(threshold), "9.0"))
+    with pytest.raises(ModelError, match=r"calibration.json is a calibration that was edited"):
+        load_model(saved)
+
+
+def test_the_calibration_of_another_model_is_refused(model: Model, saved: Path) -> None:
+    other = saved.with_name("other")
+    save_model(replace(model, source="./better"), other)
+    shutil.copy(other / "calibration.json", saved)
+    with pytest.raises(ModelError, match=rf"^{saved} has the calibration.json of another model; "):
         load_model(saved)
 
 

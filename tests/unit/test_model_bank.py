@@ -48,8 +48,16 @@ def model(precision: BankPrecision = "float16") -> Model:
         height=64,
         width=32,
         detector=SgfrDetector(layers=layers, recipe=RECIPE),
+        distinct_frames=5.0,
         calibration=Calibration(
-            threshold=1.0, alpha=0.1, scores=np.ones(9), effective_frames=5.0, blocks=3, gap=1
+            alpha=0.1,
+            scores=np.ones(9),
+            way="cross-fit",
+            effective_frames=5.0,
+            blocks=3,
+            gap=1,
+            source="./good",
+            created="2031-01-02T03:04:05+00:00",
         ),
         source="./good",
         created="2031-01-02T03:04:05+00:00",

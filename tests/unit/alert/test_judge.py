@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streamline.alert.events import AlertEvent, alert_id, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.messages import Fault, FrameId, Origin, Scored, Verdict
+from tests.support.models import threshold_at
 
 NS = 1_000_000_000
 START_NS = 1_700_000_000 * NS
@@ -19,7 +20,12 @@ def rule(
 ) -> CameraRule:
     """A camera's rule; by default every verdict changes the alert."""
     return CameraRule(
-        threshold=threshold, k=k, n=n, model="0123456789abcdef" * 4, evidence=evidence
+        test=threshold_at(threshold),
+        calibration="cd" * 32,
+        k=k,
+        n=n,
+        model="0123456789abcdef" * 4,
+        evidence=evidence,
     )
 
 
@@ -53,7 +59,7 @@ def test_a_frame_fails_exactly_if_its_score_is_above_the_threshold(
 @pytest.mark.parametrize("fault", [*Fault, None], ids=str)
 def test_a_frame_without_a_score_is_unknown_and_never_passes(fault: Fault | None) -> None:
     judgement = Judge("line", {"left": rule()}).judge(scored(0, math.nan, fault=fault))
-    assert judgement == Judgement(Verdict.UNKNOWN, None, None)
+    assert judgement == Judgement(Verdict.UNKNOWN, None, None, None)
 
 
 def test_an_alert_begins_and_ends_with_one_event_each() -> None:
@@ -93,6 +99,7 @@ def test_an_event_says_what_it_is_about() -> None:
         seq=4,
         captured=utc(START_NS + 4 * NS),
         score=0.5,
+        p_value=1.0,
         threshold=1.5,
         worst_score=7.0,
         since=utc(START_NS + NS),

@@ -5,11 +5,14 @@ import pytest
 from streamline.alert.judge import CameraRule, Judge
 from streamline.alert.pins import PinLimit, pin_kind
 from streamline.messages import Fault, FrameId, Origin, PinKind, Scored
+from tests.support.models import threshold_at
 
 
 def kinds(*scores: float | None) -> list[PinKind]:
     """What frames with these scores would be kept as; 1 is the threshold, 2 of 2 an alert."""
-    rule = CameraRule(threshold=1.0, k=2, n=2, model="00", evidence=None)
+    rule = CameraRule(
+        test=threshold_at(1.0), calibration="cd" * 32, k=2, n=2, model="00", evidence=None
+    )
     judge = Judge("line", {"left": rule})
     found = []
     for seq, score in enumerate(scores):

@@ -43,7 +43,8 @@ def scores(model: Model, frames: Bytes) -> npt.NDArray[np.float64]:
 
 
 def with_threshold(model: Model, threshold: float) -> Model:
-    return replace(model, calibration=replace(model.calibration, threshold=threshold), digest="")
+    calibration = replace(model.calibration, scores=np.full(20, threshold), alpha=0.1)
+    return replace(model, calibration=calibration, digest="")
 
 
 def test_differences_are_shares_of_the_first_score(

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 
 from streamline import backbone
+from streamline.conformal import conformal_threshold
 from streamline.errors import InputError
 from streamline.fre import (
     LinearAutoencoder,
     Training,
-    conformal_threshold,
     contiguous_blocks,
     fuse_errors,
     fuse_maps,

@@ -119,8 +119,8 @@ def test_frames_that_are_merged_make_the_model_that_all_at_once_make(
     exact = fit_frames(frames, capped, source="parts").model
     merged = fit_frames(frames, replace(capped, hold=20), source="parts").model
     assert merged.calibration.frames == 30
-    effective = fitted.report.effective_frames
-    assert merged.calibration.effective_frames == pytest.approx(effective, rel=0.2)
+    effective = fitted.report.distinct_frames
+    assert merged.distinct_frames == pytest.approx(effective, rel=0.2)
     assert merged.threshold == pytest.approx(exact.threshold, rel=0.06)
     for name, layer in merged.fre.score_layers.items():
         same = exact.fre.score_layers[name].subspace
@@ -149,7 +149,7 @@ def test_no_layer_keeps_more_directions_than_allowed(frames: list[Bytes]) -> Non
 
 
 def test_different_parts_are_distinct_frames_without_a_warning(fitted: Fitted) -> None:
-    assert fitted.report.effective_frames > 10
+    assert fitted.report.distinct_frames > 10
     assert fitted.report.warnings == ()
 
 
@@ -161,7 +161,7 @@ def test_a_still_scene_with_sensor_noise_is_about_one_frame_and_a_warning() -> N
         for _ in range(24)
     ]
     report = fit_frames(still, SETTINGS, source="still").report
-    assert report.effective_frames < 1.3
+    assert report.distinct_frames < 1.3
     assert report.frames == 24
     (warning,) = report.warnings
     assert warning.startswith("the 24 frames amount to only 1.")

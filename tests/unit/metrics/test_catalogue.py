@@ -20,7 +20,7 @@ from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.account import StageAccount
 from streamline.run.control import Control
 from streamline.run.keeper import Keeper
-from streamline.run.models import freeze, read_manifests
+from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
@@ -46,7 +46,8 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
     runtime = Runtime(folder / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
-    freeze(read_manifests(pipeline), runtime)
+    models = read_manifests(pipeline)
+    freeze(models, read_calibrations(pipeline, models), runtime)
     plans = plan(pipeline)
     made = [Worker(one, pipeline, runtime) for one in plans]
     views = Views(runtime)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from streamline.config import Pipeline, load
 from streamline.errors import ModelError
+from streamline.model import load_calibration, save_calibration
 from streamline.run.control import Control
-from streamline.run.models import freeze, read_manifests
+from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
 from streamline.run.worker import Worker
@@ -33,7 +35,8 @@ def runtime(tmp_path: Path, pipeline: Pipeline) -> Runtime:
     runtime = Runtime(tmp_path / "run")
     runtime.folder.mkdir()
     Control.create(runtime.control)
-    freeze(read_manifests(pipeline), runtime)
+    models = read_manifests(pipeline)
+    freeze(models, read_calibrations(pipeline, models), runtime)
     return runtime
 
 
@@ -66,3 +69,18 @@ def test_a_stage_that_is_restarted_after_a_fit_ends_with_the_cure_and_a_camera_g
         if worker not in cameras:
             with pytest.raises(ModelError, match=sentence + r"\w{12}\); start the line again$"):
                 Worker(worker, pipeline, runtime)
+
+
+def test_only_the_judge_minds_that_a_model_was_calibrated_again(
+    tmp_path: Path, pipeline: Pipeline, runtime: Runtime
+) -> None:
+    path = tmp_path / "first" / "calibration.json"
+    save_calibration(replace(load_calibration(path), alpha=0.2), path)
+    sentence = rf"^{tmp_path / 'model'} was changed while the line runs \(calibration \w{{12}} "
+    for worker in plan(pipeline):
+        if "alert" in worker.stages:
+            with pytest.raises(ModelError, match=sentence):
+                Worker(worker, pipeline, runtime)
+        else:
+            with started(worker, pipeline, runtime):
+                pass

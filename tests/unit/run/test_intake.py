@@ -45,7 +45,7 @@ from streamline.transport.wire import (
     encode_prepared,
     encode_scored,
 )
-from tests.support.models import save_light_model
+from tests.support.models import save_light_model, threshold_at
 from tests.support.until import until
 
 REFUSED = Dropped(stage="source", reason="refused")
@@ -127,7 +127,9 @@ def origin(camera: str = "left", seq: int = 0) -> Origin:
 
 
 def test_scores_that_are_not_for_the_alert_stage_are_refused_and_others_judged(site: Site) -> None:
-    rule = CameraRule(threshold=1.0, k=2, n=2, model="ab" * 32, evidence=None)
+    rule = CameraRule(
+        test=threshold_at(1.0), calibration="cd" * 32, k=2, n=2, model="ab" * 32, evidence=None
+    )
     stage = AlertStage(site, {"left": rule})
     strange = encode_scored(Scored(origin=origin("right"), score=2.0, model="ab" * 6))
     with (
@@ -148,7 +150,9 @@ def verdicts(outcomes: list[object]) -> list[Verdict]:
 
 
 def test_a_score_that_another_model_gave_is_held_against_no_threshold(site: Site) -> None:
-    rule = CameraRule(threshold=1.0, k=2, n=2, model="ab" * 32, evidence=None)
+    rule = CameraRule(
+        test=threshold_at(1.0), calibration="cd" * 32, k=2, n=2, model="ab" * 32, evidence=None
+    )
     models = ["ab" * 6, "cd" * 6, "", "ab" * 6]
     scores = [
         Scored(origin=origin(seq=seq), score=0.5, model=model) for seq, model in enumerate(models)

@@ -23,6 +23,7 @@ from streamline.run.journal import (
     judged_in,
     since_change,
 )
+from tests.support.models import threshold_at
 
 REMAINING = REMEMBERED - 1
 """The place that is written next may be half written."""
@@ -113,7 +114,14 @@ VERDICTS = st.lists(st.sampled_from(["pass", "fail", "unknown"]), max_size=40)
 def test_alerts_go_on_as_if_nobody_had_died(
     before: list[str], after: list[str], k: int, more: int
 ) -> None:
-    rule = CameraRule(threshold=1.0, k=k, n=k + more, model="ab" * 32, evidence=None)
+    rule = CameraRule(
+        test=threshold_at(1.0),
+        calibration="cd" * 32,
+        k=k,
+        n=k + more,
+        model="ab" * 32,
+        evidence=None,
+    )
     whole, dead = Judge("line", {"left": rule}), Judge("line", {"left": rule})
     journal = Journal(Ledger(), "left")
     for seq, verdict in enumerate(before):

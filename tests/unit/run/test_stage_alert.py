@@ -21,6 +21,7 @@ from streamline.run.stage import Site
 from streamline.run.stage_alert import AlertStage
 from streamline.transport.link import Outlet
 from streamline.transport.wire import decode_outcome, encode_scored
+from tests.support.models import threshold_at
 from tests.support.until import until
 
 
@@ -52,7 +53,14 @@ def alert_stage(
         context=context,
         ledger=Ledger(),
     )
-    rule = CameraRule(threshold=1.0, k=2, n=2, model="ab" * 32, evidence="kept/left")
+    rule = CameraRule(
+        test=threshold_at(1.0),
+        calibration="cd" * 32,
+        k=2,
+        n=2,
+        model="ab" * 32,
+        evidence="kept/left",
+    )
     return AlertStage(site, {"left": rule})
 
 

@@ -1,7 +1,7 @@
-"""The threshold: how high scores of normal frames reach that the fit has not seen.
+"""Errors of frames by a fit that has not seen them, for all frames of the fit itself.
 
-Every frame is scored by a fit to the other blocks of the recording, computed from coordinates
-alone, so all frames serve both the fit and the threshold. Blocks are contiguous, and the
+Every frame is judged by a fit to the other blocks of the recording, computed from coordinates
+alone, so all frames serve both the fit and the calibration. Blocks are contiguous, and the
 neighbours of the held-out block are left out of its fit, because neighbouring frames of a video
 are near copies.
 
@@ -9,7 +9,6 @@ R. F. Barber et al., "Predictive inference with the jackknife+", Annals of Stati
 section on CV+; V. Vovk, "Cross-conformal predictors", AMAI 74 (2015).
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,75 +20,13 @@ from streamline.fre.subspace import rank_for
 
 __all__ = [
     "Part",
-    "conformal_threshold",
     "contiguous_blocks",
     "crossfit_errors",
     "errors_left",
     "held_out",
-    "require_support",
-    "smallest_alpha",
 ]
 
 Doubles = npt.NDArray[np.float64]
-
-
-def smallest_alpha(n: int, /) -> float:
-    """Smallest false-alarm rate that `n` held-out normal scores can bound: ``1 / (n + 1)``."""
-    if n < 1:
-        msg = "a threshold needs at least 1 held-out score"
-        raise ValueError(msg)
-    return 1 / (n + 1)
-
-
-def conformal_threshold(scores: Doubles, /, *, alpha: float) -> float:
-    """Score that a further normal frame exceeds with probability at most `alpha`.
-
-    The ``ceil((n + 1)(1 - alpha))``-th smallest score: exact for exchangeable frames.
-
-    Parameters
-    ----------
-    scores : array of shape (n,)
-        Of normal frames the fit has not seen.
-    alpha : float
-        False-alarm rate per frame, in (0, 1).
-
-    Raises
-    ------
-    ValueError
-        If `alpha` is out of range, or `n` is too small for it.
-
-    Examples
-    --------
-    >>> conformal_threshold(np.arange(1.0, 100.0), alpha=0.05)
-    95.0
-    """
-    require_support(len(scores), alpha=alpha)
-    return float(np.sort(scores)[max(_order(len(scores), alpha), 1) - 1])
-
-
-def require_support(n: int, /, *, alpha: float) -> None:
-    """Check that `n` held-out scores can bound a false-alarm rate.
-
-    Raises
-    ------
-    ValueError
-        If `alpha` is out of range, or `n` is too small for it; says how many it takes.
-    """
-    if not 0 < alpha < 1:
-        msg = f"the false-alarm rate must be in (0, 1), got {alpha:g}"
-        raise ValueError(msg)
-    if _order(n, alpha) > n:
-        needed = math.ceil(1 / alpha - 1e-9) - 1
-        msg = (
-            f"a false-alarm rate of {alpha:g} per frame needs at least {needed} normal frames, "
-            f"got {n}; the smallest rate {n} frames support is {smallest_alpha(n):.2g}"
-        )
-        raise ValueError(msg)
-
-
-def _order(n: int, alpha: float) -> int:
-    # The tolerance keeps (n + 1)(1 - 1/(n + 1)) = n from being rounded up to n + 1.
-    return math.ceil((n + 1) * (1 - alpha) - 1e-9)
 
 
 def contiguous_blocks(n: int, /, *, count: int) -> list[slice]:
