@@ -6,10 +6,10 @@ incarnation is final, and what is missing from it is what died.
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from streamline.ledger import Cell, Ledger, LedgerView
 from streamline.messages import FrameId
-from streamline.run.stage import Site
 
 __all__ = ["SUPERVISOR", "FenceCells", "Fences", "have_seen"]
 
@@ -35,16 +35,28 @@ class FenceCells:
 
 
 class Fences:
-    """The side of a stage that decides frames' fate: judges or drops them."""
+    """The side of a stage that decides frames' fate: judges or drops them.
 
-    def __init__(self, site: Site, stage: str, cameras: Iterable[str]) -> None:
-        self._path = site.runtime.ledger(SUPERVISOR)
+    Parameters
+    ----------
+    supervisor : Path
+        File of the supervisor's ledger, which is looked at.
+    ledger : Ledger
+        The stage's own, in which it shows what it has seen.
+    stage : str
+    cameras : iterable of str
+    """
+
+    def __init__(
+        self, supervisor: Path, ledger: Ledger, stage: str, cameras: Iterable[str]
+    ) -> None:
+        self._path = supervisor
         self._view: LedgerView | None = None
         self._latest: Callable[[], float]
         self._changes = 0.0
         self._fence = dict.fromkeys(cameras, 0)
         self._seen = {
-            name: site.ledger.gauge("fence_seen", camera=name, stage=stage) for name in self._fence
+            name: ledger.gauge("fence_seen", camera=name, stage=stage) for name in self._fence
         }
 
     def watch(self) -> None:

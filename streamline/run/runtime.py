@@ -14,10 +14,12 @@ from streamline import __version__
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import begin_again
-from streamline.run.account import ENDED
 from streamline.run.places import private_base
 
-__all__ = ["Runtime"]
+__all__ = ["ENDED", "Runtime"]
+
+ENDED: Final = "source_ended"
+"""Name of the tables that say that a camera's file has been played, for as long as a line runs."""
 
 _LONGEST_SOCKET_PATH: Final = 107
 

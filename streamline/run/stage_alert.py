@@ -28,7 +28,7 @@ from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BU
 from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.control import Phase
 from streamline.run.fates import logged_lately
-from streamline.run.fences import Fences
+from streamline.run.fences import SUPERVISOR, Fences
 from streamline.run.intake import Intake
 from streamline.run.journal import Journal, since_change
 from streamline.run.journal import Judged as Entry
@@ -113,7 +113,7 @@ class AlertStage(Stage):
         self._unsettled: set[str] = set()
         evidence = site.pipeline.record.evidence
         self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
-        self._fences = Fences(site, "alert", rules)
+        self._fences = Fences(site.runtime.ledger(SUPERVISOR), site.ledger, "alert", rules)
         self._intake = Intake("alert", rules)
         self._misfits: set[str] = set()
         """Cameras with scores of another model than the one whose threshold holds here."""

@@ -12,7 +12,7 @@ from streamline.messages import Dropped, Fault, Frame, FrameId, Prepared
 from streamline.preprocess import prepare
 from streamline.run.account import StageAccount, Timer
 from streamline.run.control import Phase
-from streamline.run.fences import Fences
+from streamline.run.fences import SUPERVISOR, Fences
 from streamline.run.intake import Intake
 from streamline.run.peers import Peers
 from streamline.run.stage import TICK_MS, Site, Stage
@@ -76,7 +76,9 @@ class PreprocessStage(Stage):
             for name in self._cameras
         }
         self._suspects = Suspects(site.ledger, self.name, list(self._cameras))
-        self._fences = Fences(site, self.name, self._cameras)
+        self._fences = Fences(
+            site.runtime.ledger(SUPERVISOR), site.ledger, self.name, self._cameras
+        )
         self._intake = Intake("preprocess", self._cameras)
         self._senders = Peers(
             site, "frames", stage="preprocess", peers=[f"source-{name}" for name in self._cameras]

@@ -33,7 +33,7 @@ from streamline.messages import (
     Verdict,
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
-from streamline.run.account import ENDED, PINNED, StageAccount, Timer
+from streamline.run.account import PINNED, StageAccount, Timer
 from streamline.run.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.control import Phase
 from streamline.run.fates import decided, drop_line, unlogged
@@ -42,6 +42,7 @@ from streamline.run.intake import REFUSED
 from streamline.run.orphans import Orphans
 from streamline.run.peers import Peers
 from streamline.run.placement import plan
+from streamline.run.runtime import ENDED
 from streamline.run.stage import CLOSE_S, TICK_MS, Site, Stage
 from streamline.run.views import Views
 from streamline.source import Reading

@@ -19,7 +19,6 @@ from streamline.run.held import HeldFrames
 from streamline.run.journal import Journal, Judged
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
-from streamline.run.stage import Site
 from streamline.run.views import Views
 
 INCARNATION = 1_700_000_000_000
@@ -52,14 +51,7 @@ class Line:
         self.source = StageAccount(self.camera, "source", ["left"])
         self.preprocess = StageAccount(self.camera, "preprocess", ["left"])
         self.journal = Journal(self.alert, "left")
-        site = Site(
-            pipeline=self.pipeline,
-            runtime=self.runtime,
-            control=Control(self.runtime.control),
-            context=None,  # type: ignore[arg-type]  # No link is opened here.
-            ledger=self.alert,
-        )
-        self.fences = Fences(site, "alert", ["left"])
+        self.fences = Fences(self.runtime.ledger(SUPERVISOR), self.alert, "alert", ["left"])
         self.camera.open(self.runtime.ledger(self.camera_plan.name))
         self.alert.open(self.runtime.ledger("alert"))
         self.supervisor = Ledger()
