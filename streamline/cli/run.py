@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from streamline.config import Camera, Learn, Pipeline
-    from streamline.run.report import Report
+    from streamline.run.supervision.report import Report
 
 __all__ = ["begin_to_run", "run", "stage"]
 
@@ -51,8 +51,8 @@ def begin_to_run(arguments: Sequence[str]) -> None:
     a tenth of a second already, so it is only looked at here: where it is wrong, nothing was lost.
     """
     if arguments[:1] in (["run"], ["stage"]) and any(map(os.path.isfile, arguments[1:])):
-        from streamline.run.forkserver import start_early
         from streamline.run.places import private_base
+        from streamline.run.supervision.forkserver import start_early
 
         start_early(private_base())
 
@@ -63,8 +63,8 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     from streamline.config import load
     from streamline.log import configure_logging
     from streamline.run import run_line
-    from streamline.run.forkserver import dismiss
     from streamline.run.placement import plan
+    from streamline.run.supervision.forkserver import dismiss
 
     configure_logging()
     writable(json_file)

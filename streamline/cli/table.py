@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 
-from streamline.run.report import CameraReport, Report
+from streamline.run.supervision.report import CameraReport, Report
 
 __all__ = ["render", "report_table"]
 

@@ -22,7 +22,7 @@ from streamline.errors import InputError
 from streamline.learn import FitSettings, Selection, fit_sources
 from streamline.model import save_model
 from streamline.run import run_line
-from streamline.run.report import Report
+from streamline.run.supervision.report import Report
 from streamline.source.synthetic import Part, rendered_clip, rendered_truth
 
 __all__ = ["CAMERAS", "Demonstration", "run_demo"]

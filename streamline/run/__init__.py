@@ -4,13 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from streamline.run.report import CameraReport, Report
-    from streamline.run.supervisor import run_line
+    from streamline.run.supervision.report import CameraReport, Report
+    from streamline.run.supervision.supervisor import run_line
 
 __all__ = ["CameraReport", "Report", "run_line"]
 
 # What is needed first of a line must not wait until all of it is imported.
-_HOMES: Final = {"CameraReport": "report", "Report": "report", "run_line": "supervisor"}
+_HOMES: Final = {
+    "CameraReport": "supervision.report",
+    "Report": "supervision.report",
+    "run_line": "supervision.supervisor",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -21,7 +21,7 @@ from streamline.run.failures import leave_failure
 from streamline.run.models import load_models, read_calibrations, read_manifests, require_frozen
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
-from streamline.run.stage import Site, Stage
+from streamline.run.stages.stage import Site, Stage
 from streamline.transport.parcels import Copied, Lent
 
 __all__ = ["Worker", "work"]
@@ -150,25 +150,25 @@ def _stages(
     cameras = [pipeline.cameras[name] for name in plan.cameras]
     stages: list[Stage] = []
     if "alert" in plan.stages:
-        from streamline.run.stage_alert import AlertStage  # noqa: PLC0415
+        from streamline.run.stages.alert import AlertStage  # noqa: PLC0415
 
         stages.append(AlertStage(site, _rules(pipeline, models, calibrations)))
     if "infer" in plan.stages:
-        from streamline.run.stage_infer import InferStage  # noqa: PLC0415
+        from streamline.run.stages.infer import InferStage  # noqa: PLC0415
 
         loaded = load_models(pipeline)
         require_frozen(pipeline, loaded, site.runtime)
         stages.append(InferStage(site, loaded))
     if "preprocess" in plan.stages:
-        from streamline.run.stage_preprocess import PreprocessStage  # noqa: PLC0415
+        from streamline.run.stages.preprocess import PreprocessStage  # noqa: PLC0415
 
         sizes = {name: (model.input.height, model.input.width) for name, model in models.items()}
         alone = pipeline.links.frames == "inproc"
         groups = [[camera] for camera in cameras] if alone else [cameras]
         stages += [PreprocessStage(site, group, sizes) for group in groups]
     if "source" in plan.stages:
-        from streamline.run.capture import Capture  # noqa: PLC0415
-        from streamline.run.stage_source import SourceStage  # noqa: PLC0415
+        from streamline.run.stages.capture import Capture  # noqa: PLC0415
+        from streamline.run.stages.source import SourceStage  # noqa: PLC0415
 
         captures: dict[str, Capture] = {}
         stages += [SourceStage(site, camera, captures) for camera in cameras]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from streamline.config import load
-from streamline.run.capture import Capture, Mailbox
 from streamline.run.control import Control, Phase
+from streamline.run.stages.capture import Capture, Mailbox
 from streamline.source import Reading
 from tests.support.clips import annex_b, damage, encode, repeat
 from tests.support.line import RunningLine, eventually, json_lines

@@ -17,12 +17,12 @@ from streamline.ledger import Ledger, Sample
 from streamline.messages import PinKind
 from streamline.metrics import catalogue
 from streamline.metrics.exporter import Exporter, FrameRates
-from streamline.run.account import StageAccount
+from streamline.run.accounting.account import StageAccount
 from streamline.run.control import Control
-from streamline.run.keeper import Keeper
 from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
+from streamline.run.supervision.keeper import Keeper
 from streamline.run.views import Views
 from streamline.run.worker import Worker
 from tests.support.models import save_tiny_model

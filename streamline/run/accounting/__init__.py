@@ -1,0 +1,1 @@
+"""What became of every frame, whoever has died: counters, journals, fences, crashes."""

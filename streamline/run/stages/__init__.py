@@ -1,0 +1,1 @@
+"""The four stages of a line, and what they have in common."""

@@ -1,0 +1,405 @@
+"""The alert stage: verdicts, alerts and their sinks; here a frame's journey ends."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
+from streamline.alert.judge import CameraRule, Judge, Judgement
+from streamline.alert.pins import PinLimit, pin_kind
+from streamline.alert.sinks import JsonLines, LogSink, Sink
+from streamline.clock import monotonic_ns, wall_ns
+from streamline.config import AnySink, JsonlSink, KeptPerMinute, ZmqSink
+from streamline.ledger import Cell, Ledger
+from streamline.messages import (
+    Dropped,
+    Fault,
+    FrameId,
+    Judged,
+    Origin,
+    Pin,
+    PinKind,
+    Scored,
+    Verdict,
+)
+from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING, SCORE_BUCKETS
+from streamline.run.accounting.account import PINNED, StageAccount, Timer
+from streamline.run.accounting.fates import logged_lately
+from streamline.run.accounting.fences import SUPERVISOR, Fences
+from streamline.run.accounting.journal import Journal, since_change
+from streamline.run.accounting.journal import Judged as Entry
+from streamline.run.control import Phase
+from streamline.run.stages.intake import Intake
+from streamline.run.stages.peers import Peers
+from streamline.run.stages.stage import TICK_MS, Site, Stage
+from streamline.transport.link import Delivery, Inlet
+from streamline.transport.publisher import Publisher
+from streamline.transport.wire import decode_scored, encode_outcome
+
+__all__ = ["AlertStage"]
+
+_log = structlog.get_logger("streamline.alert")
+
+_WINDOW: Final = 64
+"""Scores that an infer stage may have sent ahead; they are small and judged at once."""
+
+_RING: Final = 1 << 16
+"""Latencies kept for exact quantiles, per camera: 44 minutes at 25 fps."""
+
+_LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
+"""The answer for a frame whose source died, and which is counted there."""
+
+_PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
+
+
+class _CameraAccount:
+    """What the line publishes of one camera's verdicts."""
+
+    def __init__(self, ledger: Ledger, camera: str, threshold: float) -> None:
+        self.threshold = threshold
+        self.judged = {
+            verdict: ledger.counter(
+                "streamline_frames_judged_total", camera=camera, verdict=verdict.value
+            )
+            for verdict in Verdict
+        }
+        self.latency = ledger.histogram(
+            "streamline_latency_seconds", LATENCY_BUCKETS, camera=camera
+        )
+        self.unclaimed = ledger.counter("streamline_latency_unclaimed_total", camera=camera)
+        self.ring = ledger.ring(LATENCY_RING, _RING, camera=camera)
+        self.score = ledger.histogram("streamline_anomaly_score", SCORE_BUCKETS, camera=camera)
+        self.last = ledger.gauge("streamline_last_verdict_timestamp_seconds", camera=camera)
+        # Not in the catalogue and so not exported: the report's frame rate needs them exactly.
+        # Tables: a gauge would begin anew with a restarted stage.
+        self.first_s = ledger.table("first_verdict_monotonic_seconds", 1, camera=camera)
+        self.last_s = ledger.table("last_verdict_monotonic_seconds", 1, camera=camera)
+        self.alerts = ledger.counter("streamline_alerts_total", camera=camera)
+        self.active = ledger.gauge("streamline_alert_active", camera=camera)
+        self.pins = ledger.counter(PINNED, camera=camera)
+        self.skipped = ledger.counter(
+            "streamline_evidence_skipped_total", camera=camera, reason="rate"
+        )
+
+
+class AlertStage(Stage):
+    """Judges every score, raises alerts, and answers with the frame's outcome."""
+
+    def __init__(self, site: Site, rules: Mapping[str, CameraRule]) -> None:
+        super().__init__(site, "alert")
+        self._rules = rules
+        self._judge = Judge(site.pipeline.name, rules)
+        self._account = StageAccount(site.ledger, "alert", rules)
+        self._cameras = {
+            name: _CameraAccount(site.ledger, name, rule.threshold) for name, rule in rules.items()
+        }
+        kinds = dict.fromkeys(sink.type for sink in site.pipeline.alert.sinks)
+        self._delivered: dict[tuple[str, str], Cell] = {
+            (kind, outcome): site.ledger.counter(
+                "streamline_alerts_delivered_total", sink=kind, outcome=outcome
+            )
+            for kind in kinds
+            for outcome in ("ok", "failed")
+        }
+        for kind in kinds:
+            # Sinks are told at once, so nothing ever waits for them.
+            site.ledger.gauge("streamline_outbox_pending", sink=kind)
+        self._sinks: list[tuple[str, Sink]] = []
+        self._verdicts: JsonLines | None = None
+        self._lines: list[bytes] = []
+        self._journals = {name: Journal(site.ledger, name) for name in rules}
+        self._unsettled: set[str] = set()
+        evidence = site.pipeline.record.evidence
+        self._limit = None if evidence is None else _limit(rules, evidence.per_minute)
+        self._fences = Fences(site.runtime.ledger(SUPERVISOR), site.ledger, "alert", rules)
+        self._intake = Intake("alert", rules)
+        self._misfits: set[str] = set()
+        """Cameras with scores of another model than the one whose threshold holds here."""
+
+        self._peers = Peers(site, "scores", stage="alert", peers=["infer"])
+        self._inlet: Inlet
+
+    def work(self) -> None:
+        """Run until the line finishes."""
+        self._open()
+        self._recover()
+        poller = self.poller(self._inlet.socket)
+        self._inlet.admit()
+        self.connected.set()
+        self.ready.set()
+        try:
+            while self.phase < Phase.FINISHING:
+                poller.poll(0 if self._inlet.waiting else TICK_MS)
+                self._fences.watch()
+                for delivery in self._inlet.take(_WINDOW):
+                    self._handle(delivery)
+                self._write_verdicts()
+                self._settle()
+                self._inlet.exchange()
+                if self.chores_are_due():
+                    self.beat()
+                    self._peers.note(self._inlet.peers)
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        pipeline = self.site.pipeline
+        self._sinks = [(sink.type, self._open_sink(sink)) for sink in pipeline.alert.sinks]
+        if pipeline.record.verdicts is not None:
+            self._verdicts = JsonLines(pipeline.record.verdicts)
+        self._inlet = Inlet(self.site.context, self.site.address("scores"), window=_WINDOW)
+
+    def _open_sink(self, sink: AnySink) -> Sink:
+        if isinstance(sink, JsonlSink):
+            return JsonLines(sink.path)
+        if isinstance(sink, ZmqSink):
+            return Publisher(self.site.context, sink.address)
+        return LogSink()
+
+    def _close(self) -> None:
+        self._write_verdicts()
+        self._inlet.close()
+        for _, sink in self._sinks:
+            sink.close()
+        if self._verdicts is not None:
+            self._verdicts.close()
+
+    def _handle(self, delivery: Delivery) -> None:
+        self._account.waited(self.site.queued_ns(delivery))
+        with Timer(self._account.work):
+            scored = self._intake.read(self._inlet, delivery, decode_scored)
+            if scored is None:
+                return
+            frame = scored.origin.id
+            known = self._journals[frame.camera].find(frame.incarnation, frame.seq)
+            if known is not None:
+                outcome = self._again(scored, known)
+            elif scored.fault is Fault.LOST or self._fences.excludes(frame):
+                outcome = _LOST
+            else:
+                outcome = self._judge_new(self._by_our_model(scored))
+        self._inlet.answer(delivery, outcome)
+
+    def _by_our_model(self, scored: Scored) -> Scored:
+        """Take away the score that another model gave than the one whose threshold holds here."""
+        name = scored.origin.id.camera
+        ours = self._rules[name].model[:12]
+        if scored.fault is not None or scored.model == ours:
+            return scored
+        if name not in self._misfits:
+            self._misfits.add(name)
+            _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
+        return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
+
+    def _judge_new(self, scored: Scored) -> bytes:
+        name = scored.origin.id.camera
+        self._account.entered[name].add()
+        judgement = self._judge.judge(scored)
+        entry = self._entry(scored, judgement)
+        self._journals[name].add(entry)
+        self._follow(name, entry)
+        latency_s = self._count(scored, judgement)
+        if self._verdicts is not None:
+            self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
+        self._account.left[name].add()
+        if judgement.event is not None:
+            self._tell(judgement.event)
+        self._unsettled.add(name)
+        if entry.pin is None:
+            return _PLAIN[judgement.verdict]
+        return self._pinned(scored, judgement, entry.pin, latency_s)
+
+    def _entry(self, scored: Scored, judgement: Judgement) -> Entry:
+        """Make what is remembered of a verdict: from it everything that is counted follows."""
+        frame = scored.origin.id
+        counts = self._cameras[frame.camera]
+        kind = pin_kind(judgement)
+        pin, skips = self._pin(scored, kind)
+        return Entry(
+            incarnation=frame.incarnation,
+            seq=frame.seq,
+            verdict=judgement.verdict,
+            score=scored.score,
+            wall_ns=scored.origin.wall_ns,
+            pin=pin,
+            pins=round(counts.pins.value) + (pin is not None),
+            skips=round(counts.skipped.value) + skips,
+            fault=scored.fault,
+            alerts=round(counts.alerts.value) + (kind is PinKind.BEGIN),
+            alert=self._judge.standing(frame.camera),
+        )
+
+    def _follow(self, name: str, latest: Entry) -> None:
+        """Let a camera's counters say what its latest entry says."""
+        counts = self._cameras[name]
+        counts.alerts.add(latest.alerts - counts.alerts.value)
+        counts.pins.add(latest.pins - counts.pins.value)
+        counts.skipped.add(latest.skips - counts.skipped.value)
+        counts.active.set(float(latest.alert is not None))
+
+    def _pin(self, scored: Scored, kind: PinKind) -> tuple[PinKind | None, bool]:
+        """Say what a frame is kept as, None if it is not; and whether it should have been."""
+        if self._limit is None:
+            return None, False
+        if scored.fault is Fault.POISON:
+            return kind, False
+        if not self._limit.wants(kind):
+            return None, False
+        if self._limit.admits(scored.origin.id.camera, kind):
+            return kind, False
+        return None, kind is not PinKind.PASS
+
+    def _again(self, scored: Scored, known: Entry) -> bytes:
+        """Answer once more for a frame that was judged before: its answer got lost."""
+        if known.pin is None:
+            return _PLAIN[known.verdict]
+        as_judged = Scored(origin=scored.origin, score=known.score, fault=known.fault)
+        alert = None if known.alert is None else alert_id(known.alert.begin.id)
+        return self._pinned(
+            as_judged,
+            Judgement(known.verdict, None, alert, self._judge.p_value(as_judged)),
+            known.pin,
+            None,
+        )
+
+    def _pinned(
+        self, scored: Scored, judgement: Judgement, kind: PinKind, latency_s: float | None
+    ) -> bytes:
+        """Ask the source to keep a frame, and say what for."""
+        frame = scored.origin.id
+        if kind is PinKind.BEGIN:
+            record = to_json(self._judge.begin_event(scored))
+        else:
+            record = to_json(self._verdict(scored, judgement, latency_s))
+        pin = Pin(
+            kind=kind,
+            alert_id=alert_id(frame),
+            score=scored.score,
+            threshold=self._rules[frame.camera].threshold,
+            map=None,
+            record=record.decode(),
+        )
+        return encode_outcome(Judged(verdict=judgement.verdict, pin=pin))
+
+    def _recover(self) -> None:
+        """Go on from where a predecessor died, and do what it had decided and not come to do."""
+        log = self.site.pipeline.record.verdicts
+        logged = set() if log is None else logged_lately(log)
+        for name, journal in self._journals.items():
+            entries = journal.recover()
+            if not entries:
+                continue
+            self._recount(name, journal, entries)
+            settled = len(entries) - journal.unsettled
+            before = entries[:settled]
+            if before:
+                self._judge.resume(name, since_change(before), before[-1].alert)
+            for entry in entries[settled:]:
+                scored = _remembered(name, entry)
+                judgement = self._judge.judge(scored)
+                self._make_up(scored, judgement, logged=scored.origin.id in logged)
+            self._unsettled.add(name)
+        self._write_verdicts()
+        self._settle()
+
+    def _recount(self, name: str, journal: Journal, entries: Sequence[Entry]) -> None:
+        """Add what was judged and not counted any more."""
+        counts = self._cameras[name]
+        counted = sum(cell.value for cell in counts.judged.values())
+        for entry in entries[len(entries) - int(journal.count - counted) :]:
+            counts.judged[entry.verdict].add()
+        self._follow(name, entries[-1])
+
+    def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
+        """Do what follows from a verdict, as far as it is not known to have been done."""
+        if self._verdicts is not None and not logged:
+            self._lines.append(to_json(self._verdict(scored, judgement, None)))
+        if judgement.event is not None:
+            self._tell(judgement.event)
+
+    def _count(self, scored: Scored, judgement: Judgement) -> float | None:
+        """Count a verdict; return the latency if it can be claimed."""
+        counts = self._cameras[scored.origin.id.camera]
+        counts.judged[judgement.verdict].add()
+        now_ns = monotonic_ns()
+        counts.last.set(wall_ns() / 1e9)
+        counts.last_s[0] = now_ns / 1e9
+        if not counts.first_s[0]:
+            counts.first_s[0] = now_ns / 1e9
+        if scored.fault is None:
+            counts.score.observe(scored.score / counts.threshold)
+        if not self.site.trusts(scored.origin.error_ns):
+            counts.unclaimed.add()
+            return None
+        latency_s = max(0, now_ns - scored.origin.captured_ns) / 1e9
+        counts.latency.observe(latency_s)
+        counts.ring.push(latency_s)
+        return latency_s
+
+    def _verdict(
+        self, scored: Scored, judgement: Judgement, latency_s: float | None
+    ) -> VerdictRecord:
+        name = scored.origin.id.camera
+        return VerdictRecord(
+            **scored.origin.id._asdict(),
+            captured=utc(scored.origin.wall_ns),
+            pts_s=scored.origin.pts_s,
+            verdict=judgement.verdict,
+            reason=None if scored.fault is None else scored.fault.value,
+            score=None if math.isnan(scored.score) else scored.score,
+            p_value=judgement.p_value,
+            threshold=self._rules[name].threshold,
+            latency_ms=None if latency_s is None else round(latency_s * 1e3, 3),
+            alert=judgement.alert,
+        )
+
+    def _tell(self, event: AlertEvent) -> None:
+        """Tell every sink."""
+        data = to_json(event)
+        for kind, sink in self._sinks:
+            try:
+                sink.deliver(event.id, data)
+            except OSError as exc:
+                self._delivered[kind, "failed"].add()
+                _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
+            else:
+                self._delivered[kind, "ok"].add()
+
+    def _settle(self) -> None:
+        """Note that what follows from the verdicts so far has been done."""
+        for name in self._unsettled:
+            self._journals[name].settle()
+        self._unsettled.clear()
+
+    def _write_verdicts(self) -> None:
+        """Append the verdicts since the last time in one write."""
+        if self._verdicts is None or not self._lines:
+            return
+        lines: Sequence[bytes] = self._lines
+        self._lines = []
+        try:
+            self._verdicts.write(b"\n".join(lines) + b"\n")
+        except OSError as exc:
+            _log.error("verdict log can't be written, goes on without", why=exc.strerror)
+            self._verdicts.close()
+            self._verdicts = None
+
+
+def _limit(cameras: Iterable[str], kept: KeptPerMinute) -> PinLimit:
+    return PinLimit(
+        cameras,
+        {
+            PinKind.BEGIN: kept.begins,
+            PinKind.FAIL: kept.fails,
+            PinKind.UNKNOWN: kept.unknowns,
+            PinKind.PASS: kept.passes,
+        },
+    )
+
+
+def _remembered(camera: str, entry: Entry) -> Scored:
+    """Make of an entry what was judged then, as far as the rules need it."""
+    origin = Origin(FrameId(camera, entry.incarnation, entry.seq), 0, entry.wall_ns, 0)
+    return Scored(origin=origin, score=entry.score, fault=entry.fault)

@@ -1,0 +1,135 @@
+"""The line's one HTTP endpoint: ``/metrics``, ``/healthz``, ``/readyz``."""
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
+from typing import Any
+
+import structlog
+
+from streamline.errors import InputError
+from streamline.metrics.exporter import Exporter
+from streamline.run.supervision.health import Health
+
+__all__ = ["Endpoint"]
+
+_log = structlog.get_logger("streamline.run")
+
+
+class Endpoint:
+    """Serves from threads of its own until closed.
+
+    Raises
+    ------
+    InputError
+        If the address can't be listened on.
+    """
+
+    def __init__(
+        self, address: str, port: int, exporter: Exporter, health: Callable[[], Health]
+    ) -> None:
+        handler = partial(_Handler, exporter, health)
+        try:
+            self._server = _Server(address, port, handler)
+        except OSError as exc:
+            msg = (
+                f"metrics: can't listen on {address} port {port} ({exc.strerror}); "
+                "set metrics.port to a free one, 0 for any"
+            )
+            raise InputError(msg) from exc
+        self._thread = Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, with the port that it got."""
+        host, port = self._server.server_address[:2]
+        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
+
+    def close(self) -> None:
+        """Stop serving; a request that is still being answered hears that this is the end."""
+        self._server.has_ended = True
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=2)
+
+
+class _Server(ThreadingHTTPServer):
+    """One thread a request; says nothing about clients that go away."""
+
+    daemon_threads = True
+    # Daemon threads are not waited for: a client that never ends must not hold the line up.
+    block_on_close = False
+
+    def __init__(
+        self, address: str, port: int, handler: Callable[..., BaseHTTPRequestHandler]
+    ) -> None:
+        if ":" in address:
+            self.address_family = socket.AF_INET6
+        self.has_ended = False
+        self._told = False
+        super().__init__((address, port), handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking the host's name up, which may take long and nobody needs."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def handle_error(self, *_: object) -> None:
+        """Tell of a failure once; a request that broke off is its client's business."""
+        exc = sys.exception()
+        if self._told or isinstance(exc, ConnectionError | TimeoutError):
+            return
+        self._told = True
+        _log.error("request failed; told once", exc_info=exc)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD on three paths."""
+
+    server_version = "streamline"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+    server: _Server
+
+    def __init__(self, exporter: Exporter, health: Callable[[], Health], *args: Any) -> None:  # noqa: ANN401 - socketserver's
+        self._exporter = exporter
+        self._health = health
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        """Answer."""
+        status, body, kind = self._answer()
+        # Looked at after that: the counters of a line that has ended are not there any more, and a
+        # page without them would tell a scraper that they are gone.
+        if self.server.has_ended:
+            status, body, kind = 503, b"the line has ended\n", "text/plain"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: a scrape every few seconds is no event."""
+
+    def _answer(self) -> tuple[int, bytes, str]:
+        """Return status, body and its type."""
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            return 200, *self._exporter.render(self.headers.get("Accept", ""))
+        if path in {"/healthz", "/readyz"}:
+            health = self._health()
+            good = health.healthy if path == "/healthz" else health.ready
+            body = json.dumps(health.body, indent=2).encode() + b"\n"
+            return 200 if good else 503, body, "application/json"
+        return 404, b"try /metrics, /healthz or /readyz\n", "text/plain"

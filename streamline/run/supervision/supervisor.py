@@ -1,0 +1,267 @@
+"""Start a line's workers, watch them, drain them, and say what the run came to."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import Event
+from types import FrameType
+from typing import Final
+
+import structlog
+import zmq
+
+from streamline import __version__
+from streamline.clock import monotonic_ns, wall_ns
+from streamline.config import Pipeline
+from streamline.ledger import Sample
+from streamline.metrics.exporter import Exporter, FrameRates
+from streamline.model import Manifest
+from streamline.run.control import Control, Phase
+from streamline.run.models import freeze, read_calibrations, read_manifests
+from streamline.run.placement import plan
+from streamline.run.runtime import Runtime
+from streamline.run.supervision.elsewhere import elsewhere
+from streamline.run.supervision.health import Health, health_of
+from streamline.run.supervision.http import Endpoint
+from streamline.run.supervision.keeper import Keeper
+from streamline.run.supervision.report import Report, report_of
+from streamline.run.supervision.stop import StopRequest
+from streamline.run.views import Views
+from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
+
+__all__ = ["run_line"]
+
+_log = structlog.get_logger("streamline.run")
+
+_TICK_S: Final = 0.1
+
+_SHORT_TICK_S: Final = 0.01
+"""The same while something is waited for: that the line is ready, or drained."""
+
+_SECOND_NS: Final = 1_000_000_000
+
+_GRACE_NS: Final = 3 * _SECOND_NS
+"""How long cameras that take their time to open hold up those that are ready."""
+
+
+def run_line(
+    pipeline: Pipeline,
+    *,
+    only: str | None = None,
+    duration_s: float | None = None,
+    on_ready: Callable[[str | None], None] | None = None,
+) -> Report:
+    """Run a line until its sources end, the time is over, or SIGTERM or SIGINT comes.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    only : str, optional
+        Run only the workers that contain this stage; the others run elsewhere.
+    duration_s : float, optional
+        Drain this long after the line became ready, s.
+    on_ready : callable, optional
+        Called once with the HTTP endpoint's URL, None if there is none.
+
+    Returns
+    -------
+    Report
+        Also if not all went well: see its `faults`.
+
+    Raises
+    ------
+    InputError
+        If something that the pipeline file names can't be used.
+    """
+    supervisor = _Supervisor(pipeline, only)
+    with supervisor.opened():
+        return supervisor.run(duration_s, on_ready)
+
+
+class _Supervisor:
+    """One run of a line, from folder to report."""
+
+    def __init__(self, pipeline: Pipeline, only: str | None) -> None:
+        self._pipeline = pipeline
+        self._plans = plan(pipeline, only)
+        self._runtime = Runtime.of(pipeline, only or "")
+        self._exports = only is None or any("alert" in p.stages for p in self._plans)
+        self._views: Views
+        self._keeper: Keeper
+        self._rates = FrameRates()
+        self._stop = StopRequest()
+        self._ready_ns: int | None = None
+        self._connected_ns: int | None = None
+        self._control: Control
+        self._endpoint: Endpoint | None = None
+        self._told: Sequence[Told] = ()
+        self._noted_ns = 0
+        self._push: TelemetryOutlet | None = None
+        self._pull: TelemetryInlet | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
+        models = read_manifests(self._pipeline)
+        with ExitStack() as stack:
+            lock = self._runtime.acquire()
+            stack.callback(self._runtime.release, lock)
+            freeze(models, read_calibrations(self._pipeline, models), self._runtime)
+            Control.create(self._runtime.control)
+            self._control = Control(self._runtime.control)
+            stack.enter_context(self._signals())
+            self._views = Views(self._runtime)
+            stack.callback(self._views.close)
+            self._keeper = Keeper(
+                self._pipeline, self._plans, self._runtime, self._control, self._views
+            )
+            stack.callback(self._end)
+            self._open_telemetry(stack)
+            self._open_endpoint(stack, models)
+            self._keeper.start_all()
+            yield
+
+    def run(
+        self, duration_s: float | None, on_ready: Callable[[str | None], None] | None
+    ) -> Report:
+        """Be the line's main loop."""
+        while self._control.phase is not Phase.DRAINING:
+            self._stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
+            self._keeper.look_after()
+            now_ns = monotonic_ns()
+            if self._ready_ns is None and self._is_ready(now_ns):
+                self._ready_ns = now_ns
+                self._control.enter(Phase.RUNNING)
+                if on_ready is not None:
+                    on_ready(self._endpoint.url if self._endpoint else None)
+            self._note_if_due(now_ns)
+            if self._is_over(now_ns, duration_s):
+                self._control.enter(Phase.DRAINING)
+        self._drain()
+        return self._report()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGINT into a drain; give the old handlers back after."""
+
+        def request_stop(_signum: int, _frame: FrameType | None) -> None:
+            self._stop.make()
+
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        old = {signum: signal.signal(signum, request_stop) for signum in wanted}
+        try:
+            yield
+        finally:
+            for signum, handler in old.items():
+                signal.signal(signum, handler)
+
+    def _open_telemetry(self, stack: ExitStack) -> None:
+        kind = self._pipeline.links.telemetry
+        if kind is None:
+            return
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.destroy, 200)
+        address = self._runtime.address("telemetry", kind)
+        if self._exports:
+            self._pull = TelemetryInlet(context, address)
+            stack.callback(self._pull.close)
+        else:
+            self._push = TelemetryOutlet(context, address, self._runtime.account)
+            stack.callback(self._push.close)
+
+    def _open_endpoint(self, stack: ExitStack, models: Mapping[str, Manifest]) -> None:
+        metrics = self._pipeline.metrics
+        if not self._exports or metrics.port is None:
+            return
+        distinct = {model.digest: model for model in models.values()}
+        information = {
+            "streamline_build_info": [{"version": __version__}],
+            "streamline_model_info": [
+                {"model": digest[:12], "backbone": model.backbone.name}
+                for digest, model in distinct.items()
+            ],
+        }
+        exporter = Exporter(self._samples, self._rates, information)
+        self._endpoint = Endpoint(metrics.address, metrics.port, exporter, self._health)
+        stack.callback(self._endpoint.close)
+
+    def _samples(self, *, rings: bool = False) -> list[Sample]:
+        """Everything that is counted, here and on other hosts."""
+        return self._views.samples(rings=rings) + elsewhere(self._told)
+
+    def _note_if_due(self, now_ns: int) -> None:
+        if now_ns - self._noted_ns >= _SECOND_NS:
+            self._noted_ns = now_ns
+            self._note()
+
+    def _note(self) -> None:
+        """Once a second: take down the counts, and pass them on if the exporter is elsewhere.
+
+        Only here, in one thread, are the telemetry sockets touched; HTTP threads see the result.
+        """
+        if self._pull is not None:
+            self._told = list(self._pull.latest().values())
+        self._rates.note(self._samples())
+        if self._push is not None:
+            for worker, view in self._views.by_worker().items():
+                self._push.send(worker, view.snapshot())
+
+    def _health(self) -> Health:
+        alive = self._keeper.alive()
+        running_s = None
+        if self._control.phase is Phase.RUNNING and self._ready_ns is not None:
+            running_s = (monotonic_ns() - self._ready_ns) / _SECOND_NS
+        return health_of(self._samples(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
+
+    def _is_ready(self, now_ns: int) -> bool:
+        if not self._views.told("streamline_worker_connected", self._plans):
+            return False
+        if self._connected_ns is None:
+            self._connected_ns = now_ns
+        late = now_ns - self._connected_ns > _GRACE_NS
+        return late or self._views.told("streamline_worker_ready", self._plans)
+
+    def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
+        if self._stop.made or self._keeper.sources_have_ended():
+            return True
+        if not self._keeper.can_go_on:
+            return True
+        if duration_s is None or self._ready_ns is None:
+            return False
+        return now_ns - self._ready_ns >= duration_s * _SECOND_NS
+
+    def _drain(self) -> None:
+        """Let the sources finish what is in flight, then end every stage."""
+        deadline_ns = monotonic_ns() + round(self._pipeline.drain_s * _SECOND_NS)
+        pause = Event()
+        while self._keeper.has_sources and not self._keeper.sources_have_ended():
+            self._keeper.look_after()
+            now_ns = monotonic_ns()
+            self._note_if_due(now_ns)
+            late = now_ns > deadline_ns
+            if late:
+                _log.error("draining took too long", drain_s=self._pipeline.drain_s)
+            if late or not self._keeper.can_go_on:
+                self._keeper.close_books()
+                self._control.enter(Phase.ABORT)
+                break
+            pause.wait(_SHORT_TICK_S)
+        self._control.enter(Phase.FINISHING)
+
+    def _report(self) -> Report:
+        """Wait for the last words of every worker, then read its figures."""
+        self._keeper.await_exit()
+        self._note()  # The exporter on another host learns how it ended.
+        started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
+        duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
+        return report_of(
+            self._samples(rings=True),
+            self._pipeline.cameras,
+            duration_s,
+            faults=self._keeper.faults,
+        )
+
+    def _end(self) -> None:
+        """Leave no process behind, whatever happened."""
+        self._control.enter(Phase.ABORT)
+        self._keeper.end_all()

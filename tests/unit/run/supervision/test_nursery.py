@@ -1,0 +1,63 @@
+"""The folder in which the process that workers are forked from listens."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+import pytest
+
+from streamline.run.supervision.nursery import nursery
+
+OPEN = "import sys, pathlib; from streamline.run.supervision.nursery import nursery; "
+OPEN += "print(nursery(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A folder with a name as short as on a host."""
+    with TemporaryDirectory(prefix="sl") as folder:
+        yield Path(folder)
+
+
+def other(base: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Start another process that has made its folder; it ends when its input does."""
+    command = [sys.executable, "-c", OPEN, str(base)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def folders(base: Path) -> set[Path]:
+    return {path for path in base.iterdir() if path.is_dir()}
+
+
+def test_a_process_that_ends_takes_its_folder_with_it(base: Path) -> None:
+    process, folder = other(base)
+    assert folders(base) == {folder}
+    process.communicate()
+    assert folders(base) == set()
+
+
+def test_the_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_living_one_stays(
+    base: Path,
+) -> None:
+    (killed, left), (living, kept) = other(base), other(base)
+    (left / "listener").touch()
+    killed.kill()
+    killed.communicate()
+    assert folders(base) == {left, kept}
+    following, fresh = other(base)
+    assert folders(base) == {kept, fresh}
+    for process in (living, following):
+        process.communicate()
+
+
+def test_below_a_base_too_long_for_a_socket_the_usual_folder_is_taken(tmp_path: Path) -> None:
+    base = tmp_path / ("x" * 60)
+    base.mkdir()
+    assert nursery(base) == Path(gettempdir())
+    assert list(base.iterdir()) == []
