@@ -3,7 +3,6 @@
 from streamline.bench.limit import Setting, Trial
 from streamline.bench.line import LineBench, LineSettings, Pair, bench_line
 from streamline.bench.loads import line_of_clip, line_of_file
-from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import ModelBench, bench_model
 from streamline.bench.paced import IN_TIME, Paced, run_paced
 from streamline.bench.paper import LayerFigures, PaperBench, PaperPlan, bench_paper
@@ -17,7 +16,6 @@ __all__ = [
     "LayerFigures",
     "LineBench",
     "LineSettings",
-    "Machine",
     "ModelBench",
     "Paced",
     "Pair",
@@ -34,6 +32,5 @@ __all__ = [
     "line_of_file",
     "published_speeds",
     "run_paced",
-    "this_machine",
     "to_json",
 ]

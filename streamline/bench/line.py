@@ -9,7 +9,6 @@ from typing import Final
 
 from streamline.bench.apart import Apart
 from streamline.bench.limit import Trial, layouts, measure, survey
-from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import Tell, best_of
 from streamline.bench.paced import Paced, run_paced
 from streamline.bench.processor import QUIET, OtherWork
@@ -20,6 +19,7 @@ from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.infer import score_network
 from streamline.infer.configured import compute_of
+from streamline.machine import Machine, this_machine
 from streamline.model import load_model
 
 __all__ = ["LineBench", "LineSettings", "Pair", "bench_line"]

@@ -7,9 +7,9 @@ from typing import Final
 
 from streamline.bench.apart import Apart
 from streamline.bench.limit import BATCHES, Latency, Trial, latency, layouts, survey
-from streamline.bench.machine import Machine, this_machine
 from streamline.bench.processor import QUIET, OtherWork
 from streamline.infer import Compute, precisions
+from streamline.machine import Machine, this_machine
 from streamline.model import load_model
 
 __all__ = ["ModelBench", "bench_model", "best_of"]

@@ -11,7 +11,6 @@ from typing import Final, Literal
 from streamline.backbone import describe, load_zoo
 from streamline.bench.apart import Apart
 from streamline.bench.limit import Trial, layouts, survey
-from streamline.bench.machine import Machine, this_machine
 from streamline.bench.model import Tell, best_of
 from streamline.bench.processor import QUIET, OtherWork
 from streamline.bench.published import PublishedSpeeds, published_speeds
@@ -20,6 +19,7 @@ from streamline.errors import InputError
 from streamline.infer import Compute
 from streamline.learn import FitSettings, Precision, Selection, fit_frames
 from streamline.learn.select import SelectedFrames
+from streamline.machine import Machine, this_machine
 from streamline.model import save_model
 
 __all__ = ["LayerFigures", "PaperBench", "PaperPlan", "Pick", "bench_paper", "write_weights"]

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from streamline.bench import (
         Cpu,
         LineBench,
-        Machine,
         ModelBench,
         Paced,
         StageCost,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     )
     from streamline.config import Pipeline
     from streamline.infer import Compute
+    from streamline.machine import Machine
 
 __all__ = ["Json", "bench", "machine_lines", "teller", "whole_numbers"]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from streamline.bench import line_of_clip, this_machine, to_json
+from streamline.bench import line_of_clip, to_json
 from streamline.bench.model import Tell
 from streamline.bench.processor import QUIET
 from streamline.cli.bench import machine_lines, teller, whole_numbers
@@ -22,6 +22,7 @@ from streamline.cli.writing import writable, write_text
 from streamline.config import Pipeline
 from streamline.errors import InputError, SourceError, StreamlineError
 from streamline.learn import FitSettings
+from streamline.machine import this_machine
 from tools.growth.figures import Growth, GrowthBench
 from tools.growth.fit import grow_fit
 from tools.growth.heads import grow_heads, grow_ranks

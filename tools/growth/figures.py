@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streamline.bench import Machine
 from streamline.cli.table import render
+from streamline.machine import Machine
 
 __all__ = ["Growth", "GrowthBench", "Row"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from streamline.bench import PaperPlan, bench_paper, published_speeds, this_machine, to_json
+from streamline.bench import PaperPlan, bench_paper, published_speeds, to_json
 from streamline.bench.model import Tell
 from streamline.bench.processor import QUIET
 from streamline.caches import cache_folder
@@ -19,6 +19,7 @@ from streamline.cli.bench import machine_lines, teller
 from streamline.cli.paper import paper_table
 from streamline.cli.writing import writable, write_text
 from streamline.errors import InputError, SourceError, StreamlineError
+from streamline.machine import this_machine
 from tools.judge.line import own_runtime
 from tools.options import above_zero, from_one_on
 from tools.peers.figures import Contender, PeersBench, Run, entries_of, goals_of, ratios_of

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
-from streamline.bench import Machine, PaperBench, PublishedSpeeds
+from streamline.bench import PaperBench, PublishedSpeeds
 from streamline.cli.table import render
+from streamline.machine import Machine
 from tools.judge.goals import Goals
 
 __all__ = [

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streamline.bench import published_speeds, this_machine, to_json
+from streamline.bench import published_speeds, to_json
+from streamline.machine import this_machine
 from tests.support.clips import encode
 from tests.support.parts import parts
 from tools.peers.__main__ import main

@@ -1,4 +1,4 @@
-"""The computer that figures were measured on, and the versions of what they hang on."""
+"""The computer that this is, and the versions of what figures and scores hang on."""
 
 import os
 import platform

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import psutil
 import pytest
 
-from streamline.bench import this_machine
+from streamline.machine import this_machine
 
 
 def test_cores_and_memory_are_what_psutil_finds() -> None:
