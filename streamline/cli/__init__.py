@@ -14,6 +14,7 @@ import typer
 
 from streamline import __version__
 from streamline.cli.bench import bench
+from streamline.cli.calibrate import calibrate
 from streamline.cli.check import check
 from streamline.cli.demo import demo
 from streamline.cli.eval import evaluate
@@ -24,6 +25,7 @@ from streamline.cli.parity import parity
 from streamline.cli.rerank import rerank
 from streamline.cli.run import begin_to_run, run, stage
 from streamline.cli.score import score
+from streamline.cli.show import show
 from streamline.errors import ConfigError, InputError, StreamlineError
 
 __all__ = ["main"]
@@ -46,6 +48,8 @@ _app.command("run")(run)
 _app.command("stage")(stage)
 _app.command("check")(check)
 _app.command("eval")(evaluate)
+model.command("show")(show)
+model.command("calibrate")(calibrate)
 model.command("rerank")(rerank)
 model.command("parity")(parity)
 _app.add_typer(model, name="model")

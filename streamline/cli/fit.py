@@ -26,6 +26,7 @@ from streamline.cli.method import (
     Weights,
     fit_settings,
 )
+from streamline.cli.roi import RegionOption, parse_roi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,10 +83,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     size: Size = None,
     infer_device: InferDevice = None,
     weights: Weights = None,
-    roi: Annotated[
-        str | None,
-        typer.Option(metavar="X,Y,W,H", help="Part of the picture, px, as the line has it."),
-    ] = None,
+    roi: RegionOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the model that is there.")
     ] = False,
@@ -118,7 +116,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         "bank": bank,
     }
     settings = fit_settings(method, common, own)
-    selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=_parse_roi(roi))
+    selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=parse_roi(roi))
     sources = [parse_source(text, Path()) for text in source]
     fitted = _fit(out, sources, settings, selection, replace=force)
     typer.echo(_summary(out, fitted))
@@ -159,23 +157,11 @@ def _fit(
     return fitted
 
 
-def _parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
-    from streamline.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        x, y, w, h = (int(part) for part in text.split(","))
-    except ValueError:
-        x, y, w, h = -1, -1, 0, 0
-    if x < 0 or y < 0 or w < 1 or h < 1:
-        msg = f"--roi must be X,Y,W,H in whole pixels, got {text!r}"
-        raise InputError(msg)
-    return x, y, w, h
-
-
 def _summary(path: Path, fitted: "Fitted") -> str:
-    report = fitted.report
+    from streamline.alert.promise import promise_of
+    from streamline.cli.promise import promise_lines
+
+    report, calibration = fitted.report, fitted.model.calibration
     heading, learnt = fitted.model.detector.summary()
     distinct = f"about {report.distinct_frames:.0f} of them distinct"
     rate = f"false-alarm rate {report.alpha:.2g} a frame{_origin(report)}"
@@ -186,6 +172,7 @@ def _summary(path: Path, fitted: "Fitted") -> str:
             f"{heading:10} {learnt}",
             f"threshold  {report.threshold:.6g}, {rate}",
             f"time       {report.seconds:.1f} s",
+            promise_lines(calibration, promise_of(calibration)),
         )
     )
 

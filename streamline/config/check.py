@@ -17,8 +17,8 @@ _Needs = Iterator[tuple[str, str]]
 def missing_files(pipeline: Pipeline) -> list[str]:
     """Return a line for each file or folder that the pipeline needs and can't have.
 
-    Looked for are models (unless they are learnt on the first start), videos, folders of
-    images and password files. Cameras are not: one that is away may come.
+    Looked for are models (unless they are learnt on the first start), calibrations, videos,
+    folders of images and password files. Cameras are not: one that is away may come.
 
     Returns
     -------
@@ -38,6 +38,8 @@ def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:
     yield from _source_needs(f"{key}.source", camera.source)
     of_all = camera.model == pipeline.model
     yield from _model_needs("model" if of_all else f"{key}.model", camera.model)
+    if camera.calibration is not None and (why := _unreadable(camera.calibration, folder=False)):
+        yield f"{key}.calibration", f"{why} (make it: streamline model calibrate)"
 
 
 def _model_needs(key: str, model: ModelChoice) -> _Needs:

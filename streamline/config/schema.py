@@ -222,6 +222,10 @@ class Camera(Section):
     model: ModelEntry
     """The model that judges it."""
 
+    calibration: FilePath | None = None
+    """What its scores are held against, as ``streamline model calibrate … --to FILE`` writes it;
+    null: what the model came with. For cameras that share a model, and see it otherwise."""
+
     queue: Queue = Queue()
     """Its queues."""
 

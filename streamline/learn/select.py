@@ -1,7 +1,7 @@
 """Which frames of which sources a fit learns from."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import floor
 
@@ -65,7 +65,9 @@ def fit_sources(
     """
     names = ", ".join(source.label for source in sources)
     frames = SelectedFrames(sources, selection, size=settings.size)
-    return fit_frames(frames, settings, source=names, progress=progress)
+    fitted = fit_frames(frames, settings, source=names, progress=progress)
+    calibration = replace(fitted.model.calibration, interval_s=frames.interval_s)
+    return replace(fitted, model=replace(fitted.model, calibration=calibration))
 
 
 class SelectedFrames:
@@ -83,6 +85,15 @@ class SelectedFrames:
         self._size = (size, size)
         self._selection = selection
         self._expected = 0
+        self._spans: list[_Span] = []
+        """Of each source that has a clock."""
+
+    @property
+    def interval_s(self) -> float | None:
+        """Mean time from one frame taken so far to the next, s; None where they have no time."""
+        seconds = sum(span.last_s - span.first_s for span in self._spans)
+        steps = sum(span.steps for span in self._spans)
+        return seconds / steps if seconds > 0 and steps else None
 
     def __length_hint__(self) -> int:
         """Guess how many there will be, from the sources opened so far; 0 if unknown."""
@@ -110,9 +121,10 @@ class SelectedFrames:
                 self._expected += min(count, quota)
                 chosen = _by_number(readings, count, quota)
             else:
-                yield from self._spread(readings, quota)
+                yield from self._spread(self._timed(readings, config), quota)
                 return
-            frames = map(self._prepared, chosen)
+            timed = chosen if isinstance(config, ImagesSource) else self._timed(chosen, config)
+            frames = map(self._prepared, timed)
             yield from read_ahead(frames, limit=_AHEAD) if _is_camera(config) else frames
         finally:
             source.close()
@@ -122,13 +134,36 @@ class SelectedFrames:
         for reading in readings:
             if spread.wants():
                 spread.keep(self._prepared(reading))
+        if self._spans:
+            self._spans[-1].steps = len(spread.frames) - 1
         return spread.frames
+
+    def _timed(self, readings: Iterable[Reading], config: AnySource) -> Iterator[Reading]:
+        """Pass readings on, and note how much time they span."""
+        span: _Span | None = None
+        for reading in readings:
+            time_s = _time_s(reading, live=_is_camera(config))
+            if span is None:
+                span = _Span(time_s)
+                self._spans.append(span)
+            else:
+                span.last_s = time_s
+                span.steps += 1
+            yield reading
 
     def _prepared(self, reading: Reading) -> Frame:
         try:
             return prepare(reading.picture, roi=self._selection.roi, size=self._size)
         except ValueError as exc:
             raise InputError(str(exc)) from exc
+
+
+class _Span:
+    """From the first frame of a source to the latest."""
+
+    def __init__(self, first_s: float) -> None:
+        self.first_s = self.last_s = first_s
+        self.steps = 0
 
 
 def _opened(config: AnySource) -> Source:
@@ -170,16 +205,11 @@ def _is_camera(config: AnySource) -> bool:
 def _by_time(
     readings: Iterable[Reading], seconds: float, quota: int, *, live: bool
 ) -> Iterator[Reading]:
-    """Take at most one reading of each of `quota` equal spans of time.
-
-    A camera's time is that of capture, a file's that of presentation: a camera's stream may
-    lack the latter at its start.
-    """
+    """Take at most one reading of each of `quota` equal spans of time."""
     begin: float | None = None
     taken = -1
     for reading in readings:
-        stamp = None if live else reading.pts_s
-        time = reading.captured_ns / 1e9 if stamp is None else stamp
+        time = _time_s(reading, live=live)
         begin = time if begin is None else begin
         span = floor((time - begin) / seconds * quota)
         if span >= quota:
@@ -187,6 +217,16 @@ def _by_time(
         if span > taken:
             taken = span
             yield reading
+
+
+def _time_s(reading: Reading, *, live: bool) -> float:
+    """When a picture was taken, s from any time.
+
+    A camera's time is that of capture, a file's that of presentation: a camera's stream may
+    lack the latter at its start.
+    """
+    stamp = None if live else reading.pts_s
+    return reading.captured_ns / 1e9 if stamp is None else stamp
 
 
 def _by_number(readings: Iterable[Reading], count: int, quota: int) -> Iterator[Reading]:

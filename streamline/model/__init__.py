@@ -19,6 +19,7 @@ from streamline.model.directory import (
     check_free,
     load_model,
     read_manifest,
+    recalibrate,
     save_model,
 )
 from streamline.model.fre import FittedLayer, FreDetector
@@ -45,6 +46,7 @@ __all__ = [
     "load_model",
     "network_of",
     "read_manifest",
+    "recalibrate",
     "require_preprocessing",
     "rerank_model",
     "save_calibration",

@@ -26,7 +26,14 @@ from streamline.model.manifest import Manifest
 from streamline.model.record import BackboneId, Model
 from streamline.model.swap import swap_directories
 
-__all__ = ["calibration_of", "check_free", "load_model", "read_manifest", "save_model"]
+__all__ = [
+    "calibration_of",
+    "check_free",
+    "load_model",
+    "read_manifest",
+    "recalibrate",
+    "save_model",
+]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
@@ -173,7 +180,7 @@ def load_model(path: Path, /) -> Model:
         manifest = entries.decode_manifest(_manifest_bytes(path))
         tensors = _read_tensors(path / TENSORS, manifest)
         stored = _read_network(path / NETWORK, manifest)
-    calibration = calibration_of(path, manifest)
+    calibration = calibration_of(path, manifest.digest)
     return _model_of(manifest, calibration, tensors, stored)
 
 
@@ -191,19 +198,47 @@ def read_manifest(path: Path, /) -> Manifest:
         return entries.decode_manifest(_manifest_bytes(path))
 
 
-def calibration_of(path: Path, manifest: Manifest, /) -> Calibration:
-    """Read the calibration that lies in a model's directory.
+def calibration_of(path: Path, digest: str, /, file: Path | None = None) -> Calibration:
+    """Read the calibration of a model.
+
+    Parameters
+    ----------
+    path : Path
+        The model's directory.
+    digest : str
+        The model's.
+    file : Path, optional
+        Where the calibration is, if not in that directory.
 
     Raises
     ------
     ModelError
         If there is none, or it belongs to another model.
     """
-    calibration = load_calibration(path / CALIBRATION)
-    if calibration.model != manifest.digest:
-        msg = f"{path} has the {CALIBRATION} of another model; calibrate it again, or fit it again"
+    found = path / CALIBRATION if file is None else file
+    calibration = load_calibration(found)
+    if calibration.model != digest:
+        msg = f"{found} was made for another model than {path} is; calibrate that one again"
         raise ModelError(msg)
     return calibration
+
+
+def recalibrate(path: Path, calibration: Calibration, /) -> Calibration:
+    """Replace the calibration that lies in a model's directory.
+
+    Returns
+    -------
+    Calibration
+        The same, with the digest it got.
+
+    Raises
+    ------
+    InputError
+        If the disk refuses.
+    """
+    written = save_calibration(calibration, path / CALIBRATION)
+    _sync(path)
+    return written
 
 
 @contextmanager

@@ -52,6 +52,11 @@ class FreDetector:
     kind: ClassVar[Literal["fre"]] = "fre"
 
     @property
+    def frames(self) -> int:
+        """Number of normal frames it was fitted to."""
+        return int(self.heldout.shape[1])
+
+    @property
     def score_taps(self) -> tuple[str, ...]:
         """Layers that the score's graph asks the backbone for."""
         return tuple(self.score_layers)
@@ -85,7 +90,7 @@ class FreDetector:
             fusion="geometric-mean",
             retain=self.retain,
             shares=self.shares,
-            frames=self.heldout.shape[1],
+            frames=self.frames,
         )
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:

@@ -1,6 +1,7 @@
 """Which models a line starts with, and keeps to."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,14 +40,16 @@ def read_manifests(pipeline: Pipeline) -> dict[str, Manifest]:
 
 
 def load_models(pipeline: Pipeline) -> dict[str, Model]:
-    """Load the model of each camera; cameras that name the same directory share one object.
+    """Load the model of each camera; cameras that name the same directory share its numbers.
 
     Raises
     ------
     ModelError
         If one can't be used.
     """
-    return _by_camera(pipeline, load_model)
+    models = _by_camera(pipeline, load_model)
+    calibrations = read_calibrations(pipeline, models)
+    return {name: replace(models[name], calibration=calibrations[name]) for name in models}
 
 
 def _by_camera(pipeline: Pipeline, read: Callable[[Path], Read]) -> dict[str, Read]:
@@ -59,7 +62,9 @@ def _by_camera(pipeline: Pipeline, read: Callable[[Path], Read]) -> dict[str, Re
     return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
 
 
-def read_calibrations(pipeline: Pipeline, models: Mapping[str, Manifest]) -> dict[str, Calibration]:
+def read_calibrations(
+    pipeline: Pipeline, models: Mapping[str, Manifest] | Mapping[str, Model]
+) -> dict[str, Calibration]:
     """Read what the scores of each camera are held against.
 
     Raises
@@ -67,12 +72,16 @@ def read_calibrations(pipeline: Pipeline, models: Mapping[str, Manifest]) -> dic
     ModelError
         If one can't be used.
     """
-    by_path: dict[Path, Calibration] = {}
+    found: dict[tuple[Path, Path | None], Calibration] = {}
     for name, camera in pipeline.cameras.items():
-        path = camera.model.path
-        if path not in by_path:
-            by_path[path] = calibration_of(path, models[name])
-    return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
+        where = camera.model.path, camera.calibration
+        if where not in found:
+            path, own = where
+            found[where] = calibration_of(path, models[name].digest, own)
+    return {
+        name: found[camera.model.path, camera.calibration]
+        for name, camera in pipeline.cameras.items()
+    }
 
 
 class _Frozen(msgspec.Struct, frozen=True):

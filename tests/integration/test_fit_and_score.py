@@ -1,13 +1,15 @@
 """The commands fit and score, from pictures on disk to lines on the screen."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from streamline.cli import main
-from streamline.model import load_model
+from streamline.model import load_calibration, load_model
 from tests.support.parts import parts
 
 
@@ -109,6 +111,53 @@ def test_score_tells_sound_from_scratched_parts(
         assert (row["verdict"] == "fail") == (row["score"] > row["threshold"])
         assert (row["verdict"] == "fail") == (row["p_value"] <= alpha)
     assert rows[3]["score"] == pytest.approx(rows[8]["score"], rel=1e-5)
+
+
+def test_a_model_is_calibrated_again_and_for_one_camera(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, own = tmp_path / "copy", tmp_path / "left.json"
+    shutil.copytree(model, copy)
+    fresh = str(draw(tmp_path / "fresh", 40, seed=31))
+    assert main(["model", "calibrate", str(copy), fresh, "--alpha", "0.05", "--to", str(own)]) == 0
+    told = capsys.readouterr().out
+    assert "a probability of at most 0.05, if it is exchangeable with these" in told
+    assert load_model(copy).calibration.way == "cross-fit"
+    scores = [rows["score"] for rows in scored(copy, fresh, capsys)]
+    found = load_calibration(own)
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
+    assert (found.way, found.threshold) == ("split", np.sort(found.scores)[-2])
+    assert main(["model", "calibrate", str(copy), fresh, "--alpha", "0.01"]) == 2
+    assert "needs at least 99 normal frames, got 40" in capsys.readouterr().err
+    assert main(["model", "calibrate", str(copy), fresh, "--alpha", "0.1"]) == 0
+    again = load_model(copy)
+    assert (again.calibration.way, again.calibration.alpha) == ("split", 0.1)
+    assert again.digest == load_model(model).digest
+    assert main(["model", "rerank", str(copy), "--retain", "0.5", "--out", f"{copy}-small"]) == 2
+    assert "calibrated again after its fit" in capsys.readouterr().err
+
+
+def scored(model: Path, images: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
+    capsys.readouterr()
+    assert main(["score", str(model), images]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_model_says_what_it_promises_and_what_not(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    arguments = ["model", "show", str(model), "--fps", "5", "--k", "2", "--n", "4"]
+    assert main([*arguments, "--json", str(figures)]) == 0
+    told = capsys.readouterr().out
+    for words in ("promised", "not promised", "2 of 4 fails", "an hour", "a shift of 8 h"):
+        assert words in told
+    found, fitted = json.loads(figures.read_text()), load_model(model)
+    assert found["model"] == fitted.digest
+    assert found["threshold"] == fitted.threshold
+    upper = found["alerts"]["upper"]
+    assert found["alerts_per_hour_upper"] == pytest.approx(upper * 5 * 3600)
+    assert main(["model", "show", str(model), "--k", "5", "--n", "4"]) == 2
 
 
 def test_heat_maps_are_drawn_over_the_pictures(model: Path, tmp_path: Path) -> None:

@@ -385,7 +385,7 @@ def test_what_a_model_says_of_itself_is_read_without_its_tensors(model: Model, s
     manifest = read_manifest(saved)
     assert manifest.digest == save_model(model, saved.with_name("again")).digest
     assert (manifest.input.height, manifest.input.width) == (model.height, model.width)
-    calibration = calibration_of(saved, manifest)
+    calibration = calibration_of(saved, manifest.digest)
     assert calibration.threshold == model.threshold
     assert calibration.model == manifest.digest
     edited = saved / "manifest.json"
@@ -406,7 +406,7 @@ def test_the_calibration_of_another_model_is_refused(model: Model, saved: Path) 
     other = saved.with_name("other")
     save_model(replace(model, source="./better"), other)
     shutil.copy(other / "calibration.json", saved)
-    with pytest.raises(ModelError, match=rf"^{saved} has the calibration.json of another model; "):
+    with pytest.raises(ModelError, match=r"calibration\.json was made for another model than "):
         load_model(saved)
 
 

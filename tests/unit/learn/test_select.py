@@ -148,3 +148,21 @@ def test_a_stream_of_unknown_length_leaves_evenly_spaced_frames(shown: int, limi
     assert min(shown, limit // 2) <= len(kept) <= limit
     steps = {int(step) % 251 for step in np.diff(kept)}
     assert len(steps) <= 1
+
+
+def test_pictures_have_no_time_and_frames_of_a_clip_have_the_clips(
+    folder: Folder, tmp_path: Path
+) -> None:
+    stills = SelectedFrames([ImagesSource(path=folder(9))], Selection())
+    assert len(list(stills)) == 9
+    assert stills.interval_s is None
+    clip = VideoSource(path=video(tmp_path / "clip.avi", 4))
+    for selection, interval_s in (
+        (Selection(), 0.1),
+        (Selection(every=4), 0.4),
+        (Selection(seconds=2.0), 0.1),
+        (Selection(max_frames=20), 0.2),
+    ):
+        selected = SelectedFrames([clip], selection)
+        list(selected)
+        assert selected.interval_s == pytest.approx(interval_s, rel=0.06)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from streamline.config import Pipeline, load
+from streamline.config import Pipeline, load, missing_files
 from streamline.errors import ModelError
 from streamline.model import load_calibration, save_calibration
 from streamline.run.control import Control
-from streamline.run.models import freeze, read_calibrations, read_manifests
+from streamline.run.models import freeze, load_models, read_calibrations, read_manifests
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
 from streamline.run.worker import Worker
@@ -84,3 +84,37 @@ def test_only_the_judge_minds_that_a_model_was_calibrated_again(
         else:
             with started(worker, pipeline, runtime):
                 pass
+
+
+def test_a_camera_may_have_a_calibration_of_its_own_for_a_model_that_it_shares(
+    tmp_path: Path, pipeline: Pipeline
+) -> None:
+    models = read_manifests(pipeline)
+    (own,) = read_calibrations(pipeline, models).values()
+    other = save_calibration(replace(own, alpha=0.2), tmp_path / "right.json")
+    (tmp_path / "two.yaml").write_text(
+        "version: 1\nmodel: model\ncameras:\n  left: demo://inspect\n"
+        "  right: {source: demo://inspect, calibration: right.json}\n"
+    )
+    two = load(tmp_path / "two.yaml")
+    assert missing_files(two) == []
+    found = read_calibrations(two, read_manifests(two))
+    assert (found["left"].digest, found["right"].digest) == (own.digest, other.digest)
+    loaded = load_models(two)
+    assert loaded["left"].digest == loaded["right"].digest
+    assert loaded["left"].detector is loaded["right"].detector
+    (tmp_path / "right.json").unlink()
+    why = f"there is no file {tmp_path / 'right.json'} (make it: streamline model calibrate)"
+    assert missing_files(two) == [f"{tmp_path / 'two.yaml'}:5: cameras.right.calibration: {why}"]
+
+
+def test_a_calibration_for_another_model_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
+    (own,) = read_calibrations(pipeline, read_manifests(pipeline)).values()
+    save_calibration(replace(own, model="ef" * 32), tmp_path / "left.json")
+    (tmp_path / "one.yaml").write_text(
+        "version: 1\nmodel: model\n"
+        "cameras: {left: {source: demo://inspect, calibration: left.json}}\n"
+    )
+    one = load(tmp_path / "one.yaml")
+    with pytest.raises(ModelError, match=r"left\.json was made for another model than .*model is"):
+        read_calibrations(one, read_manifests(one))

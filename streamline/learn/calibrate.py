@@ -1,0 +1,92 @@
+"""Calibrate a model on normal frames that it was not fitted to."""
+
+import math
+from collections.abc import Sequence
+from operator import length_hint
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.config import AnySource
+from streamline.conformal import effective_size, require_support
+from streamline.errors import InputError
+from streamline.infer import Compute, score_frames, settle
+from streamline.learn.fit import MIN_FRAMES
+from streamline.learn.holdout import hold_out
+from streamline.learn.select import SelectedFrames, Selection
+from streamline.model import Calibration, Model, require_preprocessing
+from streamline.model.manifest import now
+from streamline.preprocess import PREPROCESSING
+from streamline.progress import Progress, ignore_progress
+
+__all__ = ["calibrate_sources"]
+
+
+def calibrate_sources(
+    model: Model,
+    sources: Sequence[AnySource],
+    selection: Selection,
+    compute: Compute,
+    *,
+    alpha: float | None = None,
+    progress: Progress = ignore_progress,
+) -> Calibration:
+    """Score normal frames that the model was not fitted to: the split form of the promise.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        False-alarm rate per frame; that of the model's own calibration unless given.
+
+    Returns
+    -------
+    Calibration
+        That belongs to the model, without a digest until it is saved.
+
+    Raises
+    ------
+    InputError
+        If there are too few frames for the rate, or one has no finite score.
+    ModelError, SourceError, ConfigError
+        As for a line with this model and these sources.
+    """
+    require_preprocessing(model.preprocessing, PREPROCESSING)
+    compute = settle(compute, exact=model.backbone.precision == "f32")
+    frames = SelectedFrames(sources, selection, size=model.height)
+    names = ", ".join(source.label for source in sources)
+    batches = []
+    for batch in score_frames(model, frames, compute=compute):
+        batches.append(batch)
+        progress("frames", sum(map(len, batches)), length_hint(frames) or None)
+    scores = np.concatenate([np.empty(0, np.float32), *batches]).astype(np.float64)
+    wanted = model.calibration.alpha if alpha is None else alpha
+    _require_sound(scores, wanted, names)
+    worth = effective_size(scores)
+    return Calibration(
+        alpha=wanted,
+        scores=scores,
+        way="split",
+        effective_frames=worth,
+        blocks=len(hold_out(len(scores)).blocks),
+        gap=math.ceil(len(scores) / worth),
+        interval_s=frames.interval_s,
+        source=names,
+        created=now(),
+        device=compute.device,
+        arithmetic=compute.precision,
+        model=model.digest,
+    )
+
+
+def _require_sound(scores: npt.NDArray[np.float64], alpha: float, source: str) -> None:
+    if len(scores) < MIN_FRAMES:
+        msg = f"{source}: a calibration needs at least {MIN_FRAMES} normal frames, got "
+        raise InputError(msg + f"{len(scores)}; show it more")
+    if not np.isfinite(scores).all():
+        msg = f"{source}: some frames have no finite score; calibrate on sound pictures"
+        raise InputError(msg)
+    try:
+        require_support(len(scores), alpha=alpha)
+    except ValueError as exc:
+        msg = f"{source}: {exc}; show it more, or give another --alpha"
+        raise InputError(msg) from exc
