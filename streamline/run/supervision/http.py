@@ -8,7 +8,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -19,6 +19,9 @@ from streamline.run.supervision.health import Health
 __all__ = ["Endpoint"]
 
 _log = structlog.get_logger("streamline.run")
+
+_POLL_S: Final = 0.05
+"""How often it looks whether it is to close: a line's end waits for that."""
 
 
 class Endpoint:
@@ -42,7 +45,9 @@ class Endpoint:
                 "set metrics.port to a free one, 0 for any"
             )
             raise InputError(msg) from exc
-        self._thread = Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(_POLL_S,), name="http", daemon=True
+        )
         self._thread.start()
 
     @property
