@@ -7,12 +7,13 @@ it has heard what became of it.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "SCENE_FAULTS",
     "Colour",
     "Dropped",
     "Fault",
@@ -150,6 +151,46 @@ class Fault(StrEnum):
     LOST = "lost"
     """No fault but a question: the frame's source died, was it judged before?"""
 
+    FROZEN = "frozen"
+    """The camera has sent the very same picture again and again."""
+
+    BLACK = "black"
+    """The picture is black all over."""
+
+    WHITE = "white"
+    """The picture is white all over."""
+
+    BLUR = "blur"
+    """The scene is less sharp than it was."""
+
+    BRIGHTNESS = "brightness"
+    """There is more or less light than there was."""
+
+    CONTRAST = "contrast"
+    """Grey levels lie closer together, or further apart, than they did."""
+
+    MOVED = "moved"
+    """The camera looks elsewhere."""
+
+    DRIFT = "drift"
+    """Scores no longer come as they did when the model was calibrated."""
+
+    LATE = "late"
+    """The verdict came after the camera's deadline, or may have."""
+
+
+SCENE_FAULTS: Final = (
+    Fault.FROZEN,
+    Fault.BLACK,
+    Fault.WHITE,
+    Fault.BLUR,
+    Fault.BRIGHTNESS,
+    Fault.CONTRAST,
+    Fault.MOVED,
+    Fault.DRIFT,
+)
+"""What may be wrong with a scene, each by a check of its own; worst first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
@@ -237,6 +278,9 @@ class Judged:
     """An outcome: the frame has a verdict, and perhaps must be kept."""
 
     verdict: Verdict
+    fault: Fault | None = None
+    """Why the verdict is unknown."""
+
     pin: Pin | None = None
 
 

@@ -33,6 +33,9 @@ class CameraRule:
     evidence: str | None
     """Folder of the camera's evidence, None if none is kept."""
 
+    deadline_ns: int | None = None
+    """How long after its capture a frame's verdict is still of use, ns; None: at any time."""
+
     @property
     def threshold(self) -> float:
         """A score above it fails: exactly such a score has a p-value of at most alpha."""

@@ -6,7 +6,22 @@ from streamline.config.document import KeyPath, Plain
 
 __all__ = ["Filled", "fill_defaults"]
 
-_DEFAULTS: Final = {"queue": ("policy", "depth"), "alert": ("k", "n")}
+_DEFAULTS: Final = {
+    "queue": ("policy", "depth"),
+    "alert": ("k", "n"),
+    "scene": (
+        "frozen",
+        "black",
+        "white",
+        "blur",
+        "brightness",
+        "contrast",
+        "moved",
+        "drift",
+        "frozen_s",
+        "reference",
+    ),
+}
 """Sections whose keys a camera may override one by one."""
 
 

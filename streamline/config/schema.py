@@ -26,7 +26,7 @@ from streamline.config.fields import (
     mistake,
 )
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
-from streamline.config.sources import RtspSource, UsbSource
+from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 
 __all__ = [
     "Alert",
@@ -48,6 +48,8 @@ __all__ = [
     "QueuePolicy",
     "Record",
     "Roi",
+    "Scene",
+    "SceneResponse",
     "Size",
     "SizeChange",
     "ZmqSink",
@@ -206,6 +208,61 @@ class SizeChange(StrEnum):
     """They are judged, scaled to the model's input as any other."""
 
 
+class SceneResponse(StrEnum):
+    """What becomes of frames while something is wrong with what a camera sees."""
+
+    AUTO = "auto"
+    """Unknown, but off for a folder of images, where one may be shown for long."""
+
+    OFF = "off"
+    """They are judged, and nobody looks whether it is wrong."""
+
+    WARN = "warn"
+    """They are judged; log and metrics say that it is wrong."""
+
+    UNKNOWN = "unknown"
+    """Their verdict is unknown with that reason, which is the camera's state too: no alert."""
+
+
+_Response = Literal[SceneResponse.OFF, SceneResponse.WARN, SceneResponse.UNKNOWN]
+
+
+class Scene(Section):
+    """Whether a camera still sees its scene: light, lens and view, apart from defects."""
+
+    frozen: SceneResponse = SceneResponse.AUTO
+    """The very same picture comes again and again: auto, off, warn or unknown. Never auto in a
+    `Camera`."""
+
+    black: _Response = SceneResponse.UNKNOWN
+    """The picture is black all over: off, warn or unknown."""
+
+    white: _Response = SceneResponse.UNKNOWN
+    """The picture is white all over."""
+
+    blur: _Response = SceneResponse.WARN
+    """The scene is less sharp than it was."""
+
+    brightness: _Response = SceneResponse.WARN
+    """There is more or less light than there was."""
+
+    contrast: _Response = SceneResponse.WARN
+    """Grey levels lie closer together, or further apart."""
+
+    moved: _Response = SceneResponse.WARN
+    """The camera looks elsewhere."""
+
+    drift: _Response = SceneResponse.WARN
+    """Scores no longer come as they did when the model was calibrated."""
+
+    frozen_s: Seconds = Field(default=5.0, gt=0, le=3600)
+    """For how long the same picture must come to be frozen, s."""
+
+    reference: Literal["model", "start"] = "model"
+    """What the scene is compared with: what the model learnt from, or the first minute that the
+    line sees of it (also where a model does not say what it learnt from)."""
+
+
 def _camera_shorthand(value: object) -> object:
     return {"source": value} if isinstance(value, str) else value
 
@@ -246,6 +303,12 @@ class Camera(Section):
     alert: Debounce = Debounce()
     """When its verdicts become an alert."""
 
+    deadline_ms: Milliseconds | None = Field(default=None, gt=0, le=60_000)
+    """How long after capture a verdict is still of use, ms: a later one is unknown; null: any."""
+
+    scene: Scene = Scene()
+    """What becomes of its frames when something is wrong with what it sees."""
+
     @property
     def live(self) -> bool:
         """Whether frames come on their own clock, wanted or not."""
@@ -284,6 +347,17 @@ class Camera(Section):
             return queue
         policy = QueuePolicy.DROP_OLDEST if source.live else QueuePolicy.BLOCK
         return Queue(policy=policy, depth=queue.depth)
+
+    @field_validator("scene")
+    @classmethod
+    def _decide_frozen(cls, scene: Scene, info: ValidationInfo) -> Scene:
+        """Replace `auto` by what suits the source."""
+        source = info.data.get("source")
+        if source is None or scene.frozen is not SceneResponse.AUTO:
+            return scene
+        stills = isinstance(source, ImagesSource)
+        frozen = SceneResponse.OFF if stills else SceneResponse.UNKNOWN
+        return scene.model_copy(update={"frozen": frozen})
 
 
 CameraEntry = Annotated[
@@ -491,6 +565,10 @@ class Pipeline(Section):
 
     alert: Alert = Alert()
     """When verdicts become an alert, and who is told."""
+
+    scene: Scene = Scene()
+    """What becomes of the frames of every camera that doesn't say otherwise when something is
+    wrong with what it sees."""
 
     record: Record = Record()
     """What is kept on disk."""

@@ -8,6 +8,8 @@ label set exists from the start with value 0.
 from collections.abc import Mapping
 from typing import Final
 
+from streamline.messages import SCENE_FAULTS
+
 __all__ = [
     "BATCH_BUCKETS",
     "CAMERA_REASONS",
@@ -16,6 +18,7 @@ __all__ = [
     "HELP",
     "LATENCY_BUCKETS",
     "LATENCY_RING",
+    "SCENE_CHECKS",
     "SCORE_BUCKETS",
     "SKIP_REASONS",
     "STAGES",
@@ -41,9 +44,17 @@ CAMERA_STATES: Final = ("starting", "ok", "unusable", "down", "ended")
 """Of a camera: being opened for the first time; delivering; delivering what can't be judged; not
 delivering and being retried; at the end of its file."""
 
+SCENE_CHECKS: Final = tuple(fault.value for fault in SCENE_FAULTS)
+"""What may be wrong with what a camera sees.
+
+frozen: the very same picture comes again and again; black, white: it is so all over; blur: it is
+less sharp than when the model learnt; brightness, contrast: there is more or less of it; moved:
+the camera looks elsewhere; drift: scores no longer come as they did when the model was calibrated.
+"""
+
 CAMERA_REASONS: Final = (
     "refused", "auth", "dns", "unreachable", "timeout", "stalled", "missing", "format", "shape",
-    "ended", "error",
+    "ended", "error", *SCENE_CHECKS,
 )  # fmt: skip
 """Why a camera is down or unusable, or a file has ended before its end.
 
@@ -51,7 +62,7 @@ refused: nothing listens at its port; auth: wrong user or password; dns: its nam
 unreachable: there is no way to its address; timeout: it does not answer; stalled: it is connected
 and sends no frame; missing: no such device, file or stream; format: it sends no video that can
 be decoded; shape: its pictures have another size than expected; ended: it closed the stream;
-error: anything else, which the log tells.
+error: anything else, which the log tells; a scene's checks: see `SCENE_CHECKS`.
 """
 
 SKIP_REASONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -91,6 +102,7 @@ LATENCY_RING: Final = "streamline_latency_ring_seconds"
 HELP: Final[Mapping[str, str]] = {
     "streamline_frames_captured_total": "Frames that the camera gave, overruns included.",
     "streamline_frames_judged_total": "Frames with a verdict.",
+    "streamline_frames_unknown_total": "Frames whose verdict is unknown, by the reason.",
     "streamline_frames_dropped_total": "Frames dropped, by the stage that dropped them and why.",
     "streamline_frames_in_flight": "Frames captured whose outcome the source does not know yet.",
     "streamline_stage_entered_total": "Frames that a stage took.",
@@ -105,6 +117,11 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_stage_seconds": "Time of work on one message in a stage.",
     "streamline_decode_cpu_seconds_total": "Processor time spent on reading and decoding.",
     "streamline_scale_cpu_seconds_total": "Processor time spent on scaling to the model's input.",
+    "streamline_scene_cpu_seconds_total": "Processor time spent on looking at the scene.",
+    "streamline_scene_state": "1 while something is wrong with what a camera sees.",
+    "streamline_scene_faults_total": "Times that something went wrong with what a camera sees.",
+    "streamline_scene_level": "A figure of the scene over that of its reference; moved: by what "
+    "share of the picture's side.",
     "streamline_queue_seconds": "Time that a message waited in front of a stage.",
     "streamline_queue_depth": "Messages waiting in front of the next stage.",
     "streamline_batch_size": "Frames in one inference request.",

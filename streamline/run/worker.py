@@ -165,7 +165,7 @@ def _stages(
         sizes = {name: (model.input.height, model.input.width) for name, model in models.items()}
         alone = pipeline.links.frames == "inproc"
         groups = [[camera] for camera in cameras] if alone else [cameras]
-        stages += [PreprocessStage(site, group, sizes) for group in groups]
+        stages += [PreprocessStage(site, group, sizes, {}) for group in groups]
     if "source" in plan.stages:
         from streamline.run.stages.capture import Capture  # noqa: PLC0415
         from streamline.run.stages.source import SourceStage  # noqa: PLC0415
@@ -189,6 +189,7 @@ def _rules(
             n=camera.alert.n,
             model=models[name].digest,
             evidence=None if evidence is None else str(evidence.path / name),
+            deadline_ns=None if camera.deadline_ms is None else round(camera.deadline_ms * 1e6),
         )
         for name, camera in pipeline.cameras.items()
     }

@@ -5,8 +5,8 @@ checked for type, size and shape before anything is made of it.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -36,6 +36,7 @@ from streamline.transport.shelf import NO_SHELVES, Shelves, Spot
 from streamline.transport.sockets import Buffer
 
 __all__ = [
+    "PLAIN_OUTCOMES",
     "WIRE_VERSION",
     "Buffer",
     "decode_frame",
@@ -48,7 +49,7 @@ __all__ = [
     "encode_scored",
 ]
 
-WIRE_VERSION = 4
+WIRE_VERSION = 5
 """Said by each end of a link when it opens; ends of different versions refuse each other."""
 
 _MAX_SIDE = 16384
@@ -114,6 +115,7 @@ class _Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Either a verdict, or a stage and a reason."""
 
     verdict: Verdict | None
+    fault: Fault | None
     stage: str
     reason: str
     pin: _Pin | None
@@ -250,14 +252,14 @@ def decode_scored(parts: Sequence[Buffer], shift: Shift) -> Scored:
 def encode_outcome(outcome: Outcome) -> bytes:
     """Return an outcome as one msgpack value, which relays pass on unread."""
     if isinstance(outcome, Dropped):
-        return _encode(_Outcome(None, outcome.stage, outcome.reason, None))
+        return _encode(_Outcome(None, None, outcome.stage, outcome.reason, None))
     pin = outcome.pin
     if pin is None:
-        return _encode(_Outcome(outcome.verdict, "", "", None))
+        return _encode(_Outcome(outcome.verdict, outcome.fault, "", "", None))
     shape = None if pin.map is None else pin.map.shape
     heat = b"" if pin.map is None else np.ascontiguousarray(pin.map, np.float16).tobytes()
     packed = _Pin(pin.kind, pin.alert_id, pin.score, pin.threshold, pin.record, shape, heat)
-    return _encode(_Outcome(outcome.verdict, "", "", packed))
+    return _encode(_Outcome(outcome.verdict, outcome.fault, "", "", packed))
 
 
 def decode_outcome(data: Buffer) -> Outcome:
@@ -272,7 +274,8 @@ def decode_outcome(data: Buffer) -> Outcome:
         head = _outcome(data)
         if head.verdict is None:
             return Dropped(stage=head.stage, reason=head.reason)
-        return Judged(verdict=head.verdict, pin=None if head.pin is None else _unpack(head.pin))
+        pin = None if head.pin is None else _unpack(head.pin)
+        return Judged(verdict=head.verdict, fault=head.fault, pin=pin)
 
 
 def _unpack(pin: _Pin) -> Pin:
@@ -319,6 +322,17 @@ def _array(part: Buffer, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 def _require(ok: bool, why: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not ok:
         raise ValueError(why)
+
+
+PLAIN_OUTCOMES: Final[Mapping[bytes, Judged]] = {
+    encode_outcome(judged): judged
+    for judged in (
+        Judged(verdict=Verdict.PASS),
+        Judged(verdict=Verdict.FAIL),
+        *(Judged(verdict=Verdict.UNKNOWN, fault=fault) for fault in Fault),
+    )
+}
+"""What nearly every frame is answered: verdicts without a pin, which need not be read each time."""
 
 
 class _reading:  # noqa: N801 - reads as a word; a generator would take three times as long

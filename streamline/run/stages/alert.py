@@ -36,7 +36,7 @@ from streamline.run.stages.peers import Peers
 from streamline.run.stages.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
 from streamline.transport.publisher import Publisher
-from streamline.transport.wire import decode_scored, encode_outcome
+from streamline.transport.wire import PLAIN_OUTCOMES, decode_scored, encode_outcome
 
 __all__ = ["AlertStage"]
 
@@ -51,7 +51,10 @@ _RING: Final = 1 << 16
 _LOST: Final = encode_outcome(Dropped(stage="source", reason="crashed"))
 """The answer for a frame whose source died, and which is counted there."""
 
-_PLAIN: Final = {verdict: encode_outcome(Judged(verdict=verdict)) for verdict in Verdict}
+_PLAIN: Final = {(one.verdict, one.fault): data for data, one in PLAIN_OUTCOMES.items()}
+"""The answer for a frame that is not to be kept."""
+
+_REASONS: Final[tuple[Fault, ...]] = tuple(fault for fault in Fault if fault is not Fault.LOST)
 
 
 class _CameraAccount:
@@ -64,6 +67,12 @@ class _CameraAccount:
                 "streamline_frames_judged_total", camera=camera, verdict=verdict.value
             )
             for verdict in Verdict
+        }
+        self.unknown = {
+            fault: ledger.counter(
+                "streamline_frames_unknown_total", camera=camera, reason=fault.value
+            )
+            for fault in _REASONS
         }
         self.latency = ledger.histogram(
             "streamline_latency_seconds", LATENCY_BUCKETS, camera=camera
@@ -193,14 +202,31 @@ class AlertStage(Stage):
             _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
         return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
 
+    def _in_time(self, scored: Scored, now_ns: int) -> Scored:
+        """Take away a score that comes after the camera's deadline, or may do so.
+
+        What the clocks of other hosts may be off counts against the frame: nobody can act on a
+        verdict in time that is not known to be in time.
+        """
+        origin = scored.origin
+        deadline_ns = self._rules[origin.id.camera].deadline_ns
+        if deadline_ns is None or scored.fault is not None:
+            return scored
+        if origin.error_ns is not None:
+            latest_ns = now_ns - origin.captured_ns + origin.error_ns
+            if latest_ns <= deadline_ns:
+                return scored
+        return Scored(origin=origin, score=math.nan, fault=Fault.LATE)
+
     def _judge_new(self, scored: Scored) -> bytes:
-        name = scored.origin.id.camera
+        name, now_ns = scored.origin.id.camera, monotonic_ns()
+        scored = self._in_time(scored, now_ns)
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
         entry = self._entry(scored, judgement)
         self._journals[name].add(entry)
         self._follow(name, entry)
-        latency_s = self._count(scored, judgement)
+        latency_s = self._count(scored, judgement, now_ns)
         if self._verdicts is not None:
             self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
         self._account.left[name].add()
@@ -208,7 +234,7 @@ class AlertStage(Stage):
             self._tell(judgement.event)
         self._unsettled.add(name)
         if entry.pin is None:
-            return _PLAIN[judgement.verdict]
+            return _PLAIN[judgement.verdict, scored.fault]
         return self._pinned(scored, judgement, entry.pin, latency_s)
 
     def _entry(self, scored: Scored, judgement: Judgement) -> Entry:
@@ -254,7 +280,7 @@ class AlertStage(Stage):
     def _again(self, scored: Scored, known: Entry) -> bytes:
         """Answer once more for a frame that was judged before: its answer got lost."""
         if known.pin is None:
-            return _PLAIN[known.verdict]
+            return _PLAIN[known.verdict, known.fault]
         as_judged = Scored(origin=scored.origin, score=known.score, fault=known.fault)
         alert = None if known.alert is None else alert_id(known.alert.begin.id)
         return self._pinned(
@@ -281,7 +307,7 @@ class AlertStage(Stage):
             map=None,
             record=record.decode(),
         )
-        return encode_outcome(Judged(verdict=judgement.verdict, pin=pin))
+        return encode_outcome(Judged(verdict=judgement.verdict, fault=scored.fault, pin=pin))
 
     def _recover(self) -> None:
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
@@ -310,7 +336,17 @@ class AlertStage(Stage):
         counted = sum(cell.value for cell in counts.judged.values())
         for entry in entries[len(entries) - int(journal.count - counted) :]:
             counts.judged[entry.verdict].add()
+        self._recount_unknown(counts, entries)
         self._follow(name, entries[-1])
+
+    @staticmethod
+    def _recount_unknown(counts: _CameraAccount, entries: Sequence[Entry]) -> None:
+        """Add the reasons of unknown verdicts that were not counted any more."""
+        told = sum(cell.value for cell in counts.unknown.values())
+        missing = int(counts.judged[Verdict.UNKNOWN].value - told)
+        faults = [entry.fault for entry in entries if entry.fault is not None]
+        for fault in faults[len(faults) - missing :]:
+            counts.unknown[fault].add()
 
     def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
         """Do what follows from a verdict, as far as it is not known to have been done."""
@@ -319,17 +355,18 @@ class AlertStage(Stage):
         if judgement.event is not None:
             self._tell(judgement.event)
 
-    def _count(self, scored: Scored, judgement: Judgement) -> float | None:
-        """Count a verdict; return the latency if it can be claimed."""
+    def _count(self, scored: Scored, judgement: Judgement, now_ns: int) -> float | None:
+        """Count a verdict given now; return the latency if it can be claimed."""
         counts = self._cameras[scored.origin.id.camera]
         counts.judged[judgement.verdict].add()
-        now_ns = monotonic_ns()
         counts.last.set(wall_ns() / 1e9)
         counts.last_s[0] = now_ns / 1e9
         if not counts.first_s[0]:
             counts.first_s[0] = now_ns / 1e9
         if scored.fault is None:
             counts.score.observe(scored.score / counts.threshold)
+        else:
+            counts.unknown[scored.fault].add()
         if not self.site.trusts(scored.origin.error_ns):
             counts.unclaimed.add()
             return None

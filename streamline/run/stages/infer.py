@@ -14,7 +14,7 @@ from streamline.config import QueuePolicy
 from streamline.errors import ConfigError, WireError
 from streamline.infer import map_network, score_network, threshold_doubt
 from streamline.infer.configured import compute_of
-from streamline.messages import Fault, Judged, Prepared, Scored, Verdict
+from streamline.messages import Fault, Judged, Prepared, Scored
 from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
 from streamline.run.accounting.account import StageAccount
@@ -28,6 +28,7 @@ from streamline.transport.link import Delivery, Inlet, Outlet
 from streamline.transport.shelf import Shelves
 from streamline.transport.sockets import READABLE
 from streamline.transport.wire import (
+    PLAIN_OUTCOMES,
     decode_outcome,
     decode_prepared,
     encode_outcome,
@@ -44,9 +45,6 @@ that counts there, and small batches would starve the reader that shares the pro
 
 _HANG_NS: Final = 10_000_000_000
 """A batch or a map that takes longer will not come back."""
-
-_PLAIN: Final = frozenset(encode_outcome(Judged(verdict=verdict)) for verdict in Verdict)
-"""Outcomes without a pin, which are passed on unread."""
 
 
 class InferStage(Stage):
@@ -215,7 +213,7 @@ class InferStage(Stage):
             camera = prepared.origin.id.camera
             self._account.left[camera].add()
             maps = self._maps_of.get(camera)
-            if outcome in _PLAIN or maps is None or prepared.pixels is None:
+            if outcome in PLAIN_OUTCOMES or maps is None or prepared.pixels is None:
                 self._inlet.answer(delivery, outcome)
                 continue
             judged = _judged(outcome)

@@ -16,7 +16,9 @@ from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
+from streamline.run.stages.scene import SceneGuard
 from streamline.run.stages.stage import TICK_MS, Site, Stage
+from streamline.scene import SceneReference
 from streamline.transport.link import Delivery, Inlet, Outlet, PeerState
 from streamline.transport.shelf import Place, Shelf
 from streamline.transport.wire import encode_outcome, encode_prepared
@@ -61,10 +63,16 @@ class PreprocessStage(Stage):
         One, beside its source; or all of them, in a process of its own.
     sizes : mapping of camera name to (h, w)
         Input size of each camera's model, px.
+    scenes : mapping of camera name to SceneReference
+        What the cameras saw when all was well, as far as their models say.
     """
 
     def __init__(
-        self, site: Site, cameras: Sequence[Camera], sizes: Mapping[str, tuple[int, int]]
+        self,
+        site: Site,
+        cameras: Sequence[Camera],
+        sizes: Mapping[str, tuple[int, int]],
+        scenes: Mapping[str, SceneReference],
     ) -> None:
         super().__init__(site, f"preprocess-{'-'.join(camera.name for camera in cameras)}")
         self._cameras = {camera.name: camera for camera in cameras}
@@ -74,6 +82,10 @@ class PreprocessStage(Stage):
         self._scaling = {
             name: site.ledger.counter("streamline_scale_cpu_seconds_total", camera=name)
             for name in self._cameras
+        }
+        self._scenes = {
+            camera.name: SceneGuard(site.ledger, camera, scenes.get(camera.name))
+            for camera in cameras
         }
         self._suspects = Suspects(site.ledger, self.name, list(self._cameras))
         self._fences = Fences(
@@ -242,6 +254,10 @@ class PreprocessStage(Stage):
             return Prepared(origin=frame.origin, pixels=None, fault=Fault.SHAPE), None
         finally:
             self._scaling[name].add((thread_ns() - began_ns) / 1e9)
+        fault = self._scenes[name].look(frame.origin, pixels)
+        if fault is not None:
+            shelf.give_back(place)
+            return Prepared(origin=frame.origin, pixels=None, fault=fault), None
         return Prepared(origin=frame.origin, pixels=pixels), place
 
     def _settle_all(self, speaking: Container[object]) -> None:

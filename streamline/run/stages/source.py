@@ -19,6 +19,7 @@ from streamline.errors import WireError
 from streamline.evidence import EvidenceWriter, Store
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
+    SCENE_FAULTS,
     Dropped,
     Fault,
     Frame,
@@ -30,7 +31,6 @@ from streamline.messages import (
     Pin,
     PinKind,
     PixelFormat,
-    Verdict,
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
 from streamline.run.accounting.account import PINNED, StageAccount, Timer
@@ -48,7 +48,7 @@ from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
 from streamline.transport.sockets import READABLE
-from streamline.transport.wire import decode_outcome, encode_outcome
+from streamline.transport.wire import PLAIN_OUTCOMES, decode_outcome
 
 __all__ = ["SourceStage"]
 
@@ -60,11 +60,6 @@ _SPREAD_S: Final = 0.04
 
 _TOGETHER: Final = 4
 """Frames of a file played as fast as it is judged that are passed on together."""
-
-_PLAIN: Final = {
-    encode_outcome(judged): judged for judged in (Judged(verdict=verdict) for verdict in Verdict)
-}
-"""What nearly every frame is answered, which need not be read each time."""
 
 _NEVER_JUDGED: Final = Dropped(stage="source", reason="crashed")
 
@@ -158,6 +153,24 @@ class _CameraAccount:
         self._seconds[state.state].add(elapsed_s)
 
 
+class _Scene:
+    """What is wrong with what the camera sees, as verdicts say that come back."""
+
+    def __init__(self) -> None:
+        self._state: CameraState | None = None
+
+    def note(self, fault: Fault | None) -> None:
+        """Take note of the reason for a verdict; None if it was no unknown one."""
+        if fault not in SCENE_FAULTS:
+            self._state = None
+        elif self._state is None or self._state.reason != fault.value:
+            self._state = CameraState("unusable", fault.value, wall_ns())
+
+    def shown(self, state: CameraState) -> CameraState:
+        """Return the camera's state, which is no `ok` while its pictures can't be judged."""
+        return self._state if self._state is not None and state.state == "ok" else state
+
+
 class SourceStage(Stage):
     """One camera: captured frames go out, outcomes come back.
 
@@ -180,6 +193,7 @@ class SourceStage(Stage):
         captures[camera.name] = self._capture
         self._hung = self._misled = False
         self._incarnation = 0
+        self._scene = _Scene()
         self._orphans = Orphans(site.ledger, camera.name)
         self._to_ask: deque[Frame] = deque()
         """For orphans one at a time, so that no queue evicts them."""
@@ -484,15 +498,17 @@ class SourceStage(Stage):
         if outcome is None:
             return
         self._account.left[frame_id.camera].add()
-        if isinstance(outcome, Judged) and outcome.pin is not None:
-            self._keep(frame, outcome.pin)
+        if isinstance(outcome, Judged):
+            self._scene.note(outcome.fault)
+            if outcome.pin is not None:
+                self._keep(frame, outcome.pin)
 
     def _outcome(self, answer: bytes | None) -> Outcome | None:
         """Read what a frame's receiver says of it; refused if that can't be read."""
         if answer is None:
             return None
         try:
-            return _PLAIN.get(answer) or decode_outcome(answer)
+            return PLAIN_OUTCOMES.get(answer) or decode_outcome(answer)
         except WireError as exc:
             if not self._misled:
                 self._misled = True
@@ -537,7 +553,7 @@ class SourceStage(Stage):
         running = self.phase >= Phase.RUNNING
         elapsed_s = (now_ns - self._ticked_ns) / 1e9 if running and self._ticked_ns else 0.0
         self._ticked_ns = now_ns
-        self._counts.show(self._capture.shown, elapsed_s)
+        self._counts.show(self._scene.shown(self._capture.shown), elapsed_s)
         self._counts.follow(self._capture)
         if self._evidence is not None:
             self._counts.evidence.set(self._evidence.used_bytes)

@@ -33,7 +33,7 @@ def life(folder: Path, source: str) -> Iterator[PreprocessStage]:
         context=zmq.Context(),
         ledger=Ledger(),
     )
-    stage = PreprocessStage(site, [pipeline.cameras["left"]], {"left": (8, 8)})
+    stage = PreprocessStage(site, [pipeline.cameras["left"]], {"left": (8, 8)}, {})
     site.ledger.open(folder / "ledger")
     stage._suspects.recover()
     stage._shelves["left"] = Shelf(None, places=0, size=(8, 8))

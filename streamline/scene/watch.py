@@ -1,0 +1,208 @@
+"""The checks of one camera's scene, fed with its prepared frames."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streamline.messages import Fault
+from streamline.scene.look import Glimpse, Look, glimpse, look_at
+from streamline.scene.reference import Range, ReferenceBuilder, SceneReference
+from streamline.scene.shift import ViewFinder
+
+__all__ = ["LEARN_S", "Findings", "SceneWatch"]
+
+LEARN_S: Final = 60.0
+"""How long a camera without a reference is taken to be well while one is made, s."""
+
+_LOOK_S: Final = 0.2
+"""Time between two looks, s: five a second show all that changes slowly."""
+
+_AVERAGE_S: Final = 5.0
+"""Time constant of the running means, s: a product in passing is no change of the scene."""
+
+_SETTLED: Final = 16
+"""Looks before a running mean is worth anything."""
+
+_VIEW_LOOKS: Final = 5
+"""The view, which takes as long as the other figures together, is compared at each of so many."""
+
+_FEWEST_REPEATS: Final = 5
+_ROWS: Final = 4
+"""Each of so many rows is compared with the frame before: noise changes every one of them."""
+
+_BLACK: Final = 16.0
+_FLAT: Final = 8.0
+"""A frame is black if its mean grey level is no more than the first, the spread of the samples
+no more than the second; white accordingly."""
+
+_MARGIN: Final = {Fault.BRIGHTNESS: 0.07, Fault.CONTRAST: 0.2, Fault.BLUR: 0.25, Fault.MOVED: 0.03}
+"""How far beyond its range of reference a figure is a fault, as a share of it, and where that is
+more by as much as the range is wide; of the view the share of the picture's side."""
+
+_RELIEF: Final = 0.8
+"""A fault is over when the figure is back within this much of the margin."""
+
+_ALIKE: Final = 0.2
+"""Views that agree less than this have nothing to do with each other."""
+
+_A_VIEW: Final = 0.5
+"""Where the frames of reference agreed at least by this, frames that do not agree with them at all
+show that the camera looks elsewhere; other scenes have nothing in them that stands still."""
+
+
+class Findings(NamedTuple):
+    """What one frame shows, and what the latest look has."""
+
+    faults: tuple[Fault, ...]
+    """What is wrong now, worst first; empty if all is well."""
+
+    looked: bool
+    """Whether the figures are new."""
+
+
+class SceneWatch:
+    """Tells what is wrong with a camera's pictures.
+
+    Frozen, black and white are properties of frames and told at once.  Light, lens and view
+    change slowly, and are told from means over seconds, so that products don't count.
+
+    Parameters
+    ----------
+    reference : SceneReference, optional
+        What is normal; None: what the first `LEARN_S` seconds show, black, white and frozen
+        frames left out.
+    frozen_s : float
+        For how long frames must be identical to be frozen, s.
+    """
+
+    def __init__(self, reference: SceneReference | None, *, frozen_s: float) -> None:
+        self._frozen_s = frozen_s
+        self._before = b""
+        self._same_since_s = 0.0
+        self._repeats = 0
+        self._looked_s: float | None = None
+        self._began_s: float | None = None
+        self._builder = ReferenceBuilder()
+        self._reference: SceneReference | None = None
+        self._finder: ViewFinder
+        self._means = _Means()
+        self._slow: dict[Fault, bool] = dict.fromkeys(_MARGIN, False)
+        self.levels: dict[Fault, float] = {}
+        """Each figure's running mean over the middle of its range of reference; of the view how
+        far it has moved, as a share of the picture's side.  By the fault that it would show."""
+
+        if reference is not None:
+            self._adopt(reference)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it is still to see what is normal."""
+        return self._reference is None
+
+    def see(self, pixels: npt.NDArray[np.uint8], moment_s: float, /) -> Findings:
+        """Look at the next frame.
+
+        Parameters
+        ----------
+        pixels : array of shape (h, w, 3)
+            Prepared, RGB; not modified, and not kept.
+        moment_s : float
+            Its time on any clock that goes at the camera's pace, s.
+        """
+        sudden = [*self._exposure(glimpse(pixels)), *self._frozen(pixels, moment_s)]
+        looks = not sudden and self._is_time(moment_s)
+        if looks:
+            self._look(look_at(pixels), moment_s)
+        slow = (fault for fault, on in self._slow.items() if on)
+        return Findings((*sudden, *slow), looks)
+
+    def _exposure(self, seen: Glimpse) -> list[Fault]:
+        if seen.spread > _FLAT:
+            return []
+        black, white = _BLACK, 255 - _BLACK
+        if self._reference is not None:
+            # A scene that is dark by nature is not covered until it is much darker.
+            black = min(black, self._reference.brightness.low / 3)
+            white = max(white, 255 - (255 - self._reference.brightness.high) / 3)
+        if seen.mean <= black:
+            return [Fault.BLACK]
+        return [Fault.WHITE] if seen.mean >= white else []
+
+    def _frozen(self, pixels: npt.NDArray[np.uint8], moment_s: float) -> list[Fault]:
+        rows = pixels[::_ROWS].tobytes()
+        if rows != self._before:
+            self._before, self._same_since_s, self._repeats = rows, moment_s, 0
+            return []
+        self._repeats += 1
+        lasted = moment_s - self._same_since_s >= self._frozen_s
+        return [Fault.FROZEN] if lasted and self._repeats >= _FEWEST_REPEATS else []
+
+    def _is_time(self, moment_s: float) -> bool:
+        # A clock that goes back is a file that begins anew.
+        since_s = None if self._looked_s is None else moment_s - self._looked_s
+        return since_s is None or since_s >= _LOOK_S or since_s < 0
+
+    def _look(self, look: Look, moment_s: float) -> None:
+        since_s = 0.0 if self._looked_s is None else moment_s - self._looked_s
+        self._looked_s = moment_s
+        if self._reference is None:
+            self._learn(look, moment_s)
+            return
+        means = self._means
+        means.add(look, min(max(since_s, _LOOK_S), _AVERAGE_S) / _AVERAGE_S)
+        if means.looks < _SETTLED:
+            return
+        reference = self._reference
+        self._compare(Fault.BRIGHTNESS, means.brightness, reference.brightness)
+        self._compare(Fault.CONTRAST, means.contrast, reference.contrast)
+        self._compare(Fault.BLUR, means.sharpness, reference.sharpness)
+        if means.looks % _VIEW_LOOKS == 0:
+            self._compare_view(means.thumbnail, reference.agreement)
+
+    def _learn(self, look: Look, moment_s: float) -> None:
+        if self._began_s is None or moment_s < self._began_s:
+            self._began_s = moment_s
+        self._builder.add_look(look)
+        if moment_s - self._began_s >= LEARN_S and self._builder.looks >= _SETTLED:
+            self._adopt(self._builder.finish())
+
+    def _adopt(self, reference: SceneReference) -> None:
+        self._reference = reference
+        self._finder = ViewFinder(reference.thumbnail.astype(np.float32))
+
+    def _compare(self, fault: Fault, value: float, normal: Range) -> None:
+        relief = _RELIEF if self._slow[fault] else 1.0
+        margin, width = relief * _MARGIN[fault], relief * (normal.high - normal.low)
+        low = normal.low - max(margin * normal.low, width)
+        high = normal.high + max(margin * normal.high, width)
+        # More sharpness than before is nobody's worry.
+        self._slow[fault] = value < low or (value > high and fault is not Fault.BLUR)
+        self.levels[fault] = value / max((normal.low + normal.high) / 2, 1e-6)
+
+    def _compare_view(self, thumbnail: npt.NDArray[np.float32], agreement: float) -> None:
+        margin = _MARGIN[Fault.MOVED] * (_RELIEF if self._slow[Fault.MOVED] else 1)
+        shift = self._finder.shift(thumbnail)
+        alike = shift.peak >= _ALIKE
+        self._slow[Fault.MOVED] = shift.share > margin if alike else agreement >= _A_VIEW
+        self.levels[Fault.MOVED] = shift.share
+
+
+class _Means:
+    """Running means of what looks show."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.brightness = self.contrast = self.sharpness = 0.0
+        self.thumbnail = np.zeros((0, 0), np.float32)
+
+    def add(self, look: Look, weight: float) -> None:
+        """Take a look into the means with this weight; the first ones equally."""
+        self.looks += 1
+        share = max(weight, 1 / self.looks)
+        if self.looks == 1:
+            self.thumbnail = look.thumbnail.copy()
+        self.brightness += share * (look.brightness - self.brightness)
+        self.contrast += share * (look.contrast - self.contrast)
+        self.sharpness += share * (look.sharpness - self.sharpness)
+        self.thumbnail += np.float32(share) * (look.thumbnail - self.thumbnail)
