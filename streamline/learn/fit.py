@@ -31,6 +31,7 @@ from streamline.model import BackboneId, Calibration, Model
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
 from streamline.progress import Progress, ignore_progress
+from streamline.scene import ReferenceBuilder
 
 __all__ = ["MIN_FRAMES", "fit_frames"]
 
@@ -80,15 +81,15 @@ def fit_frames(
     net = settings.find_backbone(every, progress=progress)
     compute = settle(settings.compute, exact=net.precision == "f32")
     settings = replace(settings, compute=compute)
-    few, fit = Spread(_NOISE_FRAMES), _begun(net, settings)
-    watched = _watched(frames, few, progress)
+    few, fit, scene = Spread(_NOISE_FRAMES), _begun(net, settings), ReferenceBuilder()
+    watched = _watched(frames, few, scene, progress)
     try:
         for together in stream_features(net, settings.passes, watched, settings.compute):
             fit.add(together)
         _require_enough(fit.frames, settings)
         fitted = fit.finish(hold_out(fit.frames), progress)
         distinct = _distinct(fitted, noise_distance(net, settings, few.frames))
-        calibration = _calibrate(fitted, settings, source)
+        calibration = replace(_calibrate(fitted, settings, source), scene=scene.finish())
     except ValueError as exc:
         msg = f"no model can be fitted to {source}: {exc}"
         raise InputError(msg) from exc
@@ -115,12 +116,15 @@ def _begun(net: Backbone, settings: AnyFitSettings) -> DetectorFit:
     return FreFit(net, settings)
 
 
-def _watched(frames: Iterable[Frame], few: Spread, progress: Progress) -> Iterator[Frame]:
-    """Pass frames on, report them, and keep copies of a few."""
+def _watched(
+    frames: Iterable[Frame], few: Spread, scene: ReferenceBuilder, progress: Progress
+) -> Iterator[Frame]:
+    """Pass frames on, report them, look at their scene, and keep copies of a few."""
     for count, frame in enumerate(frames, start=1):
         progress("frames", count, length_hint(frames) or None)
         if few.wants():
             few.keep(frame.copy())
+        scene.add(frame)
         yield frame
 
 

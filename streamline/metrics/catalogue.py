@@ -120,8 +120,8 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_scene_cpu_seconds_total": "Processor time spent on looking at the scene.",
     "streamline_scene_state": "1 while something is wrong with what a camera sees.",
     "streamline_scene_faults_total": "Times that something went wrong with what a camera sees.",
-    "streamline_scene_level": "A figure of the scene over that of its reference; moved: by what "
-    "share of the picture's side.",
+    "streamline_scene_ratio": "A figure of the scene over that of its reference; moved: by what "
+    "share of the picture's side; NaN: not known yet.",
     "streamline_queue_seconds": "Time that a message waited in front of a stage.",
     "streamline_queue_depth": "Messages waiting in front of the next stage.",
     "streamline_batch_size": "Frames in one inference request.",

@@ -20,6 +20,7 @@ from streamline import __version__
 from streamline.conformal import ConformalTest
 from streamline.errors import InputError, ModelError
 from streamline.model.entries import Count, Digest, Entry, Level, Text
+from streamline.scene import THUMBNAIL, Range, SceneReference
 
 __all__ = ["Calibration", "Way", "load_calibration", "save_calibration"]
 
@@ -29,6 +30,8 @@ _FORMAT = "streamline-calibration"
 _VERSION = 1
 _BYTES = 1 << 26
 """Of a file at most."""
+
+_THUMBNAIL = THUMBNAIL * THUMBNAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +72,9 @@ class Calibration:
     arithmetic: str = ""
     """In which precision it did, what is quantised apart; empty: not known."""
 
+    scene: SceneReference | None = None
+    """Light, lens and view of these frames; None: not known."""
+
     model: str = ""
     """SHA-256 of the model that it belongs to; empty until one of the two is saved."""
 
@@ -92,6 +98,20 @@ class Calibration:
         return len(self.scores)
 
 
+_Span = tuple[Level, Level]
+
+
+class _Scene(Entry, frozen=True):
+    """See `SceneReference`."""
+
+    brightness: _Span
+    contrast: _Span
+    sharpness: _Span
+    agreement: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    thumbnail: Annotated[bytes, msgspec.Meta(min_length=_THUMBNAIL, max_length=_THUMBNAIL)]
+    """Grey levels, row by row."""
+
+
 class _File(Entry, frozen=True, omit_defaults=True):
     """All of a calibration's file."""
 
@@ -112,6 +132,7 @@ class _File(Entry, frozen=True, omit_defaults=True):
     device: Annotated[str, msgspec.Meta(max_length=64)] = ""
     arithmetic: Annotated[str, msgspec.Meta(max_length=64)] = ""
     digest: Digest | Literal[""] = ""
+    scene: _Scene | None = None
     scores: bytes = b""
     """float64, little-endian, in order of time."""
 
@@ -185,9 +206,31 @@ def _entry_of(calibration: Calibration) -> _File:
         interval_s=calibration.interval_s,
         device=calibration.device,
         arithmetic=calibration.arithmetic,
+        scene=None if calibration.scene is None else _scene_entry(calibration.scene),
         scores=calibration.scores.astype("<f8").tobytes(),
     )
     return msgspec.structs.replace(bare, digest=_digest_of(bare))
+
+
+def _scene_entry(scene: SceneReference) -> _Scene:
+    return _Scene(
+        brightness=scene.brightness,
+        contrast=scene.contrast,
+        sharpness=scene.sharpness,
+        agreement=scene.agreement,
+        thumbnail=scene.thumbnail.tobytes(),
+    )
+
+
+def _scene_of(entry: _Scene) -> SceneReference:
+    pixels = np.frombuffer(entry.thumbnail, np.uint8)
+    return SceneReference(
+        brightness=Range(*entry.brightness),
+        contrast=Range(*entry.contrast),
+        sharpness=Range(*entry.sharpness),
+        agreement=entry.agreement,
+        thumbnail=pixels.reshape(THUMBNAIL, THUMBNAIL),
+    )
 
 
 def _digest_of(entry: _File) -> str:
@@ -274,6 +317,7 @@ def _joined(entry: _File, scores: npt.NDArray[np.float64]) -> Calibration:
         created=entry.created,
         device=entry.device,
         arithmetic=entry.arithmetic,
+        scene=None if entry.scene is None else _scene_of(entry.scene),
         model=entry.model,
         digest=entry.digest,
     )

@@ -42,8 +42,10 @@ class Worker:
         # A camera's process only needs the input size, and infer sees whether that has changed.
         if not plan.serves_cameras_only:
             require_frozen(pipeline, models, runtime)
-        calibrations = read_calibrations(pipeline, models) if "alert" in plan.stages else {}
-        require_frozen(pipeline, calibrations, runtime)
+        wanted = not {"alert", "preprocess"}.isdisjoint(plan.stages)
+        calibrations = read_calibrations(pipeline, models) if wanted else {}
+        if "alert" in plan.stages:
+            require_frozen(pipeline, calibrations, runtime)
         self._plan = plan
         self._ledger = Ledger()
         self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
@@ -163,9 +165,10 @@ def _stages(
         from streamline.run.stages.preprocess import PreprocessStage  # noqa: PLC0415
 
         sizes = {name: (model.input.height, model.input.width) for name, model in models.items()}
+        scenes = {name: one.scene for name, one in calibrations.items()}
         alone = pipeline.links.frames == "inproc"
         groups = [[camera] for camera in cameras] if alone else [cameras]
-        stages += [PreprocessStage(site, group, sizes, {}) for group in groups]
+        stages += [PreprocessStage(site, group, sizes, scenes) for group in groups]
     if "source" in plan.stages:
         from streamline.run.stages.capture import Capture  # noqa: PLC0415
         from streamline.run.stages.source import SourceStage  # noqa: PLC0415

@@ -83,7 +83,7 @@ class DriftWatch:
         self._counts["low"] += p_value > 1 - self._tail + self._half_step
         if moment_s - self._begin_s >= _BLOCK_S and self._frames >= _FEWEST:
             self._bet()
-            self._begin_s, self._frames = moment_s, 0
+            self._begin_s, self._frames = None, 0
             self._counts = dict.fromkeys(self._counts, 0)
 
     def _bet(self) -> None:

@@ -64,7 +64,7 @@ class PreprocessStage(Stage):
     sizes : mapping of camera name to (h, w)
         Input size of each camera's model, px.
     scenes : mapping of camera name to SceneReference
-        What the cameras saw when all was well, as far as their models say.
+        What the cameras saw when all was well, as far as calibrations say.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PreprocessStage(Stage):
         site: Site,
         cameras: Sequence[Camera],
         sizes: Mapping[str, tuple[int, int]],
-        scenes: Mapping[str, SceneReference],
+        scenes: Mapping[str, SceneReference | None],
     ) -> None:
         super().__init__(site, f"preprocess-{'-'.join(camera.name for camera in cameras)}")
         self._cameras = {camera.name: camera for camera in cameras}
@@ -84,8 +84,7 @@ class PreprocessStage(Stage):
             for name in self._cameras
         }
         self._scenes = {
-            camera.name: SceneGuard(site.ledger, camera, scenes.get(camera.name))
-            for camera in cameras
+            camera.name: SceneGuard(site.ledger, camera, scenes[camera.name]) for camera in cameras
         }
         self._suspects = Suspects(site.ledger, self.name, list(self._cameras))
         self._fences = Fences(

@@ -134,7 +134,7 @@ class SceneGuard:
         self._watch = SceneWatch(learnt, frozen_s=camera.scene.frozen_s)
         self._work = ledger.counter("streamline_scene_cpu_seconds_total", camera=camera.name)
         self._levels = {
-            fault: ledger.gauge("streamline_scene_level", camera=camera.name, check=fault.value)
+            fault: ledger.gauge("streamline_scene_ratio", camera=camera.name, check=fault.value)
             for fault in _LEVELS
         }
         for level in self._levels.values():

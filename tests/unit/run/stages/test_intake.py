@@ -202,7 +202,7 @@ def test_a_frame_in_another_models_size_has_no_score_and_the_others_have_theirs(
 def test_frames_that_are_not_for_the_preprocess_stage_are_refused_and_others_prepared(
     site: Site,
 ) -> None:
-    stage = PreprocessStage(site, [site.pipeline.cameras["left"]], {"left": (8, 8)}, {})
+    stage = PreprocessStage(site, [site.pipeline.cameras["left"]], {"left": (8, 8)}, {"left": None})
     behind = Inlet(site.context, site.address("prepared"), window=4)
     behind.admit()
     seen: list[Prepared] = []

@@ -23,7 +23,9 @@ from streamline.transport.shelf import Shelf
 @contextmanager
 def life(folder: Path, source: str) -> Iterator[PreprocessStage]:
     """One life of the stage's process, in the ledger of those before."""
-    (folder / "line.yaml").write_text(f"version: 1\nmodel: m\ncameras: {{left: '{source}'}}\n")
+    (folder / "line.yaml").write_text(
+        f"version: 1\nmodel: m\ncameras: {{left: '{source}'}}\nscene: {{black: off}}\n"
+    )
     Control.create(folder / "control")
     pipeline = load(folder / "line.yaml")
     site = Site(
@@ -33,7 +35,7 @@ def life(folder: Path, source: str) -> Iterator[PreprocessStage]:
         context=zmq.Context(),
         ledger=Ledger(),
     )
-    stage = PreprocessStage(site, [pipeline.cameras["left"]], {"left": (8, 8)}, {})
+    stage = PreprocessStage(site, [pipeline.cameras["left"]], {"left": (8, 8)}, {"left": None})
     site.ledger.open(folder / "ledger")
     stage._suspects.recover()
     stage._shelves["left"] = Shelf(None, places=0, size=(8, 8))
