@@ -112,6 +112,11 @@ class ConformalTest:
         # A list is searched several times as fast as an array, for every frame of a line.
         self._scores: list[float] = np.sort(scores).tolist()
 
+    @property
+    def n(self) -> int:
+        """Scores that were held out."""
+        return len(self._scores)
+
     def p_value(self, score: float) -> float:
         """Probability at most that a normal frame scores as high; in (0, 1].
 

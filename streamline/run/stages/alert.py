@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from streamline.alert.deadline import unless_late
 from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
@@ -33,6 +34,7 @@ from streamline.run.accounting.journal import Judged as Entry
 from streamline.run.control import Phase
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
+from streamline.run.stages.scene import DriftGuard
 from streamline.run.stages.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
 from streamline.transport.publisher import Publisher
@@ -103,6 +105,11 @@ class AlertStage(Stage):
         self._account = StageAccount(site.ledger, "alert", rules)
         self._cameras = {
             name: _CameraAccount(site.ledger, name, rule.threshold) for name, rule in rules.items()
+        }
+        cameras = site.pipeline.cameras
+        self._drifts = {
+            name: DriftGuard(site.ledger, cameras[name], rule.test.n)
+            for name, rule in rules.items()
         }
         kinds = dict.fromkeys(sink.type for sink in site.pipeline.alert.sinks)
         self._delivered: dict[tuple[str, str], Cell] = {
@@ -202,25 +209,20 @@ class AlertStage(Stage):
             _log.error("scored by another model", camera=name, model=scored.model, ours=ours)
         return Scored(origin=scored.origin, score=math.nan, fault=Fault.OTHER_MODEL)
 
-    def _in_time(self, scored: Scored, now_ns: int) -> Scored:
-        """Take away a score that comes after the camera's deadline, or may do so.
-
-        What the clocks of other hosts may be off counts against the frame: nobody can act on a
-        verdict in time that is not known to be in time.
-        """
+    def _with_reason(self, scored: Scored, now_ns: int) -> Scored:
+        """Take away a score that stands for nothing: scores have drifted, or it comes too late."""
         origin = scored.origin
-        deadline_ns = self._rules[origin.id.camera].deadline_ns
-        if deadline_ns is None or scored.fault is not None:
-            return scored
-        if origin.error_ns is not None:
-            latest_ns = now_ns - origin.captured_ns + origin.error_ns
-            if latest_ns <= deadline_ns:
-                return scored
-        return Scored(origin=origin, score=math.nan, fault=Fault.LATE)
+        name = origin.id.camera
+        p_value = self._judge.p_value(scored)
+        if p_value is not None:
+            fault = self._drifts[name].look(p_value, origin.captured_ns)
+            if fault is not None:
+                return Scored(origin=origin, score=math.nan, fault=fault)
+        return unless_late(scored, self._rules[name].deadline_ns, now_ns)
 
     def _judge_new(self, scored: Scored) -> bytes:
         name, now_ns = scored.origin.id.camera, monotonic_ns()
-        scored = self._in_time(scored, now_ns)
+        scored = self._with_reason(scored, now_ns)
         self._account.entered[name].add()
         judgement = self._judge.judge(scored)
         entry = self._entry(scored, judgement)

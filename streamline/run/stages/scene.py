@@ -12,9 +12,9 @@ from streamline.clock import thread_ns
 from streamline.config import Camera, SceneResponse
 from streamline.ledger import Ledger
 from streamline.messages import SCENE_FAULTS, Fault, Origin
-from streamline.scene import SceneReference, SceneWatch
+from streamline.scene import DriftWatch, SceneReference, SceneWatch
 
-__all__ = ["SceneConditions", "SceneGuard"]
+__all__ = ["DriftGuard", "SceneGuard"]
 
 _log = structlog.get_logger("streamline.scene")
 
@@ -159,6 +159,31 @@ class SceneGuard:
         if self._live or origin.pts_s is None:
             return origin.captured_ns / 1e9
         return origin.pts_s
+
+
+class DriftGuard:
+    """Watches the p-values of one camera's frames.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    camera : Camera
+    n : int
+        Scores of calibration that the p-values are of.
+    """
+
+    def __init__(self, ledger: Ledger, camera: Camera, n: int) -> None:
+        self._conditions = SceneConditions(ledger, camera, [Fault.DRIFT])
+        self._watch = DriftWatch(n)
+
+    def look(self, p_value: float, captured_ns: int) -> Fault | None:
+        """Take a frame's p-value; return why its verdict must be unknown, None if it need not."""
+        if not self._conditions.watched:
+            return None
+        moment_s = captured_ns / 1e9
+        self._watch.see(p_value, moment_s)
+        drifted = self._watch.side is not None
+        return self._conditions.note([Fault.DRIFT] if drifted else [], moment_s)
 
 
 def _response(camera: Camera, check: Fault) -> SceneResponse:

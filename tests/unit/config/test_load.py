@@ -28,12 +28,14 @@ from streamline.config import (
     Record,
     Roi,
     RtspSource,
+    Scene,
     UsbSource,
     VideoSource,
     ZmqSink,
     dump_effective,
     load,
 )
+from streamline.messages import SCENE_FAULTS
 
 SMALL = "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
 PASSWORD = "hunter2"  # noqa: S105 the one that must not appear
@@ -180,6 +182,45 @@ def test_auto_blocks_what_can_wait_and_drops_what_cannot(
     ]
     assert camera.live is live
     assert camera.queue.policy is (QueuePolicy.DROP_OLDEST if live else QueuePolicy.BLOCK)
+
+
+def test_every_check_of_a_scene_is_a_setting_that_cameras_override_key_by_key(file: Path) -> None:
+    pipeline = loaded(
+        file,
+        """
+version: 1
+model: m
+scene: {blur: unknown, frozen_s: 2}
+cameras:
+  plain: rtsp://10.0.0.7/live
+  other: {source: rtsp://10.0.0.8/live, scene: {blur: off, reference: start}, deadline_ms: 80}
+""",
+    )
+    plain, other = pipeline.cameras["plain"], pipeline.cameras["other"]
+    checks = {fault.value for fault in SCENE_FAULTS}
+    assert checks == set(Scene.model_fields) - {"frozen_s", "reference"}
+    written = {"frozen", "black", "white"}
+    assert plain.scene == Scene(frozen="unknown", blur="unknown", frozen_s=2)  # type: ignore[arg-type]
+    assert {c for c in checks if getattr(Scene(), c) == "unknown"} == written - {"frozen"}
+    assert (other.scene.blur, other.scene.frozen_s, other.scene.reference) == ("off", 2, "start")
+    assert (plain.deadline_ms, other.deadline_ms) == (None, 80)
+
+
+@pytest.mark.parametrize(
+    ("source", "written", "frozen"),
+    [
+        ("rtsp://10.0.0.7/live", "", "unknown"),
+        ("clip.mp4", "", "unknown"),
+        ("{type: images, path: ok, pace: 25}", "", "off"),
+        ("{type: images, path: ok, pace: 25}", "frozen: warn", "warn"),
+        ("usb:0", "frozen: off", "off"),
+    ],
+)
+def test_a_picture_that_is_shown_for_long_is_not_frozen_unless_somebody_says_so(
+    file: Path, source: str, written: str, frozen: str
+) -> None:
+    text = f"version: 1\nmodel: m\ncameras: {{a: {{source: {source}, scene: {{{written}}}}}}}\n"
+    assert loaded(file, text).cameras["a"].scene.frozen == frozen
 
 
 def test_variables_are_replaced_in_texts_and_numbers(file: Path) -> None:

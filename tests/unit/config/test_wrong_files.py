@@ -64,6 +64,26 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="typo-in-a-key",
         ),
         pytest.param(
+            "queue: {depth: 8}",
+            "scene: {blur: unknwon}",
+            '7: cameras.right.scene.blur: is "unknwon" '
+            "(did you mean 'unknown'? must be off, warn or unknown)",
+            id="unknown-response",
+        ),
+        pytest.param(
+            "queue: {depth: 8}",
+            "scene: {focus: warn}",
+            "7: cameras.right.scene.focus: unknown key (known here: black, blur, brightness, "
+            "contrast, drift, frozen, frozen_s, moved, reference, white)",
+            id="unknown-check",
+        ),
+        pytest.param(
+            "queue: {depth: 8}",
+            "deadline_ms: 0",
+            "7: cameras.right.deadline_ms: is 0 (must be a number above 0 up to 60000 ms or null)",
+            id="deadline-of-nothing",
+        ),
+        pytest.param(
             "depth: 8",
             "zzz: 8",
             "7: cameras.right.queue.zzz: unknown key (known here: depth, policy)",

@@ -31,6 +31,7 @@ from streamline.messages import (
     Verdict,
 )
 from streamline.transport.wire import (
+    PLAIN_OUTCOMES,
     Buffer,
     decode_frame,
     decode_outcome,
@@ -134,6 +135,16 @@ def as_received(parts: Sequence[Buffer]) -> list[memoryview]:
 
 
 # --- round trips ------------------------------------------------------------------------------
+
+
+def test_plain_outcomes_say_what_their_bytes_say() -> None:
+    for data, judged in PLAIN_OUTCOMES.items():
+        decoded = decode_outcome(data)
+        assert isinstance(decoded, Judged)
+        assert (decoded.verdict, decoded.fault, decoded.pin) == (judged.verdict, judged.fault, None)
+        assert encode_outcome(judged) == data
+    reasons = {judged.fault for judged in PLAIN_OUTCOMES.values()}
+    assert reasons == {None, *Fault}
 
 
 @given(frame=FRAMES)

@@ -4,12 +4,14 @@ import gc
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zmq
 
 from streamline.alert.judge import CameraRule
+from streamline.clock import monotonic_ns
 from streamline.config import load
 from streamline.ledger import Ledger
 from streamline.messages import Fault, FrameId, Judged, Origin, Pin, PinKind, Scored, Verdict
@@ -161,6 +163,52 @@ def test_what_was_judged_and_not_counted_any_more_is_counted_by_the_successor(
         stage.site.ledger.close()
     # Two fails are kept in each life before their rate counts, and the begin of the alert.
     assert told == {"judged": 12, "skipped": 5, "pins": 7, "alerts": 1, "active": 1}
+
+
+def test_reasons_of_unknown_verdicts_are_counted_exactly_whoever_dies_in_between(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    faults = [Fault.FROZEN, Fault.BLACK, None, Fault.BLACK, Fault.LATE]
+    for life in range(2):
+        stage = alert_stage(tmp_path, context, "drops: d.jsonl")
+        stage.site.ledger.open(tmp_path / "ledger")
+        stage._recover()
+        for seq, fault in enumerate(faults):
+            score = 0.5 if fault is None else float("nan")
+            stage._judge_new(scored(10 * life + seq, score, fault))
+        account = stage._cameras["left"]
+        # As if it had died before the last verdict was counted, or between it and its reason.
+        account.unknown[Fault.LATE].add(-1)
+        account.judged[Verdict.UNKNOWN].add(-life)
+        stage.site.ledger.close()
+    stage = alert_stage(tmp_path, context, "drops: d.jsonl")
+    stage.site.ledger.open(tmp_path / "ledger")
+    stage._recover()
+    counted = {
+        labels: number
+        for (name, labels), number in counts(stage).items()
+        if name == "streamline_frames_unknown_total" and number
+    }
+    assert counted == {("frozen",): 2, ("black",): 4, ("late",): 2}
+    assert count(stage, "streamline_frames_judged_total", verdict="unknown") == 8
+    stage.site.ledger.close()
+
+
+def test_a_late_verdict_is_unknown_and_its_answer_says_why(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    stage = alert_stage(tmp_path, context, "drops: d.jsonl")
+    stage._rules = {"left": replace(stage._rules["left"], deadline_ns=10**9)}
+    now = Origin(FrameId("left", 255, 1), monotonic_ns(), 0, 0)
+    answer = decode_outcome(stage._judge_new(Scored(origin=now, score=0.5)))
+    assert isinstance(answer, Judged)
+    assert (answer.verdict, answer.fault) == (Verdict.PASS, None)
+    late = now._replace(id=FrameId("left", 255, 2), captured_ns=now.captured_ns - 2 * 10**9)
+    answer = decode_outcome(stage._judge_new(Scored(origin=late, score=9.0)))
+    assert isinstance(answer, Judged)
+    assert (answer.verdict, answer.fault, answer.pin) == (Verdict.UNKNOWN, Fault.LATE, None)
+    assert count(stage, "streamline_frames_unknown_total", reason="late") == 1
+    assert count(stage, "streamline_alerts_total") == 0
 
 
 def test_a_poisonous_frame_is_always_kept(
