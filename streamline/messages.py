@@ -246,6 +246,10 @@ class PinKind(StrEnum):
         """Rank among the kinds."""
         return _KINDS.index(self)
 
+    def item(self, name: str) -> str:
+        """Return the name of the folder in which a frame of that name is kept as this."""
+        return name if self is PinKind.BEGIN else f"{name}.{self}"
+
 
 _KINDS = tuple(PinKind)
 

@@ -22,10 +22,12 @@ from streamline.cli.fit import fit
 from streamline.cli.model import model
 from streamline.cli.paper import paper
 from streamline.cli.parity import parity
+from streamline.cli.replay import replay
 from streamline.cli.rerank import rerank
 from streamline.cli.run import begin_to_run, run, stage
 from streamline.cli.score import score
 from streamline.cli.show import show
+from streamline.cli.verify import verify
 from streamline.errors import ConfigError, InputError, StreamlineError
 
 __all__ = ["main"]
@@ -47,6 +49,8 @@ _app.command("score")(score)
 _app.command("run")(run)
 _app.command("stage")(stage)
 _app.command("check")(check)
+_app.command("verify")(verify)
+_app.command("replay")(replay)
 _app.command("eval")(evaluate)
 model.command("show")(show)
 model.command("calibrate")(calibrate)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from streamline.config.schema import Camera, ModelChoice, Pipeline
+from streamline.config.schema import Camera, ModelChoice, Pipeline, Record
 from streamline.config.sources import AnySource, ImagesSource, RtspSource, VideoSource, read_secret
 from streamline.errors import InputError
 
@@ -18,7 +18,8 @@ def missing_files(pipeline: Pipeline) -> list[str]:
     """Return a line for each file or folder that the pipeline needs and can't have.
 
     Looked for are models (unless they are learnt on the first start), calibrations, videos,
-    folders of images and password files. Cameras are not: one that is away may come.
+    folders of images, and files with passwords and keys. Cameras are not: one that is away may
+    come.
 
     Returns
     -------
@@ -30,7 +31,14 @@ def missing_files(pipeline: Pipeline) -> list[str]:
         for camera in pipeline.cameras.values()
         for key, what in _camera_needs(pipeline, camera)
     ]
+    lines += [f"{pipeline.where(key)}: {what}" for key, what in _record_needs(pipeline.record)]
     return list(dict.fromkeys(lines))
+
+
+def _record_needs(record: Record) -> _Needs:
+    key_file = None if record.audit is None else record.audit.key_file
+    if key_file is not None and (problem := _unreadable(key_file, folder=False)):
+        yield "record.audit.key_file", f"{problem} (make one: openssl rand -hex 32)"
 
 
 def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:

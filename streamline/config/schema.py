@@ -31,6 +31,7 @@ from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 __all__ = [
     "Alert",
     "AnySink",
+    "Audit",
     "Batch",
     "Camera",
     "Debounce",
@@ -47,6 +48,7 @@ __all__ = [
     "Queue",
     "QueuePolicy",
     "Record",
+    "RecordedPerMinute",
     "Roi",
     "Scene",
     "SceneResponse",
@@ -465,6 +467,11 @@ class Evidence(Section):
     min_free_gb: float = Field(default=1.0, ge=0, le=1_000_000, json_schema_extra={"x-unit": "GB"})
     """What must stay free on the disk, 10⁹ bytes; while it is not, nothing more is taken."""
 
+    max_days: float | None = Field(
+        default=None, gt=0, le=36_500, json_schema_extra={"x-unit": "days"}
+    )
+    """What is older goes, days; null: nothing goes for its age."""
+
     per_minute: KeptPerMinute = KeptPerMinute()
     """How many frames of each kind are kept."""
 
@@ -481,6 +488,57 @@ EvidenceEntry = Annotated[
 """Evidence as the file may write it: its keys, or only its folder."""
 
 
+class RecordedPerMinute(Section):
+    """How many verdicts of each kind a camera has in the audit record a minute, in the long run.
+
+    Begins and ends of alerts, and frames that are kept as evidence, always are.
+    """
+
+    fails: Annotated[float, Field(ge=0, le=60_000)] = 600
+    """Frames that fail."""
+
+    unknowns: Annotated[float, Field(ge=0, le=60_000)] = 60
+    """Frames that can't be judged."""
+
+    passes: Annotated[float, Field(ge=0, le=60_000)] = 6
+    """Frames that pass: a sample."""
+
+
+class Audit(Section):
+    """A hash-chained record of each run, for ``streamline verify`` and ``streamline replay``."""
+
+    path: FilePath
+    """The folder; each run has one of its own in it."""
+
+    per_minute: RecordedPerMinute = RecordedPerMinute()
+    """How many verdicts of each kind are recorded."""
+
+    key_file: FilePath | None = None
+    """A file with a key for the hashes, 16 bytes or more; null: none, and then whoever may write
+    the record can make it anew from any place on."""
+
+    max_gb: float = Field(default=1.0, gt=0, le=1_000_000, json_schema_extra={"x-unit": "GB"})
+    """What the records of earlier runs may take, 10⁹ bytes; the oldest runs' go first, when a run
+    begins."""
+
+    max_days: float | None = Field(
+        default=None, gt=0, le=36_500, json_schema_extra={"x-unit": "days"}
+    )
+    """Records of runs that ended longer ago go when a run begins, days; null: none does."""
+
+
+def _audit_shorthand(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+AuditEntry = Annotated[
+    Audit,
+    BeforeValidator(_audit_shorthand, json_schema_input_type=str | Audit),
+    Field(json_schema_extra={"x-allowed": "a folder, or a mapping with path and more"}),
+]
+"""The audit record as the file may write it: its keys, or only its folder."""
+
+
 class Record(Section):
     """What is kept on disk; nothing unless it is named."""
 
@@ -492,6 +550,18 @@ class Record(Section):
 
     evidence: EvidenceEntry | None = None
     """Full pictures and heat maps of alerts and more, or only the folder for them; null: none."""
+
+    audit: AuditEntry | None = None
+    """A record of each run that can be verified, or only the folder for it; null: none."""
+
+    @field_validator("audit")
+    @classmethod
+    def _begins_have_evidence(cls, audit: Audit | None, info: ValidationInfo) -> Audit | None:
+        evidence = info.data.get("evidence")
+        if audit is not None and (evidence is None or not evidence.per_minute.begins):
+            what = "needs evidence that keeps the begins of alerts (name a folder: record.evidence)"
+            raise mistake(what)
+        return audit
 
 
 class Links(Section):

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from streamline.clock import wall_ns
 from streamline.messages import PinKind
 
-__all__ = ["NoRoomError", "Store", "is_safe_name"]
+__all__ = ["RECORD", "Item", "Limits", "NoRoomError", "Store", "is_safe_name", "items_in"]
+
+RECORD: Final = "alert.json"
+"""File of an item that tells what it is, with the hashes of the others."""
 
 _PARTIAL: Final = ".partial"
 _REMOVED: Final = ".removed"
-_RECORD: Final = "alert.json"
 _BLOCK: Final = 4096
 """What a disk gives away at least, for a file or a folder, bytes."""
 
@@ -32,9 +35,27 @@ class NoRoomError(Exception):
         """``quota`` or ``disk``."""
 
 
-class _Item(NamedTuple):
+class Limits(NamedTuple):
+    """What a camera's evidence may take."""
+
+    max_bytes: int
+    """The camera's share of the quota."""
+
+    min_free_bytes: int = 0
+    """What must stay free on the disk."""
+
+    max_age_ns: int | None = None
+    """What is older goes; None: nothing goes for its age."""
+
+
+class Item(NamedTuple):
+    """A frame that is stored."""
+
     written_ns: int
+    kind: PinKind
     name: str
+    """Of its folder."""
+
     size: int
 
 
@@ -58,27 +79,19 @@ class Store:
     ----------
     folder : Path
         The camera's own; made when it is first needed.
-    max_bytes : int
-        The camera's share of the quota.
-    min_free_bytes : int
-        What must stay free on the disk.
-    on_removed : callable
-        Called with the kind of each item that is removed for want of room.
+    limits : Limits
+    on_removing : callable
+        Called with each item that is about to be removed, and why: ``quota`` (the camera's share
+        is used up), ``disk`` (it is almost full) or ``age``.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        max_bytes: int,
-        min_free_bytes: int,
-        on_removed: Callable[[PinKind], None],
+        self, folder: Path, limits: Limits, *, on_removing: Callable[[Item, str], None]
     ) -> None:
         self.folder = folder
-        self._max_bytes = max_bytes
-        self._min_free_bytes = min_free_bytes
-        self._on_removed = on_removed
-        self._items: dict[PinKind, deque[_Item]] = {kind: deque() for kind in PinKind}
+        self._limits = limits
+        self._on_removing = on_removing
+        self._items: dict[PinKind, deque[Item]] = {kind: deque() for kind in PinKind}
         self.used_bytes = 0
         """What the items take on the disk."""
 
@@ -89,12 +102,22 @@ class Store:
         for entry in list(os.scandir(self.folder)):
             if entry.name.startswith(".") and entry.name.endswith((_PARTIAL, _REMOVED)):
                 shutil.rmtree(entry.path, ignore_errors=True)
-        for kind, item in sorted(_found(self.folder)):
-            self._add(kind, item)
+        for item in sorted(items_in(self.folder)):
+            self._add(item)
+        self.expire()
+
+    def expire(self) -> None:
+        """Remove what is too old, passes first."""
+        if self._limits.max_age_ns is None:
+            return
+        oldest_ns = wall_ns() - self._limits.max_age_ns
+        for items in self._items.values():
+            while items and items[0].written_ns < oldest_ns:
+                self._remove_oldest(items, "age")
 
     def holds(self, item_id: str, kind: PinKind) -> bool:
         """Whether an item is here."""
-        return (self.folder / _name(item_id, kind)).exists()
+        return (self.folder / kind.item(item_id)).exists()
 
     def put(self, item_id: str, kind: PinKind, files: Mapping[str, bytes]) -> None:
         """Write an item, after making room for it.
@@ -109,7 +132,7 @@ class Store:
         size = _BLOCK + sum(_on_disk(len(data)) for data in files.values())
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(kind, size)
-        name = _name(item_id, kind)
+        name = kind.item(item_id)
         partial = self.folder / f".{name}{_PARTIAL}"
         partial.mkdir()
         try:
@@ -122,51 +145,49 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         written_ns = (self.folder / name).stat().st_mtime_ns
-        self._add(kind, _Item(written_ns, name, size))
+        self._add(Item(written_ns, kind, name, size))
 
     def _make_room(self, kind: PinKind, size: int) -> None:
+        self.expire()
         disk = os.statvfs(self.folder)
-        is_short = disk.f_bavail * disk.f_frsize - size < self._min_free_bytes
-        limit = min(self._max_bytes, self.used_bytes) if is_short else self._max_bytes
-        missing = self.used_bytes + size - limit
+        most, least_free = self._limits.max_bytes, self._limits.min_free_bytes
+        is_short = disk.f_bavail * disk.f_frsize - size < least_free
+        reason = "disk" if is_short else "quota"
+        missing = self.used_bytes + size - (min(most, self.used_bytes) if is_short else most)
         victims = []
-        for one, item in self._by_worth(kind):
+        for item in self._by_worth(kind):
             if missing <= 0:
                 break
-            victims.append(one)
+            victims.append(item)
             missing -= item.size
         if missing > 0:
-            reason = "disk" if is_short else "quota"
             what = "the disk is almost full" if is_short else "the camera's share is used up"
             msg = f"{what}, and nothing there is worth less than this {kind}"
             raise NoRoomError(reason, msg)
-        for one in victims:
-            self._remove_oldest(one)
+        for item in victims:
+            self._remove_oldest(self._items[item.kind], reason)
 
-    def _by_worth(self, most: PinKind) -> Iterator[tuple[PinKind, _Item]]:
+    def _by_worth(self, most: PinKind) -> Iterator[Item]:
         """Yield what may go for something of a kind, in the order in which it goes."""
         for kind in PinKind:
             if kind.worth <= most.worth:
-                yield from ((kind, item) for item in self._items[kind])
+                yield from self._items[kind]
 
-    def _remove_oldest(self, kind: PinKind) -> None:
-        item = self._items[kind][0]
+    def _remove_oldest(self, items: deque[Item], reason: str) -> None:
+        item = items[0]
+        # Told first: what is told and then stays is found again, what goes untold looks stolen.
+        self._on_removing(item, reason)
         gone = self.folder / f".{item.name}{_REMOVED}"
         # Who removed it by hand has done our work.
         with contextlib.suppress(FileNotFoundError):
             (self.folder / item.name).rename(gone)
-        self._items[kind].popleft()
+        items.popleft()
         self.used_bytes -= item.size
         shutil.rmtree(gone, ignore_errors=True)
-        self._on_removed(kind)
 
-    def _add(self, kind: PinKind, item: _Item) -> None:
-        self._items[kind].append(item)
+    def _add(self, item: Item) -> None:
+        self._items[item.kind].append(item)
         self.used_bytes += item.size
-
-
-def _name(item_id: str, kind: PinKind) -> str:
-    return item_id if kind is PinKind.BEGIN else f"{item_id}.{kind}"
 
 
 def _kind(name: str) -> PinKind:
@@ -174,14 +195,14 @@ def _kind(name: str) -> PinKind:
     return PinKind(suffix) if suffix in set(PinKind) else PinKind.BEGIN
 
 
-def _found(folder: Path) -> Iterator[tuple[PinKind, _Item]]:
+def items_in(folder: Path) -> Iterator[Item]:
     """Yield the items of a folder; what holds no record is not ours to count or remove."""
-    for entry in os.scandir(folder):
+    for entry in os.scandir(folder) if folder.is_dir() else ():
         if is_safe_name(entry.name) and entry.is_dir(follow_symlinks=False):
             sizes = {file.name: file.stat().st_size for file in os.scandir(entry.path)}
-            if _RECORD in sizes:
+            if RECORD in sizes:
                 size = _BLOCK + sum(map(_on_disk, sizes.values()))
-                yield _kind(entry.name), _Item(entry.stat().st_mtime_ns, entry.name, size)
+                yield Item(entry.stat().st_mtime_ns, _kind(entry.name), entry.name, size)
 
 
 def _on_disk(size: int) -> int:

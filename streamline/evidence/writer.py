@@ -15,7 +15,7 @@ from streamline.clock import monotonic_ns
 from streamline.colour import to_rgb
 from streamline.evidence.encode import encode_ffv1, encode_png
 from streamline.evidence.overlay import overlay
-from streamline.evidence.store import NoRoomError, Store, is_safe_name
+from streamline.evidence.store import RECORD, NoRoomError, Store, is_safe_name
 from streamline.messages import Frame, Picture, Pin, PinKind, PixelFormat
 
 __all__ = ["EvidenceWriter"]
@@ -24,6 +24,9 @@ Roi = tuple[int, int, int, int]
 
 _TOLD_AGAIN_NS: Final = 600_000_000_000
 """How long the same trouble is not logged again."""
+
+_LOOK_ROUND_S: Final = 60.0
+"""How long nothing may come until it is seen to what is too old."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,13 +50,14 @@ class EvidenceWriter:
     store : Store
         Where it goes; used by the thread alone.
     on_skipped : callable
-        Called with the reason for each frame that is not stored: ``queue`` (the disk is too
+        Called with each frame that is not stored, and why: ``queue`` (the disk is too
         slow; the least valuable frame that waits has to go), ``name`` (its id can't be a
         folder's name), ``quota`` (all that is stored is worth more), ``disk`` (it fails or is
         full), ``error`` (the frame can't be encoded) or ``closed``. Calls come from several
         threads, but one at a time.
     on_stored : callable
-        Called with the kind of each frame that is stored, from the writing thread.
+        Called with each frame that is stored, and the SHA-256 of its ``alert.json``, from the
+        writing thread.
     depth : int
         How many frames may wait for the disk.
     """
@@ -62,8 +66,8 @@ class EvidenceWriter:
         self,
         store: Store,
         *,
-        on_skipped: Callable[[str], None],
-        on_stored: Callable[[PinKind], None],
+        on_skipped: Callable[[Pin, str], None],
+        on_stored: Callable[[Pin, str], None],
         depth: int = 8,
     ) -> None:
         self._store = store
@@ -99,11 +103,11 @@ class EvidenceWriter:
         """
         with self._changed:
             if not is_safe_name(pin.alert_id):
-                return self._skip("name")
+                return self._skip(pin, "name")
             if self._is_closed:
-                return self._skip("closed")
+                return self._skip(pin, "closed")
             if len(self._jobs) >= self._depth and not self._gave_way(pin.kind):
-                return self._skip("queue")
+                return self._skip(pin, "queue")
             self._jobs.append(_Job(frame, pin, roi))
             self._changed.notify_all()
         return True
@@ -115,8 +119,8 @@ class EvidenceWriter:
             self._changed.notify_all()
         self._thread.join(timeout_s)
         with self._changed:
-            for _ in self._jobs:
-                self._skip("closed")
+            for job in self._jobs:
+                self._skip(job.pin, "closed")
             self._jobs.clear()
 
     @property
@@ -142,18 +146,18 @@ class EvidenceWriter:
         if least.pin.kind.worth >= kind.worth:
             return False
         self._jobs.remove(least)
-        self._skip("queue")
+        self._skip(least.pin, "queue")
         return True
 
-    def _skip(self, reason: str) -> bool:
-        self._on_skipped(reason)
+    def _skip(self, pin: Pin, reason: str) -> bool:
+        self._on_skipped(pin, reason)
         return False
 
     def _next(self) -> _Job | None:
-        """Wait for the most valuable frame, of these the oldest; None at the end."""
+        """Wait for the most valuable frame, of these the oldest; None if none came for a while."""
         with self._changed:
-            while not self._jobs and not self._is_closed:
-                self._changed.wait()
+            if not self._jobs and not self._is_closed:
+                self._changed.wait(_LOOK_ROUND_S)
             if not self._jobs:
                 return None
             job = max(self._jobs, key=lambda job: job.pin.kind.worth)
@@ -161,30 +165,46 @@ class EvidenceWriter:
             return job
 
     def _work(self) -> None:
+        self._see_to(self._store.open)
+        while (job := self._next()) is not None or not self._is_closed:
+            if job is None:
+                self._see_to(self._store.expire)
+            else:
+                self._try_to_keep(job)
+
+    def _see_to(self, chore: Callable[[], None]) -> None:
         try:
-            self._store.open()
+            chore()
         except OSError as exc:
             self._tell("disk", exc)
-        while (job := self._next()) is not None:
-            try:
-                self._keep(job)
-            except NoRoomError as exc:
-                self._fail(exc.reason, exc)
-            except OSError as exc:
-                self._fail("disk", exc)
-            except (ValueError, cv2.error, av.FFmpegError) as exc:
-                self._fail("error", exc)
-            else:
-                self._on_stored(job.pin.kind)
 
-    def _keep(self, job: _Job) -> None:
+    def _try_to_keep(self, job: _Job) -> None:
+        try:
+            digest = self._keep(job)
+        except NoRoomError as exc:
+            self._fail(job.pin, exc.reason, exc)
+        except OSError as exc:
+            self._fail(job.pin, "disk", exc)
+        except (ValueError, cv2.error, av.FFmpegError) as exc:
+            self._fail(job.pin, "error", exc)
+        else:
+            self._on_stored(job.pin, digest)
+
+    def _keep(self, job: _Job) -> str:
+        """Store a frame; return the hash of what tells of it."""
+        name, kind = job.pin.alert_id, job.pin.kind
         # The same frame may be told again after a crash.
-        if not self._store.holds(job.pin.alert_id, job.pin.kind):
-            self._store.put(job.pin.alert_id, job.pin.kind, _files(job))
+        if self._store.holds(name, kind):
+            record = (self._store.folder / kind.item(name) / RECORD).read_bytes()
+        else:
+            files = _files(job)
+            self._store.put(name, kind, files)
+            record = files[RECORD]
+        return hashlib.sha256(record).hexdigest()
 
-    def _fail(self, reason: str, exc: Exception) -> None:
+    def _fail(self, pin: Pin, reason: str, exc: Exception) -> None:
         with self._changed:
-            self._skip(reason)
+            self._skip(pin, reason)
         self._tell(reason, exc)
 
     def _tell(self, reason: str, exc: Exception) -> None:
@@ -205,7 +225,7 @@ def _files(job: _Job) -> dict[str, bytes]:
     files["overlay.png"] = encode_png(
         overlay(picture, pin.map, score=pin.score, threshold=pin.threshold, roi=job.roi)
     )
-    files["alert.json"] = _record(job, files)
+    files[RECORD] = _record(job, files)
     return files
 
 

@@ -27,11 +27,13 @@ from streamline.infer.protocol import (
     Scorer,
     Scores,
 )
+from streamline.infer.together import Heads, distinct, grouped
 
 __all__ = [
     "Compute",
     "Extractor",
     "Features",
+    "Heads",
     "Mapper",
     "Maps",
     "Network",
@@ -39,7 +41,9 @@ __all__ = [
     "Requests",
     "Scorer",
     "Scores",
+    "distinct",
     "extract_features",
+    "grouped",
     "map_frames",
     "map_network",
     "open_extractor",

@@ -148,6 +148,11 @@ class Runtime:
         """File that says which models the line started with."""
         return self.folder / "models"
 
+    @property
+    def audit(self) -> Path:
+        """File that says where the run's audit record is; missing where there is none."""
+        return self.folder / "audit"
+
     def address(self, link: str, kind: str) -> str:
         """Return the endpoint of a link configured as *kind*: inproc, ipc or ``tcp://…``."""
         if kind == "inproc":

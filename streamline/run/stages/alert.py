@@ -11,6 +11,9 @@ from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
 from streamline.alert.sinks import JsonLines, LogSink, Sink
+from streamline.audit.records import Counts
+from streamline.audit.runs import RunFolder
+from streamline.audit.verdicts import VerdictChain
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import AnySink, JsonlSink, KeptPerMinute, ZmqSink
 from streamline.ledger import Cell, Ledger
@@ -94,6 +97,18 @@ class _CameraAccount:
             "streamline_evidence_skipped_total", camera=camera, reason="rate"
         )
 
+    def so_far(self, alerts: int, later: Iterable[Entry] = ()) -> Counts:
+        """Count the verdicts, but for some that came later than the moment that is asked for."""
+        counted = {verdict: round(cell.value) for verdict, cell in self.judged.items()}
+        for entry in later:
+            counted[entry.verdict] -= 1
+        return Counts(
+            passed=counted[Verdict.PASS],
+            fail=counted[Verdict.FAIL],
+            unknown=counted[Verdict.UNKNOWN],
+            alerts=alerts,
+        )
+
 
 class AlertStage(Stage):
     """Judges every score, raises alerts, and answers with the frame's outcome."""
@@ -125,6 +140,7 @@ class AlertStage(Stage):
         self._sinks: list[tuple[str, Sink]] = []
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
+        self._chain: VerdictChain | None = None
         self._journals = {name: Journal(site.ledger, name) for name in rules}
         self._unsettled: set[str] = set()
         evidence = site.pipeline.record.evidence
@@ -165,6 +181,9 @@ class AlertStage(Stage):
         self._sinks = [(sink.type, self._open_sink(sink)) for sink in pipeline.alert.sinks]
         if pipeline.record.verdicts is not None:
             self._verdicts = JsonLines(pipeline.record.verdicts)
+        run, audit = RunFolder.told_in(self.site.runtime.audit), pipeline.record.audit
+        if run is not None and audit is not None:
+            self._chain = VerdictChain(run, self._rules, audit.per_minute)
         self._inlet = Inlet(self.site.context, self.site.address("scores"), window=_WINDOW)
 
     def _open_sink(self, sink: AnySink) -> Sink:
@@ -181,6 +200,9 @@ class AlertStage(Stage):
             sink.close()
         if self._verdicts is not None:
             self._verdicts.close()
+        if self._chain is not None:
+            cameras = self._cameras.items()
+            self._chain.close({name: one.so_far(round(one.alerts.value)) for name, one in cameras})
 
     def _handle(self, delivery: Delivery) -> None:
         self._account.waited(self.site.queued_ns(delivery))
@@ -229,8 +251,8 @@ class AlertStage(Stage):
         self._journals[name].add(entry)
         self._follow(name, entry)
         latency_s = self._count(scored, judgement, now_ns)
-        if self._verdicts is not None:
-            self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
+        self._log(scored, judgement, latency_s)
+        self._audit(scored, judgement, entry, latency_s=latency_s)
         self._account.left[name].add()
         if judgement.event is not None:
             self._tell(judgement.event)
@@ -315,6 +337,7 @@ class AlertStage(Stage):
         """Go on from where a predecessor died, and do what it had decided and not come to do."""
         log = self.site.pipeline.record.verdicts
         logged = set() if log is None else logged_lately(log)
+        audited = set() if self._chain is None else logged_lately(self._chain.path)
         for name, journal in self._journals.items():
             entries = journal.recover()
             if not entries:
@@ -324,10 +347,15 @@ class AlertStage(Stage):
             before = entries[:settled]
             if before:
                 self._judge.resume(name, since_change(before), before[-1].alert)
-            for entry in entries[settled:]:
+            for number, entry in enumerate(entries[settled:], start=settled + 1):
                 scored = _remembered(name, entry)
                 judgement = self._judge.judge(scored)
-                self._make_up(scored, judgement, logged=scored.origin.id in logged)
+                if scored.origin.id not in logged:
+                    self._log(scored, judgement, None)
+                if scored.origin.id not in audited:
+                    self._audit(scored, judgement, entry, later=entries[number:])
+                if judgement.event is not None:
+                    self._tell(judgement.event)
             self._unsettled.add(name)
         self._write_verdicts()
         self._settle()
@@ -350,12 +378,32 @@ class AlertStage(Stage):
         for fault in faults[len(faults) - missing :]:
             counts.unknown[fault].add()
 
-    def _make_up(self, scored: Scored, judgement: Judgement, *, logged: bool) -> None:
-        """Do what follows from a verdict, as far as it is not known to have been done."""
-        if self._verdicts is not None and not logged:
-            self._lines.append(to_json(self._verdict(scored, judgement, None)))
-        if judgement.event is not None:
-            self._tell(judgement.event)
+    def _log(self, scored: Scored, judgement: Judgement, latency_s: float | None) -> None:
+        """Take a line for the verdict log, if there is one."""
+        if self._verdicts is not None:
+            self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
+
+    def _audit(
+        self,
+        scored: Scored,
+        judgement: Judgement,
+        entry: Entry,
+        *,
+        latency_s: float | None = None,
+        later: Iterable[Entry] = (),
+    ) -> None:
+        """Take a verdict for the audit record, if there is one and it belongs there."""
+        frame = scored.origin.id
+        kind = pin_kind(judgement)
+        chain = self._chain
+        if chain is None or (entry.pin is None and not chain.wants(frame.camera, kind, judgement)):
+            return
+        chain.add(
+            self._verdict(scored, judgement, latency_s),
+            judgement=judgement,
+            evidence=None if entry.pin is None else entry.pin.item(alert_id(frame)),
+            counts=self._cameras[frame.camera].so_far(entry.alerts, later),
+        )
 
     def _count(self, scored: Scored, judgement: Judgement, now_ns: int) -> float | None:
         """Count a verdict given now; return the latency if it can be claimed."""
@@ -413,7 +461,9 @@ class AlertStage(Stage):
         self._unsettled.clear()
 
     def _write_verdicts(self) -> None:
-        """Append the verdicts since the last time in one write."""
+        """Append the verdicts since the last time, in one write each."""
+        if self._chain is not None:
+            self._chain.write()
         if self._verdicts is None or not self._lines:
             return
         lines: Sequence[bytes] = self._lines

@@ -12,7 +12,7 @@ import structlog
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
 from streamline.errors import ConfigError, WireError
-from streamline.infer import map_network, score_network, threshold_doubt
+from streamline.infer import grouped, map_network, score_network, threshold_doubt
 from streamline.infer.configured import compute_of
 from streamline.messages import Fault, Judged, Prepared, Scored
 from streamline.metrics.catalogue import BATCH_BUCKETS
@@ -21,7 +21,7 @@ from streamline.run.accounting.account import StageAccount
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
 from streamline.run.stages.intake import Intake
-from streamline.run.stages.lanes import Entry, HeatMaps, Lane, grouped
+from streamline.run.stages.lanes import Entry, HeatMaps, Lane
 from streamline.run.stages.peers import Peers
 from streamline.run.stages.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet, Outlet

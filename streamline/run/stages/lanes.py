@@ -3,66 +3,31 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from threading import Condition
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.errors import StreamlineError
-from streamline.infer import Compute, Mapper, Scorer, open_mapper, open_scorer
+from streamline.infer import Compute, Heads, Mapper, Scorer, distinct, open_mapper, open_scorer
 from streamline.messages import Judged, Prepared
 from streamline.model import Model
 from streamline.run.accounting.suspects import Suspects
 from streamline.transport.link import Delivery
 
-__all__ = ["Batch", "Entry", "HeatMaps", "Lane", "grouped"]
+__all__ = ["Batch", "Entry", "HeatMaps", "Lane"]
 
 _log = structlog.get_logger("streamline.infer")
 
 _MAPS_WAITING: Final = 32
 """Frames that may wait for a heat map: the least that a camera is owed is its verdict, in time."""
 
-Key = TypeVar("Key", bound=Hashable)
-
 Entry = tuple[Delivery, Prepared]
 """A frame, and the message it came with."""
-
-
-def grouped(
-    models: Mapping[str, Model], key: Callable[[Model], Key]
-) -> dict[Key, dict[str, Model]]:
-    """Group models by camera by what they share."""
-    groups: dict[Key, dict[str, Model]] = {}
-    for camera, model in models.items():
-        groups.setdefault(key(model), {})[camera] = model
-    return groups
-
-
-def _distinct(models: Mapping[str, Model]) -> list[Model]:
-    return list({model.digest: model for model in models.values()}.values())
-
-
-class _Heads:
-    """Which head judges which camera: cameras of one model share its head."""
-
-    def __init__(self, models: Mapping[str, Model]) -> None:
-        self.digests = [model.digest for model in _distinct(models)]
-        self._by_camera = {name: self.digests.index(model.digest) for name, model in models.items()}
-
-    def of(self, prepared: Prepared) -> int:
-        """Return the head that judges a frame."""
-        return self._by_camera[prepared.origin.id.camera]
-
-    def counts(self, frames: Sequence[Prepared]) -> list[int]:
-        """Count the frames with pixels of each head."""
-        counts = [0] * len(self.digests)
-        for frame in frames:
-            counts[self.of(frame)] += frame.pixels is not None
-        return counts
 
 
 class Batch:
@@ -96,8 +61,8 @@ class Lane:
         self._wake = wake
         self._changed = Condition()
         self._completed: set[int] = set()
-        self._heads = _Heads(models)
-        self._scorer: Scorer = open_scorer(_distinct(models), compute, on_done=self._on_done)
+        self._heads = Heads(models)
+        self._scorer: Scorer = open_scorer(distinct(models), compute, on_done=self._on_done)
         self.slots = self._scorer.slots
         self.size = (self._scorer.height, self._scorer.width)
         self.free = list(range(self.slots))
@@ -148,8 +113,10 @@ class Lane:
         first, self.gathered = self.gathered[:count], self.gathered[count:]
         self.since_ns = monotonic_ns()
         # By head, as the device wants them; a camera's frames stay in their order.
-        entries = sorted(first, key=lambda entry: self._heads.of(entry[1]))
-        counts = self._heads.counts([prepared for _, prepared in entries])
+        entries = sorted(first, key=lambda entry: self._heads.of(entry[1].origin.id.camera))
+        counts = self._heads.counts(
+            prepared.origin.id.camera for _, prepared in entries if prepared.pixels is not None
+        )
         slot = self.free.pop() if any(counts) else None
         # In this list before it is started: it may complete at once.
         self.running.append(Batch(entries, slot, counts))
@@ -220,9 +187,9 @@ class HeatMaps:
     ) -> None:
         self._wake = wake
         self._suspects = suspects
-        self._heads = _Heads(models)
+        self._heads = Heads(models)
         single = replace(compute, max_batch=1, slots=1, streams=1)
-        self._mapper: Mapper = open_mapper(_distinct(models), single, on_done=self._on_done)
+        self._mapper: Mapper = open_mapper(distinct(models), single, on_done=self._on_done)
         self._waiting: deque[tuple[Entry, Judged]] = deque()
         self._done = False
         self.since_ns: int | None = None
@@ -246,7 +213,7 @@ class HeatMaps:
         self._done, self.since_ns = False, None
         heat = None
         try:
-            heat = self._mapper.result(0, head=self._heads.of(prepared))[0]
+            heat = self._mapper.result(0, head=self._heads.of(prepared.origin.id.camera))[0]
         except StreamlineError as exc:
             _log.error("heat map failed", why=str(exc))
         self._next()
@@ -265,7 +232,7 @@ class HeatMaps:
             self._mapper.input(0)[0] = prepared.pixels
         self._suspects.start([prepared.origin.id])
         self.since_ns = monotonic_ns()
-        self._mapper.start(0, *self._heads.counts([prepared]))
+        self._mapper.start(0, *self._heads.counts([prepared.origin.id.camera]))
 
     def _on_done(self, _slot: int) -> None:
         self._done = True

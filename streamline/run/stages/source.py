@@ -14,9 +14,8 @@ import zmq
 
 from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
-from streamline.config import Camera, Evidence, QueuePolicy
+from streamline.config import Camera, QueuePolicy
 from streamline.errors import WireError
-from streamline.evidence import EvidenceWriter, Store
 from streamline.ledger import Cell, Ledger
 from streamline.messages import (
     SCENE_FAULTS,
@@ -28,12 +27,10 @@ from streamline.messages import (
     Origin,
     Outcome,
     Picture,
-    Pin,
-    PinKind,
     PixelFormat,
 )
-from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES, SKIP_REASONS
-from streamline.run.accounting.account import PINNED, StageAccount, Timer
+from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
+from streamline.run.accounting.account import StageAccount, Timer
 from streamline.run.accounting.fates import decided, drop_line, unlogged
 from streamline.run.accounting.held import HeldFrames
 from streamline.run.accounting.orphans import Orphans
@@ -42,8 +39,9 @@ from streamline.run.placement import plan
 from streamline.run.runtime import ENDED
 from streamline.run.stages.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.stages.intake import REFUSED
+from streamline.run.stages.keeping import Keeping
 from streamline.run.stages.peers import Peers
-from streamline.run.stages.stage import CLOSE_S, TICK_MS, Site, Stage
+from streamline.run.stages.stage import TICK_MS, Site, Stage
 from streamline.run.views import Views
 from streamline.source import Reading
 from streamline.transport.link import Outlet
@@ -83,22 +81,6 @@ class _CameraAccount:
         self._time_jumps = ledger.counter("streamline_camera_time_jumps_total", camera=camera)
         self._decoding = ledger.counter("streamline_decode_cpu_seconds_total", camera=camera)
         self.thread = ledger.gauge("capture_thread", camera=camera)
-        self.taken = ledger.counter("evidence_taken", camera=camera)
-        self.stored = {
-            kind: ledger.counter("streamline_evidence_stored_total", camera=camera, kind=kind)
-            for kind in PinKind
-        }
-        self.removed = {
-            kind: ledger.counter("streamline_evidence_removed_total", camera=camera, kind=kind)
-            for kind in PinKind
-        }
-        self.skipped = {
-            reason: ledger.counter(
-                "streamline_evidence_skipped_total", camera=camera, reason=reason
-            )
-            for reason in SKIP_REASONS["source"]
-        }
-        self.evidence = ledger.gauge("streamline_evidence_bytes", camera=camera)
         self._followed = (0, 0, 0)
         self._since = ledger.gauge("streamline_camera_state_since_timestamp_seconds", camera=camera)
         self._state = _each(ledger, "streamline_camera_state", camera, "state", CAMERA_STATES)
@@ -111,11 +93,6 @@ class _CameraAccount:
             )
             for state in CAMERA_STATES
         }
-
-    @property
-    def settled_pins(self) -> float:
-        """Frames to be kept whose end is known: stored or skipped."""
-        return sum(cell.value for cell in (*self.stored.values(), *self.skipped.values()))
 
     def end(self, reason: str | None) -> None:
         """Note that the file has ended, for a successor in a process with other cameras."""
@@ -204,13 +181,11 @@ class SourceStage(Stage):
         self._ticked_ns = 0
         self._outlet: Outlet[Frame]
         self._drops: JsonLines | None = None
-        self._evidence: EvidenceWriter | None = None
+        self._keeping = Keeping(site, camera)
 
     def work(self) -> None:
         """Run until the camera has ended, or the line drains, and nothing is in flight."""
         self._open()
-        # What a predecessor had not stored yet, or had not even heard of, died with it.
-        self._skip_unsettled("crashed")
         poller = self.poller(self._outlet.socket, self._mailbox.descriptor)
         try:
             if self._counts.has_ended:
@@ -266,22 +241,6 @@ class SourceStage(Stage):
         if self._camera.size is None and counts.size[0]:
             self._capture.size.expected = (int(counts.size[0]), int(counts.size[1]))
 
-    def _skip_unsettled(self, reason: str) -> None:
-        """Count frames that were to be kept, and of which nothing more will be heard."""
-        counts = self._counts
-        counts.skipped[reason].add(max(0.0, self._pinned() - counts.settled_pins))
-
-    def _pinned(self) -> float:
-        """How many frames this camera was asked to keep; where that is not known, took to keep."""
-        views = Views(self.site.runtime)
-        asked = [
-            view.value(PINNED, camera=self._camera.name)
-            for worker, view in views.by_worker().items()
-            if worker in self._judges()
-        ]
-        views.close()
-        return max(self._counts.taken.value, *asked, 0.0)
-
     def _judges(self) -> list[str]:
         """Workers that judge, if they run on this host."""
         return [one.name for one in plan(self.site.pipeline) if "alert" in one.stages]
@@ -332,12 +291,10 @@ class SourceStage(Stage):
                 self._record_drop(frame, drop)
 
     def _open(self) -> None:
-        queue, record = self._camera.queue, self.site.pipeline.record
-        if record.drops is not None:
-            self._drops = JsonLines(record.drops)
-        if record.evidence is not None:
-            self._evidence = self._writer(record.evidence)
-            self._evidence.start()
+        queue, drops = self._camera.queue, self.site.pipeline.record.drops
+        if drops is not None:
+            self._drops = JsonLines(drops)
+        self._keeping.open()
         self._outlet = Outlet(
             self.site.context,
             self.site.frames_address(self._camera.name),
@@ -346,29 +303,10 @@ class SourceStage(Stage):
             evict=queue.policy is QueuePolicy.DROP_OLDEST,
         )
 
-    def _writer(self, evidence: Evidence) -> EvidenceWriter:
-        counts, pipeline = self._counts, self.site.pipeline
-        store = Store(
-            evidence.path / self._camera.name,
-            # Shares need no agreement between cameras, which may be anywhere, and none that fails
-            # all day pushes out what the others have.
-            max_bytes=round(evidence.max_gb * 1e9 / len(pipeline.cameras)),
-            min_free_bytes=round(evidence.min_free_gb * 1e9),
-            on_removed=lambda kind: counts.removed[kind].add(),
-        )
-        return EvidenceWriter(
-            store,
-            on_stored=lambda kind: counts.stored[kind].add(),
-            on_skipped=lambda reason: counts.skipped[reason].add(),
-        )
-
     def _close(self) -> None:
         self._capture.stop()
         self._outlet.close()
-        if self._evidence is not None:
-            self._evidence.close(CLOSE_S)
-            # Nobody waits for answers any more that were not there in time.
-            self._skip_unsettled("closed")
+        self._keeping.close()
         if self._drops is not None:
             self._drops.close()
         # A camera that hangs in its driver keeps the mailbox; the process ends all the same.
@@ -501,7 +439,7 @@ class SourceStage(Stage):
         if isinstance(outcome, Judged):
             self._scene.note(outcome.fault)
             if outcome.pin is not None:
-                self._keep(frame, outcome.pin)
+                self._keeping.keep(frame, outcome.pin)
 
     def _outcome(self, answer: bytes | None) -> Outcome | None:
         """Read what a frame's receiver says of it; refused if that can't be read."""
@@ -523,14 +461,8 @@ class SourceStage(Stage):
         if outcome in (None, _NEVER_JUDGED, REFUSED):
             self._drop(frame_id, "crashed")
         elif isinstance(outcome, Judged) and outcome.pin is not None:
-            self._counts.taken.add()
-            self._counts.skipped["crashed"].add()
+            self._keeping.miss()
         self._orphans.remove(frame_id)
-
-    def _keep(self, frame: Frame, pin: Pin) -> None:
-        if self._evidence is not None:
-            self._counts.taken.add()
-            self._evidence.submit(frame, pin, roi=self._camera.roi)
 
     def _drop(self, frame_id: FrameId, reason: str) -> None:
         self._account.dropped[frame_id.camera, reason].add(frame_id)
@@ -555,8 +487,7 @@ class SourceStage(Stage):
         self._ticked_ns = now_ns
         self._counts.show(self._scene.shown(self._capture.shown), elapsed_s)
         self._counts.follow(self._capture)
-        if self._evidence is not None:
-            self._counts.evidence.set(self._evidence.used_bytes)
+        self._keeping.show()
         if self._outlet.welcomed and not self.connected.is_set():
             self.connected.set()
         if self.connected.is_set() and self._capture.tried.is_set() and not self.ready.is_set():

@@ -11,11 +11,13 @@ import structlog
 import zmq
 
 from streamline import __version__
+from streamline.audit.line import LineRecord
+from streamline.audit.records import Account
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.ledger import Sample
 from streamline.metrics.exporter import Exporter, FrameRates
-from streamline.model import Manifest
+from streamline.model import Calibration, Manifest
 from streamline.run.control import Control, Phase
 from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
@@ -83,6 +85,7 @@ class _Supervisor:
 
     def __init__(self, pipeline: Pipeline, only: str | None) -> None:
         self._pipeline = pipeline
+        self._only = only
         self._plans = plan(pipeline, only)
         self._runtime = Runtime.of(pipeline, only or "")
         self._exports = only is None or any("alert" in p.stages for p in self._plans)
@@ -96,6 +99,7 @@ class _Supervisor:
         self._endpoint: Endpoint | None = None
         self._told: Sequence[Told] = ()
         self._noted_ns = 0
+        self._record: LineRecord | None = None
         self._push: TelemetryOutlet | None = None
         self._pull: TelemetryInlet | None = None
 
@@ -106,7 +110,9 @@ class _Supervisor:
         with ExitStack() as stack:
             lock = self._runtime.acquire()
             stack.callback(self._runtime.release, lock)
-            freeze(models, read_calibrations(self._pipeline, models), self._runtime)
+            calibrations = read_calibrations(self._pipeline, models)
+            freeze(models, calibrations, self._runtime)
+            self._open_record(stack, models, calibrations)
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
             stack.enter_context(self._signals())
@@ -154,6 +160,21 @@ class _Supervisor:
         finally:
             for signum, handler in old.items():
                 signal.signal(signum, handler)
+
+    def _open_record(
+        self,
+        stack: ExitStack,
+        models: Mapping[str, Manifest],
+        calibrations: Mapping[str, Calibration],
+    ) -> None:
+        """Begin the audit record, and tell the workers where it is."""
+        audit = self._pipeline.record.audit
+        if audit is None:
+            return
+        self._record = LineRecord(self._pipeline, audit, self._only)
+        stack.callback(self._record.close)
+        self._record.begin(models, calibrations)
+        self._record.run.leave_in(self._runtime.audit)
 
     def _open_telemetry(self, stack: ExitStack) -> None:
         kind = self._pipeline.links.telemetry
@@ -254,14 +275,33 @@ class _Supervisor:
         self._note()  # The exporter on another host learns how it ended.
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
-        return report_of(
+        report = report_of(
             self._samples(rings=True),
             self._pipeline.cameras,
             duration_s,
             faults=self._keeper.faults,
         )
+        if self._record is not None:
+            faults = tuple(map(str, report.faults))
+            self._record.end(_accounts(report), alerts=report.alerts, faults=faults)
+        return report
 
     def _end(self) -> None:
         """Leave no process behind, whatever happened."""
         self._control.enter(Phase.ABORT)
         self._keeper.end_all()
+
+
+def _accounts(report: Report) -> dict[str, Account]:
+    """Return what the audit record says of each camera's frames."""
+    return {
+        name: Account(
+            captured=camera.captured,
+            judged=camera.judged,
+            dropped=camera.dropped,
+            in_flight=camera.in_flight,
+            evidence=camera.evidence,
+            evidence_skipped=camera.evidence_skipped,
+        )
+        for name, camera in report.cameras.items()
+    }

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamline.evidence.store import NoRoomError, Store
+from streamline.clock import wall_ns
+from streamline.evidence.store import Limits, NoRoomError, Store
 from streamline.messages import PinKind
 
 BLOCK = 4096
@@ -23,12 +24,18 @@ RANK = {kind: rank for rank, kind in enumerate(("pass", "unknown", "fail", "begi
 def make(tmp_path: Path) -> Callable[..., Store]:
     """Open a store, as a process that starts does."""
 
-    def made(items: int, *, min_free_bytes: int = 0, removed: list[PinKind] | None = None) -> Store:
+    def made(
+        items: int,
+        *,
+        min_free_bytes: int = 0,
+        max_age_ns: int | None = None,
+        removed: list[PinKind] | None = None,
+    ) -> Store:
+        told: list[PinKind] = [] if removed is None else removed
         store = Store(
             tmp_path / "left",
-            max_bytes=items * ITEM,
-            min_free_bytes=min_free_bytes,
-            on_removed=([] if removed is None else removed).append,
+            Limits(items * ITEM, min_free_bytes, max_age_ns),
+            on_removing=lambda item, _: told.append(item.kind),
         )
         store.open()
         return store
@@ -52,6 +59,21 @@ def test_passes_go_first_then_unknowns_then_fails_and_begins_last(
     assert removed == ["pass", "unknown", "fail", "begin", "begin"]
     assert names(store) == {"b1", "b2", "b3", "b4"}
     assert store.used_bytes == 4 * ITEM
+
+
+def test_what_is_too_old_goes_whatever_it_is_passes_first(make: Callable[..., Store]) -> None:
+    store = make(9)
+    kinds = (PinKind.BEGIN, PinKind.PASS, PinKind.FAIL)
+    for kind in kinds:
+        for age_s in (7200, 10):
+            store.put(f"{kind}{age_s}", kind, FILES)
+            written_ns = wall_ns() - age_s * 10**9
+            os.utime(store.folder / kind.item(f"{kind}{age_s}"), ns=(written_ns, written_ns))
+    removed: list[PinKind] = []
+    store = make(9, max_age_ns=3600 * 10**9, removed=removed)
+    assert removed == ["pass", "fail", "begin"]
+    assert names(store) == {kind.item(f"{kind}10") for kind in kinds}
+    assert store.used_bytes == 3 * ITEM
 
 
 def test_nothing_goes_for_something_worth_less(make: Callable[..., Store]) -> None:
@@ -85,7 +107,7 @@ def test_whatever_comes_the_best_and_newest_stay_across_restarts(
     folder = tmp_path_factory.mktemp("store")
 
     def opened() -> Store:
-        store = Store(folder, max_bytes=share * ITEM, min_free_bytes=0, on_removed=lambda _: None)
+        store = Store(folder, Limits(share * ITEM), on_removing=lambda *_: None)
         store.open()
         return store
 

@@ -15,7 +15,7 @@ from PIL import Image
 from typing_extensions import override
 
 from streamline.colour import to_rgb
-from streamline.evidence import EvidenceWriter, Store, overlay
+from streamline.evidence import EvidenceWriter, Limits, Store, overlay
 from streamline.messages import (
     Colour,
     Frame,
@@ -66,6 +66,7 @@ class Told:
     def __init__(self) -> None:
         self.skips: list[str] = []
         self.stored: list[PinKind] = []
+        self.digests: list[str] = []
         self.removed: list[PinKind] = []
 
     def writer(
@@ -73,13 +74,19 @@ class Told:
     ) -> EvidenceWriter:
         store = Store(
             folder / "left",
-            max_bytes=max_bytes,
-            min_free_bytes=min_free_bytes,
-            on_removed=self.removed.append,
+            Limits(max_bytes, min_free_bytes),
+            on_removing=lambda item, _: self.removed.append(item.kind),
         )
         return EvidenceWriter(
-            store, on_skipped=self.skips.append, on_stored=self.stored.append, depth=depth
+            store,
+            on_skipped=lambda _, reason: self.skips.append(reason),
+            on_stored=self.keep,
+            depth=depth,
         )
+
+    def keep(self, pin: Pin, digest: str) -> None:
+        self.stored.append(pin.kind)
+        self.digests.append(digest)
 
 
 def stored(folder: Path, frame: Frame, pinned: Pin) -> Path:
@@ -88,7 +95,9 @@ def stored(folder: Path, frame: Frame, pinned: Pin) -> Path:
     with told.writer(folder) as writer:
         assert writer.submit(frame, pinned)
     assert (told.skips, told.stored) == ([], [pinned.kind])
-    return folder / "left" / pinned.alert_id
+    place = folder / "left" / pinned.kind.item(pinned.alert_id)
+    assert told.digests == [hashlib.sha256((place / "alert.json").read_bytes()).hexdigest()]
+    return place
 
 
 @pytest.mark.parametrize("colour", list(Colour))
@@ -225,8 +234,10 @@ def test_what_the_disk_does_not_take_before_the_end_is_skipped(tmp_path: Path) -
             answers.wait(60)
 
     told = Told()
-    store = Hanging(tmp_path, max_bytes=10**9, min_free_bytes=0, on_removed=told.removed.append)
-    writer = EvidenceWriter(store, on_skipped=told.skips.append, on_stored=told.stored.append)
+    store = Hanging(tmp_path, Limits(10**9), on_removing=lambda *_: None)
+    writer = EvidenceWriter(
+        store, on_skipped=lambda _, reason: told.skips.append(reason), on_stored=told.keep
+    )
     writer.start()
     frame = frame_of(picture_of(PixelFormat.GRAY, size=(4, 4)))
     assert all(writer.submit(frame, pin(f"a{n}")) for n in range(3))

@@ -14,7 +14,7 @@ import zmq
 import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
 from streamline.clock import SAME_CLOCK, monotonic_ns
 from streamline.config import Pipeline
-from streamline.infer import Compute, map_frames, score_frames, score_network
+from streamline.infer import Compute, grouped, map_frames, score_frames, score_network
 from streamline.learn import FitSettings, fit_frames
 from streamline.ledger import Ledger
 from streamline.messages import Fault, FrameId, Judged, Origin, Pin, PinKind, Prepared, Verdict
@@ -24,7 +24,7 @@ from streamline.run.control import Control
 from streamline.run.runtime import Runtime
 from streamline.run.stages import infer
 from streamline.run.stages.infer import InferStage
-from streamline.run.stages.lanes import Batch, Entry, HeatMaps, Lane, grouped
+from streamline.run.stages.lanes import Batch, Entry, HeatMaps, Lane
 from streamline.run.stages.stage import Site
 from streamline.transport.link import Delivery
 from tests.support.parts import parts

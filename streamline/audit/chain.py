@@ -1,0 +1,262 @@
+"""A file of records of which none can be changed, removed or moved without a trace.
+
+Each record is one line, a JSON object.  Its first keys are its number ``n`` and the hash ``prev``
+of the record before it; its last is ``hash``, of everything in front of that.  The hash is SHA-256,
+or HMAC-SHA256 (RFC 2104) with a key: without a key, who may write the file can make it anew from
+any record on, and only a copy of a later hash that is kept elsewhere tells.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from streamline.audit.records import Gap, Link, Opened, Record, Resumed, now
+from streamline.errors import InputError
+
+__all__ = ["NOTHING", "Chain", "Head", "Line", "Seal", "head_of", "lines_of"]
+
+NOTHING: Final = "0" * 64
+"""What the first record names as the hash of the one before it."""
+
+LONGEST: Final = 1 << 20
+"""Bytes of a record at most; the longest holds a pipeline file."""
+
+_HASH: Final = b',"hash":"'
+_END: Final = b'"}'
+_SUFFIX: Final = len(_HASH) + 64 + len(_END)
+
+_encode = msgspec.json.Encoder().encode
+_decode_link = msgspec.json.Decoder(Link).decode
+
+
+class Seal:
+    """How the hashes of a chain are computed.
+
+    Parameters
+    ----------
+    key : bytes, optional
+        Makes them HMACs, which nobody without the key can compute.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self.keyed = key is not None
+        self._begin: Callable[[bytes], bytes] = (
+            (lambda body: hashlib.sha256(body).digest())
+            if key is None
+            else (lambda body: hmac.digest(key, body, "sha256"))
+        )
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> "Seal":
+        """Take the key that a file holds, without white space around it; None: no key.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read, or its key is shorter than 16 bytes.
+        """
+        if path is None:
+            return cls()
+        try:
+            key = path.read_bytes().strip()
+        except OSError as exc:
+            msg = f"the key {path} can't be read ({exc.strerror}); give the file of the audit's key"
+            raise InputError(msg) from exc
+        if len(key) < 16:
+            msg = f"the key in {path} is shorter than 16 bytes; make one: openssl rand -hex 32"
+            raise InputError(msg)
+        return cls(key)
+
+    def __call__(self, body: bytes) -> str:
+        """Return the hash of a record's bytes, hexadecimal."""
+        return self._begin(body).hex()
+
+
+class Head(NamedTuple):
+    """Where a chain stands."""
+
+    records: int
+    hash: str
+    """Of the last record."""
+
+
+_EMPTY: Final = Head(0, NOTHING)
+
+
+class Line(NamedTuple):
+    """One line of a chain, looked at by itself."""
+
+    raw: bytes
+    """Without the line break."""
+
+    link: Link | None
+    """Its number and hashes; None if it has none."""
+
+    sound: bool
+    """Whether its hash fits what it says."""
+
+
+class Chain:
+    """Appends records to one chain; it has this one writer.
+
+    What a killed predecessor has left half written is cut off, and the chain says so.  Records are
+    in the kernel's hands when `append` returns, whatever then happens to the process; on the disk
+    they are after `sync`.
+
+    Parameters
+    ----------
+    path : Path
+    opened : Opened
+        Its first record, if it is new.
+    seal : Seal
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    """
+
+    def __init__(self, path: Path, opened: Opened, seal: Seal) -> None:
+        self.path = path
+        self._seal = seal
+        self._lost = 0
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.resumed = self._open(opened)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    @property
+    def head(self) -> Head:
+        """Where it stands."""
+        return self._head
+
+    def _open(self, opened: Opened) -> bool:
+        size = os.fstat(self._fd).st_size
+        self._head, self._size = _sound_part(self._fd, size, self._seal)
+        cut = os.pread(self._fd, min(size - self._size, LONGEST), self._size)
+        if not self._head.records and b"\n" in cut:
+            msg = "no record in it is sound, or its key is another"
+            raise OSError(None, msg)
+        records: list[Record] = [] if self._head.records else [opened]
+        if size:
+            digest = hashlib.sha256(cut).hexdigest() if cut else None
+            records.append(Resumed(at=now(), cut_bytes=size - self._size, cut_sha256=digest))
+        try:
+            self.append(records)
+        except OSError:
+            if not self._head.records:
+                raise
+            # The disk may be full just now: the next record that can be written says so.
+        return size > 0
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write records, all or none.
+
+        Raises
+        ------
+        OSError
+            If they can't be written; the next ones that can begin by saying how many are missing.
+        """
+        if self._lost:
+            records = [Gap(at=now(), lost=self._lost), *records]
+        head, lines = self._head, bytearray()
+        for record in records:
+            head, line = _sealed(head, record, self._seal)
+            lines += line
+        try:
+            # At a place of its own: what a failed write has left is written over.
+            os.ftruncate(self._fd, self._size)
+            _write_all(self._fd, lines, self._size)
+        except OSError:
+            self._lost += len(records) - bool(self._lost)
+            raise
+        self._head, self._lost = head, 0
+        self._size += len(lines)
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk; other threads may append meanwhile."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Sync and close."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._fd)
+
+
+def lines_of(path: Path, seal: Seal) -> Iterator[Line]:
+    """Read a chain line by line; whether they follow one another is for the reader to see.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    """
+    with path.open("rb") as file:
+        while raw := file.readline(LONGEST):
+            yield (
+                _looked_at(raw.removesuffix(b"\n"), seal)
+                if raw.endswith(b"\n")
+                else Line(raw, None, sound=False)
+            )
+
+
+def head_of(path: Path, seal: Seal) -> Head:
+    """Return where a chain that nobody writes stands; what is not sound at its end is left out.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _sound_part(descriptor, os.fstat(descriptor).st_size, seal)[0]
+    finally:
+        os.close(descriptor)
+
+
+def _sealed(head: Head, record: Record, seal: Seal) -> tuple[Head, bytes]:
+    start = b'{"n":%d,"prev":"%s",' % (head.records, head.hash.encode())
+    body = start + _encode(record)[1:-1]
+    digest = seal(body)
+    return Head(head.records + 1, digest), body + _HASH + digest.encode() + _END + b"\n"
+
+
+def _looked_at(raw: bytes, seal: Seal) -> Line:
+    body, suffix = raw[:-_SUFFIX], raw[-_SUFFIX:]
+    try:
+        link = _decode_link(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Line(raw, None, sound=False)
+    fits = suffix == _HASH + seal(body).encode() + _END
+    return Line(raw, link, sound=fits)
+
+
+def _sound_part(descriptor: int, size: int, seal: Seal) -> tuple[Head, int]:
+    """Return the head of what is sound, and its bytes."""
+    first = max(0, size - 2 * LONGEST)
+    tail = os.pread(descriptor, size - first, first)
+    end = tail.rfind(b"\n") + 1
+    while end:
+        begin = tail.rfind(b"\n", 0, end - 1) + 1
+        line = _looked_at(tail[begin : end - 1], seal)
+        if line.sound and line.link is not None:
+            return Head(line.link.n + 1, line.link.hash), first + end
+        end = begin
+    return _EMPTY, 0
+
+
+def _write_all(descriptor: int, data: bytes | bytearray, place: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, place)
+        view, place = view[written:], place + written

@@ -1,0 +1,204 @@
+"""Compute the scores of a run again from its evidence, and compare them with its record."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from streamline.audit.chain import Seal
+from streamline.audit.evidence import EvidenceBooks
+from streamline.audit.reading import ChainReader, Findings, require_run
+from streamline.audit.records import Begun, JudgedFrame
+from streamline.audit.rescore import Kept, Rescored, models_of_run, rescored
+from streamline.audit.runs import LINE, VERDICTS, begun_of, evidence_chain
+from streamline.audit.verify import evidence_root
+from streamline.errors import InputError
+from streamline.infer import Compute
+from streamline.machine import this_machine
+
+__all__ = ["Difference", "Replay", "Replayable", "read_replayable", "replay_run"]
+
+_PACKAGES: Final = ("streamline", "numpy", "opencv-python-headless", "av")
+"""Whose releases may move the last bits of a score, beside the backend's."""
+
+
+class Difference(NamedTuple):
+    """A frame whose score came out otherwise, or could not be computed."""
+
+    item: str
+    """Its folder, below that of all evidence."""
+
+    recorded: float
+    computed: float | None
+    relative: float | None
+    """How far apart they are, as a share of the recorded one."""
+
+    flips: bool
+    """Whether its verdict would be another."""
+
+    why: str
+    """Why there is no score; empty if there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What came of it."""
+
+    run: str
+    frames: int
+    """That were computed again."""
+
+    equal: int
+    """Scores equal to the last bit."""
+
+    largest: float
+    """Largest relative difference."""
+
+    without_evidence: int
+    """Recorded scores whose frames were not kept."""
+
+    differences: tuple[Difference, ...]
+    """All that are not equal, and those that could not be computed."""
+
+    def beyond(self, tolerance: float) -> list[Difference]:
+        """Those that differ by more than a share of the recorded score, or have none."""
+        return [one for one in self.differences if one.relative is None or one.relative > tolerance]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayable:
+    """What of a run can be computed again."""
+
+    folder: Path
+    begun: Begun
+    frames: Sequence[JudgedFrame]
+    """With a score, and evidence that should be there."""
+
+    without_evidence: int
+
+    @property
+    def compute(self) -> Compute:
+        """What the run's models were configured to run on."""
+        infer = self.begun.infer
+        return Compute(
+            backend=infer.backend,
+            device=infer.device,
+            precision=infer.precision,
+            max_batch=infer.batch,
+        )
+
+    def differs(self, compute: Compute) -> list[str]:
+        """Say what is otherwise here than in the run; if nothing is, scores are equal to the bit.
+
+        Parameters
+        ----------
+        compute : Compute
+            What is to be computed with.
+        """
+        ran, then, here = self.compute, self.begun.machine, this_machine()
+        pairs = [
+            ("backend", ran.backend, compute.backend),
+            ("device", ran.device, compute.device),
+            ("precision", ran.precision, compute.precision),
+            ("processor", then.cpu, here.cpu),
+        ]
+        pairs += [
+            (name, then.versions.get(name, "none"), here.versions.get(name, "none"))
+            for name in (compute.backend, *_PACKAGES)
+        ]
+        return [f"{name} {ours}, not {theirs}" for name, theirs, ours in pairs if ours != theirs]
+
+
+def read_replayable(folder: Path, seal: Seal) -> Replayable:
+    """Read what of a run can be computed again.
+
+    Raises
+    ------
+    InputError
+        If the folder is none of a run, its key is not given, or its beginning can't be read.
+    """
+    paths = require_run(folder, seal)
+    begun = begun_of(folder, seal)
+    if begun is None:
+        msg = f"{folder}/{LINE}.jsonl does not tell how the run began; see streamline verify"
+        raise InputError(msg)
+    books, prefix = EvidenceBooks(Findings()), evidence_chain("")
+    judged: list[JudgedFrame] = []
+    for name, path in paths.items():
+        for _, record in ChainReader(path, seal, folder.name, Findings()).records():
+            if isinstance(record, JudgedFrame) and name == VERDICTS and record.score is not None:
+                judged.append(record)
+            elif name.startswith(prefix):
+                books.told(record, name.removeprefix(prefix))
+    there = set(books.there)
+    frames = [frame for frame in judged if frame.evidence in there]
+    return Replayable(
+        folder=folder, begun=begun, frames=frames, without_evidence=len(judged) - len(frames)
+    )
+
+
+def replay_run(
+    run: Replayable,
+    compute: Compute,
+    *,
+    models: Sequence[Path] = (),
+    evidence: Path | None = None,
+) -> Replay:
+    """Compute the scores of a run again.
+
+    Parameters
+    ----------
+    run : Replayable
+    compute : Compute
+        What to compute with.
+    models : sequence of Path
+        Folders with the run's models, if they are not where it had them.
+    evidence : Path, optional
+        Folder of all evidence, if it is not where the run had it.
+
+    Raises
+    ------
+    ModelError
+        If a model of the run is not there any more.
+    ConfigError
+        If the backend, the device or its arithmetic is not there.
+    """
+    root = evidence or evidence_root(run.folder, run.begun) or run.folder
+    kept = {
+        Kept(frame.camera, root / frame.evidence): frame
+        for frame in run.frames
+        if frame.evidence is not None
+    }
+    loaded = models_of_run(run.begun.cameras, models)
+    differences = list(_differences(kept, rescored(loaded, kept, compute)))
+    return Replay(
+        run=run.folder.name,
+        frames=len(kept),
+        equal=len(kept) - len(differences),
+        largest=max((one.relative or 0.0 for one in differences), default=0.0),
+        without_evidence=run.without_evidence,
+        differences=tuple(differences),
+    )
+
+
+def _differences(
+    frames: dict[Kept, JudgedFrame], scores: Iterable[Rescored]
+) -> Iterator[Difference]:
+    for kept, score, why in scores:
+        frame = frames[kept]
+        if frame.score is None or frame.evidence is None or score == frame.score:
+            continue
+        yield Difference(
+            item=frame.evidence,
+            recorded=frame.score,
+            computed=score,
+            relative=None if score is None else _apart(frame.score, score),
+            flips=score is not None
+            and (score > frame.threshold) is not (frame.score > frame.threshold),
+            why=why,
+        )
+
+
+def _apart(recorded: float, computed: float) -> float:
+    return abs(computed - recorded) / abs(recorded) if recorded else math.inf
