@@ -18,6 +18,7 @@ from streamline.model import Calibration, Model, require_preprocessing
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
 from streamline.progress import Progress, ignore_progress
+from streamline.scene import ReferenceBuilder
 
 __all__ = ["calibrate_sources"]
 
@@ -54,8 +55,8 @@ def calibrate_sources(
     compute = settle(compute, exact=model.backbone.precision == "f32")
     frames = SelectedFrames(sources, selection, size=model.height)
     names = ", ".join(source.label for source in sources)
-    batches = []
-    for batch in score_frames(model, frames, compute=compute):
+    batches, scene = [], ReferenceBuilder()
+    for batch in score_frames(model, scene.passing(frames), compute=compute):
         batches.append(batch)
         progress("frames", sum(map(len, batches)), length_hint(frames) or None)
     scores = np.concatenate([np.empty(0, np.float32), *batches]).astype(np.float64)
@@ -74,6 +75,7 @@ def calibrate_sources(
         created=now(),
         device=compute.device,
         arithmetic=compute.precision,
+        scene=scene.finish(),
         model=model.digest,
     )
 

@@ -82,7 +82,7 @@ def fit_frames(
     compute = settle(settings.compute, exact=net.precision == "f32")
     settings = replace(settings, compute=compute)
     few, fit, scene = Spread(_NOISE_FRAMES), _begun(net, settings), ReferenceBuilder()
-    watched = _watched(frames, few, scene, progress)
+    watched = scene.passing(_watched(frames, few, progress))
     try:
         for together in stream_features(net, settings.passes, watched, settings.compute):
             fit.add(together)
@@ -116,15 +116,12 @@ def _begun(net: Backbone, settings: AnyFitSettings) -> DetectorFit:
     return FreFit(net, settings)
 
 
-def _watched(
-    frames: Iterable[Frame], few: Spread, scene: ReferenceBuilder, progress: Progress
-) -> Iterator[Frame]:
-    """Pass frames on, report them, look at their scene, and keep copies of a few."""
+def _watched(frames: Iterable[Frame], few: Spread, progress: Progress) -> Iterator[Frame]:
+    """Pass frames on, report them, and keep copies of a few."""
     for count, frame in enumerate(frames, start=1):
         progress("frames", count, length_hint(frames) or None)
         if few.wants():
             few.keep(frame.copy())
-        scene.add(frame)
         yield frame
 
 

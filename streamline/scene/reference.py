@@ -1,5 +1,6 @@
 """What a camera's scene is like when all is well."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -10,6 +11,8 @@ from streamline.scene.look import Look, look_at
 from streamline.scene.shift import ViewFinder
 
 __all__ = ["Range", "ReferenceBuilder", "SceneReference"]
+
+Frame = npt.NDArray[np.uint8]
 
 _BLOCKS: Final = 8
 _LONGEST: Final = 256
@@ -49,9 +52,17 @@ class ReferenceBuilder:
         """Frames added so far."""
         return len(self._figures)
 
-    def add(self, pixels: npt.NDArray[np.uint8], /) -> None:
+    def add(self, pixels: Frame, /) -> None:
         """Take a prepared frame of shape ``(h, w, 3)``; not modified."""
         self.add_look(look_at(pixels))
+
+    def passing(
+        self, frames: Iterable[npt.NDArray[np.uint8]], /
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """Hand frames on, each of them taken."""
+        for frame in frames:
+            self.add(frame)
+            yield frame
 
     def add_look(self, look: Look, /) -> None:
         """Take a frame that has been measured."""

@@ -127,6 +127,7 @@ def test_a_model_is_calibrated_again_and_for_one_camera(
     found = load_calibration(own)
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
     assert (found.way, found.threshold) == ("split", np.sort(found.scores)[-2])
+    assert found.scene is not None
     assert main(["model", "calibrate", str(copy), fresh, "--alpha", "0.01"]) == 2
     assert "needs at least 99 normal frames, got 40" in capsys.readouterr().err
     assert main(["model", "calibrate", str(copy), fresh, "--alpha", "0.1"]) == 0

@@ -11,6 +11,7 @@ import pytest
 
 from streamline.errors import InputError, ModelError
 from streamline.model import Calibration, load_calibration, save_calibration
+from streamline.scene import ReferenceBuilder
 
 
 @pytest.fixture
@@ -41,6 +42,21 @@ def test_a_calibration_comes_back_as_it_was_saved(calibration: Calibration, tmp_
             assert getattr(read, name) == getattr(written, name)
     assert read.threshold == float(np.sort(calibration.scores)[-2])
     assert len(read.digest) == 64
+
+
+def test_the_scene_of_a_calibration_comes_back_with_it(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    builder, rng = ReferenceBuilder(), np.random.default_rng(0)
+    for _ in range(20):
+        builder.add(rng.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+    scene = builder.finish()
+    save_calibration(replace(calibration, scene=scene), tmp_path / "left.json")
+    read = load_calibration(tmp_path / "left.json").scene
+    assert read is not None
+    np.testing.assert_array_equal(read.thumbnail, scene.thumbnail)
+    for name in ("brightness", "contrast", "sharpness", "agreement"):
+        assert getattr(read, name) == getattr(scene, name)
 
 
 def test_people_can_read_what_is_promised(calibration: Calibration, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -78,6 +79,14 @@ def test_the_graph_gives_new_sound_parts_scores_like_the_held_out_ones(fitted: F
     heldout = fitted.model.calibration.scores
     assert np.median(fresh) == pytest.approx(np.median(heldout), rel=0.1)
     assert np.mean(fresh > fitted.model.threshold) <= 0.25
+
+
+def test_a_fit_remembers_the_scene(fitted: Fitted, frames: list[Bytes]) -> None:
+    scene = fitted.model.calibration.scene
+    assert scene is not None
+    grey = np.mean([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean() for frame in frames])
+    assert scene.brightness.low <= grey <= scene.brightness.high
+    assert scene.thumbnail.mean() == pytest.approx(grey, abs=1)
 
 
 def test_scratched_parts_fail(fitted: Fitted) -> None:

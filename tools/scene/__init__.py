@@ -1,0 +1,1 @@
+"""Hold the scene's checks against faults made on real frames."""
