@@ -19,6 +19,9 @@ _LONGEST: Final = 256
 """Frames in a block at most: at 25 a second 10 s, over which `SceneWatch` averages too."""
 
 
+_A_VIEW: Final = 0.5
+
+
 class Range(NamedTuple):
     """Between which values a figure's mean over some seconds has lain."""
 
@@ -38,6 +41,11 @@ class SceneReference:
 
     agreement: float
     """How well the view of some of the frames agrees with that of the others, see `Shift.peak`."""
+
+    @property
+    def has_view(self) -> bool:
+        """Whether something stands still in the frames; loose parts on nothing have no view."""
+        return self.agreement >= _A_VIEW
 
 
 class ReferenceBuilder:

@@ -44,11 +44,7 @@ _RELIEF: Final = 0.8
 """A fault is over when the figure is back within this much of the margin."""
 
 _ALIKE: Final = 0.2
-"""Views that agree less than this have nothing to do with each other."""
-
-_A_VIEW: Final = 0.5
-"""Where the frames of reference agreed at least by this, frames that do not agree with them at all
-show that the camera looks elsewhere; other scenes have nothing in them that stands still."""
+"""A view that agrees less than this with that of reference is another one altogether."""
 
 
 class Findings(NamedTuple):
@@ -157,8 +153,8 @@ class SceneWatch:
         self._compare(Fault.BRIGHTNESS, means.brightness, reference.brightness)
         self._compare(Fault.CONTRAST, means.contrast, reference.contrast)
         self._compare(Fault.BLUR, means.sharpness, reference.sharpness)
-        if means.looks % _VIEW_LOOKS == 0:
-            self._compare_view(means.thumbnail, reference.agreement)
+        if reference.has_view and means.looks % _VIEW_LOOKS == 0:
+            self._compare_view(means.thumbnail)
 
     def _learn(self, look: Look, moment_s: float) -> None:
         if self._began_s is None or moment_s < self._began_s:
@@ -180,11 +176,10 @@ class SceneWatch:
         self._slow[fault] = value < low or (value > high and fault is not Fault.BLUR)
         self.levels[fault] = value / max((normal.low + normal.high) / 2, 1e-6)
 
-    def _compare_view(self, thumbnail: npt.NDArray[np.float32], agreement: float) -> None:
+    def _compare_view(self, thumbnail: npt.NDArray[np.float32]) -> None:
         margin = _MARGIN[Fault.MOVED] * (_RELIEF if self._slow[Fault.MOVED] else 1)
         shift = self._finder.shift(thumbnail)
-        alike = shift.peak >= _ALIKE
-        self._slow[Fault.MOVED] = shift.share > margin if alike else agreement >= _A_VIEW
+        self._slow[Fault.MOVED] = shift.share > margin or shift.peak < _ALIKE
         self.levels[Fault.MOVED] = shift.share
 
 

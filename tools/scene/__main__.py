@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from streamline.infer import score_frames
 from streamline.learn import FitSettings, fit_frames
-from streamline.messages import Picture, PixelFormat
+from streamline.messages import Fault, Picture, PixelFormat
 from streamline.model import Model
 from streamline.preprocess import prepare
 from streamline.scene import DriftWatch, ReferenceBuilder, SceneReference, SceneWatch
@@ -66,7 +66,10 @@ def _judged(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     clean = _clean(scene, reference)
     print(f"{scene.name}: learnt from {len(frames)} frames; {clean['frames']} others as they are: ")
     print(f"  found {clean['found'] or 'nothing'}, {clean['cpu_us']:.0f} us of processor time each")
-    rows = [_played(scene, reference, fault, options.seconds) for fault in FAULTS]
+    faults = [made for made in FAULTS if reference.has_view or Fault.MOVED not in made.shows]
+    rows = [_played(scene, reference, made, options.seconds) for made in faults]
+    if not reference.has_view:
+        print("  these frames have no view in common that could move")
     for row in rows:
         soon = f"{row['after_s']} s, frame {row['frames']}" if row["frames"] else "not found"
         others = f"   also {', '.join(row['also'])}" if row["also"] else ""

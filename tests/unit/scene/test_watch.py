@@ -167,6 +167,22 @@ def test_a_camera_that_looks_elsewhere_has_moved(reference: SceneReference) -> N
     assert Fault.MOVED in found
 
 
+def test_loose_parts_that_have_no_view_in_common_can_not_have_moved() -> None:
+    rng, builder = np.random.default_rng(2), ReferenceBuilder()
+
+    def part() -> Frame:
+        coarse = rng.integers(60, 190, (32, 32)).astype(np.float32)
+        grey = cv2.resize(coarse, (256, 256)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+
+    for _ in range(100):
+        builder.add(part())
+    watch = SceneWatch(builder.finish(), frozen_s=5)
+    found = {fault for n in range(200) for fault in watch.see(part(), n / 5).faults}
+    assert Fault.MOVED not in found
+    assert Fault.MOVED not in watch.levels
+
+
 def test_a_file_that_begins_anew_goes_on_being_looked_at(
     reference: SceneReference, bench: Bench
 ) -> None:
