@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -171,11 +172,13 @@ class Chain:
             head, line = _sealed(head, record, self._seal)
             lines += line
         try:
-            # At a place of its own: what a failed write has left is written over.
+            # Of what a killed or failed write has left, nothing may stand behind the new records.
             os.ftruncate(self._fd, self._size)
             _write_all(self._fd, lines, self._size)
         except OSError:
             self._lost += len(records) - bool(self._lost)
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._size)
             raise
         self._head, self._lost = head, 0
         self._size += len(lines)

@@ -16,9 +16,9 @@ __all__ = ["replay"]
 _MOST_SHOWN = 20
 """Differences in the table; all are in the JSON."""
 
-_ELSEWHERE = 0.01
-"""Tolerance where something is otherwise than in the run: what an INT8 network's other rounding
-moves a score by at most."""
+_ELSEWHERE = 0.02
+"""Tolerance where something is otherwise than in the run: an INT8 network that is rounded by other
+kernels gave scores up to 1.02 % off."""
 
 
 def replay(  # noqa: PLR0913 - each is an option of the command
@@ -38,7 +38,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
         typer.Option(
             metavar="SHARE",
             min=0.0,
-            help="How far a score may be off: 0 unless given, and 0.01 where anything is "
+            help="How far a score may be off: 0 unless given, and 0.02 where anything is "
             "otherwise than in the run.",
         ),
     ] = None,
