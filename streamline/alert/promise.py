@@ -28,7 +28,7 @@ from streamline.fre import contiguous_blocks, held_out
 from streamline.messages import Verdict
 from streamline.model import Calibration, Way
 
-__all__ = ["CONFIDENCE", "AlertRate", "Promise", "alert_rate", "promise_of"]
+__all__ = ["CONFIDENCE", "AlertRate", "Promise", "alert_rate", "alerts_in", "promise_of"]
 
 CONFIDENCE = 0.95
 """Of every upper limit."""
@@ -105,14 +105,15 @@ def alert_rate(
     for block, others in held_out(len(scores), blocks=runs, gap=gap):
         rate = max(alpha, smallest_alpha(len(others)))
         threshold = conformal_threshold(scores[others], alpha=rate)
-        begins.append(_begins(scores[block] > threshold, k, n))
+        begins.append(alerts_in(scores[block] > threshold, k=k, n=n))
     total = sum(begins)
     spread = max(1.0, variance(begins) / mean(begins)) if total else 1.0
     upper = spread * poisson_upper(math.ceil(total / spread), confidence=CONFIDENCE)
     return AlertRate(k=k, n=n, begins=total, frames=len(scores), upper=upper / len(scores))
 
 
-def _begins(fails: npt.NDArray[np.bool_], k: int, n: int) -> int:
+def alerts_in(fails: npt.NDArray[np.bool_], /, *, k: int, n: int) -> int:
+    """Count the alerts that begin in a run of verdicts, fail or pass."""
     debounce = Debounce(k, n)
     verdicts = (Verdict.FAIL if fail else Verdict.PASS for fail in fails.tolist())
     return sum(debounce.update(verdict) is Change.BEGIN for verdict in verdicts)

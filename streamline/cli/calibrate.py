@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streamline.cli.device import InferDevice, compute_on
-from streamline.cli.roi import RegionOption, parse_roi
+from streamline.cli.view import MaskOption, RegionOption, parse_mask, parse_roi
 
 __all__ = ["calibrate"]
 
@@ -52,6 +52,7 @@ def calibrate(  # noqa: PLR0913 - each is an option of the command
         int, typer.Option(metavar="N", min=8, max=1 << 20, help="Use no more, evenly spread.")
     ] = 100_000,
     roi: RegionOption = None,
+    mask: MaskOption = None,
     infer_device: InferDevice = None,
 ) -> None:
     """Read the threshold anew, from normal frames that the model was not fitted to."""
@@ -59,22 +60,26 @@ def calibrate(  # noqa: PLR0913 - each is an option of the command
     from streamline.cli.progress import Bars
     from streamline.cli.promise import promise_lines
     from streamline.config import parse_source
-    from streamline.learn import Selection, calibrate_sources
+    from streamline.errors import InputError
+    from streamline.learn import CalibrateSettings, Selection, calibrate_sources
     from streamline.model import load_model, recalibrate, save_calibration
 
+    if mask and to is None:
+        msg = "--mask is for a camera's own calibration: give --to FILE, or fit with --mask"
+        raise InputError(msg)
+    region, sources = parse_roi(roi), [parse_source(text, Path()) for text in source]
+    masked = parse_mask(mask, sources, region)
     selection = Selection(
         seconds=seconds,
         every=every,
         max_frames=max_frames,
         live_seconds=60.0,
-        roi=parse_roi(roi),
+        roi=region,
     )
     loaded = load_model(model)
-    sources = [parse_source(text, Path()) for text in source]
+    settings = CalibrateSettings(alpha=alpha, mask=masked, compute=compute_on(infer_device))
     with Bars("calibrate") as bar:
-        made = calibrate_sources(
-            loaded, sources, selection, compute_on(infer_device), alpha=alpha, progress=bar
-        )
+        made = calibrate_sources(loaded, sources, selection, settings, progress=bar)
     written = recalibrate(model, made) if to is None else save_calibration(made, to)
     typer.echo(f"written to {model if to is None else to}")
     typer.echo(promise_lines(written, promise_of(written)))

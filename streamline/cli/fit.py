@@ -26,7 +26,7 @@ from streamline.cli.method import (
     Weights,
     fit_settings,
 )
-from streamline.cli.roi import RegionOption, parse_roi
+from streamline.cli.view import MaskOption, RegionOption, parse_mask, parse_roi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streamline.config import AnySource, Learn
     from streamline.infer import Compute
     from streamline.learn import AnyFitSettings, FitReport, Fitted, Selection
+    from streamline.mask import Mask
 
 __all__ = ["fit", "learn_into"]
 
@@ -84,6 +85,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     infer_device: InferDevice = None,
     weights: Weights = None,
     roi: RegionOption = None,
+    mask: MaskOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the model that is there.")
     ] = False,
@@ -94,6 +96,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     from streamline.model import check_free
 
     check_free(out, replace=force)
+    region, sources = parse_roi(roi), [parse_source(text, Path()) for text in source]
     common = {
         "alpha": alpha,
         "backbone": backbone,
@@ -101,6 +104,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         "size": size,
         "weights": weights,
         "compute": compute_on(infer_device),
+        "mask": parse_mask(mask, sources, region),
     }
     own = {
         "retain": retain,
@@ -116,8 +120,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         "bank": bank,
     }
     settings = fit_settings(method, common, own)
-    selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=parse_roi(roi))
-    sources = [parse_source(text, Path()) for text in source]
+    selection = Selection(seconds=seconds, every=every, max_frames=max_frames, roi=region)
     fitted = _fit(out, sources, settings, selection, replace=force)
     typer.echo(_summary(out, fitted))
 
@@ -128,12 +131,15 @@ def learn_into(
     compute: "Compute",
     *,
     roi: tuple[int, int, int, int] | None = None,
+    mask: "Mask | None" = None,
 ) -> None:
     """Fit the model that a pipeline file says how to learn, on what the line runs on."""
     from streamline.learn import FitSettings, Selection
 
     selection = Selection(seconds=learn.seconds, every=learn.every, roi=roi)
-    fitted = _fit(path, [learn.source], FitSettings(compute=compute), selection, replace=False)
+    fitted = _fit(
+        path, [learn.source], FitSettings(compute=compute, mask=mask), selection, replace=False
+    )
     typer.echo(_summary(path, fitted), err=True)
 
 

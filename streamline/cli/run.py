@@ -111,7 +111,7 @@ def _learn(pipeline: "Pipeline", camera: "Camera", how: "Learn") -> None:
     require_device(pipeline)
     path = camera.model.path
     typer.echo(f"{path}: no model yet, learning it", err=True)
-    learn_into(path, how, compute_of(pipeline.infer), roi=camera.roi)
+    learn_into(path, how, compute_of(pipeline.infer), roi=camera.roi, mask=camera.view_mask)
 
 
 def _explain_failures(report: "Report", *, whole: bool) -> None:

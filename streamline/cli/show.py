@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from streamline.alert.promise import Promise
+    from streamline.mask import Mask
     from streamline.model import Calibration, Model
 
 __all__ = ["show"]
@@ -50,6 +51,8 @@ def show(
     promise = promise_of(used, k=k, n=n, fps=fps)
     write_text(json, dumps(_figures(loaded, used, promise), indent=2) + "\n")
     typer.echo(_model_lines(model, loaded))
+    if used.mask is not None:
+        typer.echo(f"mask       {_polygons(used.mask)}, by the camera's calibration")
     typer.echo(promise_lines(used, promise))
 
 
@@ -64,8 +67,14 @@ def _model_lines(path: Path, model: "Model") -> str:
             f"frames     {model.detector.frames}, {distinct}",
             f"network    {model.backbone.name} {model.backbone.precision}, {size}",
             f"{heading:10} {learnt}",
+            *([] if model.mask is None else [f"mask       {_polygons(model.mask)}, fitted so"]),
         )
     )
+
+
+def _polygons(mask: "Mask") -> str:
+    covered = mask.covered(256, 256).mean()
+    return f"{len(mask.polygons)} polygons over {covered:.0%} of the view"
 
 
 def _figures(model: "Model", calibration: "Calibration", promise: "Promise") -> dict[str, Any]:

@@ -27,6 +27,7 @@ from streamline.config.fields import (
 )
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
+from streamline.mask import Mask, Polygon
 
 __all__ = [
     "Alert",
@@ -187,6 +188,16 @@ class Roi(NamedTuple):
     """Its rows, px."""
 
 
+class Corner(NamedTuple):
+    """A corner of a polygon, px of the full picture."""
+
+    x: Annotated[float, Field(ge=-65535, le=65535)]
+    """To the right, px."""
+
+    y: Annotated[float, Field(ge=-65535, le=65535)]
+    """Downwards, px."""
+
+
 class Size(NamedTuple):
     """How large a picture is, px."""
 
@@ -195,6 +206,16 @@ class Size(NamedTuple):
 
     height: Annotated[int, Field(ge=16, le=16384)]
     """Rows, px."""
+
+
+CornerEntry = Annotated[Corner, Field(json_schema_extra={"x-allowed": "[x, y] in px"})]
+
+
+def _view(roi: Roi | None, size: Size | None) -> tuple[float, float, float, float] | None:
+    """Say what is looked at, px of the full picture, as far as the file tells."""
+    if roi is not None:
+        return roi
+    return None if size is None else (0, 0, *size)
 
 
 class SizeChange(StrEnum):
@@ -302,6 +323,19 @@ class Camera(Section):
     )
     """The part of the picture to look at, ``[x, y, width, height]`` in px; null: all of it."""
 
+    mask: tuple[Annotated[tuple[CornerEntry, ...], Field(min_length=3, max_length=256)], ...] = (
+        Field(
+            default=(),
+            max_length=256,
+            json_schema_extra={
+                "x-allowed": "a list of polygons, each a list of 3 corners [x, y] or more, in px"
+            },
+        )
+    )
+    """What is not judged: polygons of corners ``[x, y]`` in px of the full picture, of which
+    ``size`` or ``roi`` must say how large it is. The model must have been fitted with this mask,
+    or the calibration made with it."""
+
     alert: Debounce = Debounce()
     """When its verdicts become an alert."""
 
@@ -310,6 +344,12 @@ class Camera(Section):
 
     scene: Scene = Scene()
     """What becomes of its frames when something is wrong with what it sees."""
+
+    @property
+    def view_mask(self) -> Mask | None:
+        """The mask as shares of what is looked at; None if there is none."""
+        view = _view(self.roi, self.size)
+        return Mask.of_pixels(self.mask, view) if self.mask and view is not None else None
 
     @property
     def live(self) -> bool:
@@ -339,6 +379,23 @@ class Camera(Section):
             what = f"does not lie in the picture of {size.width}x{size.height} px"
             raise mistake(what)
         return roi
+
+    @field_validator("mask")
+    @classmethod
+    def _mask_leaves_something(
+        cls, mask: tuple[Polygon, ...], info: ValidationInfo
+    ) -> tuple[Polygon, ...]:
+        view = _view(info.data.get("roi"), info.data.get("size"))
+        if not mask or not {"roi", "size"} <= info.data.keys():
+            return mask
+        if view is None:
+            what = "needs the camera's size or roi, to say what it lies in (give one of them too)"
+            raise mistake(what)
+        try:
+            Mask.of_pixels(mask, view)
+        except ValueError as exc:
+            raise mistake(str(exc)) from exc
+        return mask
 
     @field_validator("queue")
     @classmethod

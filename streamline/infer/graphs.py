@@ -13,7 +13,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from streamline.backbone import Backbone, parse_tap
-from streamline.fre import LinearAutoencoder
+from streamline.fre import LinearAutoencoder, resize_bilinear
 from streamline.fre.reference import TINY
 from streamline.model import FittedLayer, FreDetector
 
@@ -130,10 +130,14 @@ def _score(taps: Taps, detector: FreDetector, store: "_Store") -> ov.Node:
 def map_head(taps: Taps, detector: FreDetector) -> ov.Node:
     """Hang a detector's map on the backbone: f16, shape ``(n, mh, mw)``."""
     parts = [
-        _resized(_Projection(taps[name], layer, _in_half).error_map(), detector.map_shape)
+        _evened(
+            _resized(_Projection(taps[name], layer, _in_half).error_map(), detector.map_shape),
+            layer,
+            detector.map_shape,
+        )
         for name, layer in detector.map_layers.items()
     ]
-    fused = ops.squeeze(ops.exp(_mean_log(parts)), [1])
+    fused = _blanked(ops.squeeze(ops.exp(_mean_log(parts)), [1]), detector)
     # Beyond float16's range a place is as bad as can be: no infinity on the wire.
     return _named(ops.convert(ops.clamp(fused, 0.0, _LARGEST_HALF), "f16"), MAP)
 
@@ -144,7 +148,7 @@ class _Projection:
     def __init__(self, tap: ov.Output, layer: FittedLayer, store: "_Store") -> None:
         self._subspace = layer.subspace
         self._shape = layer.shape
-        self._centred = ops.subtract(_flat(tap), ops.constant(layer.subspace.mean[None]))
+        self._centred = _centred(tap, layer)
         self._store = store
         self._encoder = store(layer.subspace.encoder)
         self._coordinates = ops.matmul(
@@ -219,6 +223,42 @@ def _in_eight_bits(weights: npt.NDArray[np.floating]) -> ov.Node:
     if lost > _MOST_NOISE**2 * weights.shape[1] * whole:
         return _in_half(weights)
     return ops.multiply(ops.convert(ops.constant(codes), "f32"), ops.constant(scales))
+
+
+def _centred(tap: ov.Output, layer: FittedLayer) -> ov.Node:
+    """Take the mean off the features; what a mask leaves out becomes 0."""
+    centred = ops.subtract(_flat(tap), ops.constant(layer.subspace.mean[None]))
+    if layer.kept is None:
+        return centred
+    seen = np.broadcast_to(layer.kept, layer.shape).reshape(1, -1)
+    return ops.multiply(centred, ops.constant(seen.astype(np.float32)))
+
+
+def _evened(part: ov.Node, layer: FittedLayer, shape: tuple[int, int]) -> ov.Node:
+    """Make up for cells that were left out, where a map was enlarged from them and others."""
+    if layer.kept is None:
+        return part
+    share = _share_seen(layer.kept, shape)
+    gain = np.divide(1, share, out=np.zeros_like(share), where=share > 0)
+    return ops.multiply(part, ops.constant(gain[None, None].astype(np.float32)))
+
+
+def _blanked(fused: ov.Node, detector: FreDetector) -> ov.Node:
+    """Leave the map empty where some layer sees nothing, or the finest one's cell is left out."""
+    layers = [layer for layer in detector.map_layers.values() if layer.kept is not None]
+    if not layers:
+        return fused
+    shape = detector.map_shape
+    seen = np.ones(shape, np.bool_)
+    for layer in layers:
+        kept = layer.kept
+        if kept is not None:
+            seen &= kept if kept.shape == shape else _share_seen(kept, shape) > 0
+    return ops.multiply(fused, ops.constant(seen[None].astype(np.float32)))
+
+
+def _share_seen(kept: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    return np.asarray(resize_bilinear(kept[None].astype(np.float64), size=shape)[0], np.float64)
 
 
 def _flat(tap: ov.Output) -> ov.Node:

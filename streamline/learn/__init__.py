@@ -4,9 +4,9 @@
 return the model and a report of what was chosen. `calibrate_sources` calibrates a model again.
 """
 
-from streamline.learn.calibrate import calibrate_sources
+from streamline.learn.calibrate import CalibrateSettings, calibrate_sources
 from streamline.learn.fit import fit_frames
-from streamline.learn.select import SelectedFrames, Selection, fit_sources
+from streamline.learn.select import SelectedFrames, Selection, fit_sources, view_of
 from streamline.learn.settings import (
     AnyFitSettings,
     FitReport,
@@ -18,6 +18,7 @@ from streamline.learn.settings import (
 
 __all__ = [
     "AnyFitSettings",
+    "CalibrateSettings",
     "FitReport",
     "FitSettings",
     "Fitted",
@@ -28,4 +29,5 @@ __all__ = [
     "calibrate_sources",
     "fit_frames",
     "fit_sources",
+    "view_of",
 ]

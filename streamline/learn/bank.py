@@ -11,7 +11,7 @@ from streamline.infer import Features
 from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import SgfrSettings
-from streamline.model import BankLayer, SgfrDetector
+from streamline.model import BankLayer, SgfrDetector, hide_cells
 from streamline.progress import Progress
 from streamline.sgfr import Judge, store_bank
 
@@ -56,8 +56,10 @@ class BankFit:
                 shape=(layer.channels, layer.height, layer.width),
             )
             progress("layers", len(layers), len(features))
-        detector = SgfrDetector(layers=layers, recipe=self._settings.recipe)
-        judge = detector.judge(size=(self._net.height, self._net.width), maps=False)
+        size = self._net.height, self._net.width
+        whole = SgfrDetector(layers=layers, recipe=self._settings.recipe)
+        detector = hide_cells(whole, self._settings.mask, size=size)
+        judge = detector.judge(size=size, maps=False)
         scores = _heldout_scores(judge, features, held)
         return FittedDetector(detector=detector, scores=scores, held=held, places=places)
 

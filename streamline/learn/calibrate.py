@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from operator import length_hint
 
 import numpy as np
@@ -14,30 +15,39 @@ from streamline.infer import Compute, score_frames, settle
 from streamline.learn.fit import MIN_FRAMES
 from streamline.learn.holdout import hold_out
 from streamline.learn.select import SelectedFrames, Selection
-from streamline.model import Calibration, Model, require_preprocessing
+from streamline.mask import Mask
+from streamline.model import Calibration, Model, require_preprocessing, restrict_model
 from streamline.model.manifest import now
 from streamline.preprocess import PREPROCESSING
 from streamline.progress import Progress, ignore_progress
 from streamline.scene import ReferenceBuilder
 
-__all__ = ["calibrate_sources"]
+__all__ = ["CalibrateSettings", "calibrate_sources"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateSettings:
+    """What is chosen for a calibration."""
+
+    alpha: float | None = None
+    """False-alarm rate per frame; None: that of the model's own calibration."""
+
+    mask: Mask | None = None
+    """What a camera leaves out of the model, which was fitted without that mask."""
+
+    compute: Compute = field(default_factory=Compute)
+    """What computes the scores; the line should be judged by the same."""
 
 
 def calibrate_sources(
     model: Model,
     sources: Sequence[AnySource],
     selection: Selection,
-    compute: Compute,
+    settings: CalibrateSettings,
     *,
-    alpha: float | None = None,
     progress: Progress = ignore_progress,
 ) -> Calibration:
     """Score normal frames that the model was not fitted to: the split form of the promise.
-
-    Parameters
-    ----------
-    alpha : float, optional
-        False-alarm rate per frame; that of the model's own calibration unless given.
 
     Returns
     -------
@@ -52,15 +62,16 @@ def calibrate_sources(
         As for a line with this model and these sources.
     """
     require_preprocessing(model.preprocessing, PREPROCESSING)
-    compute = settle(compute, exact=model.backbone.precision == "f32")
+    compute = settle(settings.compute, exact=model.backbone.precision == "f32")
     frames = SelectedFrames(sources, selection, size=model.height)
     names = ", ".join(source.label for source in sources)
+    seen = model if settings.mask is None else restrict_model(model, settings.mask)
     batches, scene = [], ReferenceBuilder()
-    for batch in score_frames(model, scene.passing(frames), compute=compute):
+    for batch in score_frames(seen, scene.passing(frames), compute=compute):
         batches.append(batch)
         progress("frames", sum(map(len, batches)), length_hint(frames) or None)
     scores = np.concatenate([np.empty(0, np.float32), *batches]).astype(np.float64)
-    wanted = model.calibration.alpha if alpha is None else alpha
+    wanted = model.calibration.alpha if settings.alpha is None else settings.alpha
     _require_sound(scores, wanted, names)
     worth = effective_size(scores)
     return Calibration(
@@ -70,12 +81,13 @@ def calibrate_sources(
         effective_frames=worth,
         blocks=len(hold_out(len(scores)).blocks),
         gap=math.ceil(len(scores) / worth),
+        mask=settings.mask,
+        scene=scene.finish(),
         interval_s=frames.interval_s,
         source=names,
         created=now(),
         device=compute.device,
         arithmetic=compute.precision,
-        scene=scene.finish(),
         model=model.digest,
     )
 

@@ -83,8 +83,9 @@ def fit_frames(
     settings = replace(settings, compute=compute)
     few, fit, scene = Spread(_NOISE_FRAMES), _begun(net, settings), ReferenceBuilder()
     watched = scene.passing(_watched(frames, few, progress))
+    batches = stream_features(net, settings.passes, watched, settings.compute, settings.mask)
     try:
-        for together in stream_features(net, settings.passes, watched, settings.compute):
+        for together in batches:
             fit.add(together)
         _require_enough(fit.frames, settings)
         fitted = fit.finish(hold_out(fit.frames), progress)
@@ -101,6 +102,7 @@ def fit_frames(
         height=net.height,
         width=net.width,
         detector=fitted.detector,
+        mask=settings.mask,
         distinct_frames=distinct,
         calibration=calibration,
         source=source,

@@ -22,7 +22,7 @@ from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut, hold_out
 from streamline.learn.settings import FitSettings
 from streamline.learn.train import Rebuilder, heldout_errors, rebuilder_of, require_trainer
-from streamline.model import FittedLayer, FreDetector
+from streamline.model import FittedLayer, FreDetector, hide_cells
 from streamline.progress import Progress
 
 __all__ = ["FreFit"]
@@ -144,14 +144,16 @@ class FreFit:
         self, held: HoldOut, errors: npt.NDArray[np.float64], places: Places
     ) -> FittedDetector:
         trained = {**self._rebuilders["map"], **self._rebuilders["score"]}
+        detector = FreDetector(
+            score_layers=self._layers("score"),
+            map_layers=self._layers("map"),
+            retain=self._settings.retain,
+            shares=tuple(self._shares),
+            heldout=errors.astype(np.float32),
+        )
+        size = self._net.height, self._net.width
         return FittedDetector(
-            detector=FreDetector(
-                score_layers=self._layers("score"),
-                map_layers=self._layers("map"),
-                retain=self._settings.retain,
-                shares=tuple(self._shares),
-                heldout=errors.astype(np.float32),
-            ),
+            detector=hide_cells(detector, self._settings.mask, size=size),
             scores=errors[0],
             held=held,
             places=places,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone
-from streamline.infer import extract_features
+from streamline.learn.features import stream_features
 from streamline.learn.settings import AnyFitSettings
 
 __all__ = ["noise_distance"]
@@ -34,8 +34,8 @@ def noise_distance(net: Backbone, settings: AnyFitSettings, frames: Sequence[Fra
     generator = np.random.default_rng(0)
     noisy = [_noisy(frame, generator) for frame in (*frames, *frames)]
     # All layers, though one is looked at: the graph that the fit's own features come from.
-    batches = extract_features(net, settings.passes[0], noisy, compute=settings.compute)
-    features = np.concatenate([batch[settings.deepest] for batch in batches])
+    batches = stream_features(net, settings.passes[:1], noisy, settings.compute, settings.mask)
+    features = np.concatenate([batch[settings.deepest] for (batch,) in batches])
     apart = features[len(frames) :] - features[: len(frames)]
     return float(np.median(np.linalg.norm(apart.astype(np.float64), axis=1)))
 

@@ -18,7 +18,7 @@ from streamline.preprocess import prepare
 from streamline.progress import Progress, ignore_progress
 from streamline.source import Reading, Source, open_source
 
-__all__ = ["SelectedFrames", "Selection", "fit_sources"]
+__all__ = ["SelectedFrames", "Selection", "fit_sources", "view_of"]
 
 Frame = npt.NDArray[np.uint8]
 
@@ -68,6 +68,29 @@ def fit_sources(
     fitted = fit_frames(frames, settings, source=names, progress=progress)
     calibration = replace(fitted.model.calibration, interval_s=frames.interval_s)
     return replace(fitted, model=replace(fitted.model, calibration=calibration))
+
+
+def view_of(
+    config: AnySource, roi: tuple[int, int, int, int] | None, /
+) -> tuple[int, int, int, int]:
+    """Say which part of a source's pictures is looked at: x, y, width, height, px.
+
+    Raises
+    ------
+    InputError, SourceError
+        As `fit_sources`, if the source has to be opened for it.
+    """
+    if roi is not None:
+        return roi
+    source = _opened(config)
+    try:
+        reading = next(_sound(source), None)
+    finally:
+        source.close()
+    if reading is None:
+        msg = f"{config.label} shows nothing; give another source"
+        raise InputError(msg)
+    return 0, 0, reading.picture.width, reading.picture.height
 
 
 class SelectedFrames:

@@ -9,6 +9,7 @@ from streamline.backbone import Backbone, default_layers, default_levels, find
 from streamline.errors import InputError
 from streamline.fre import Epoch, Solver, Training
 from streamline.infer import Compute
+from streamline.mask import Mask
 from streamline.model import Model
 from streamline.progress import Progress, ignore_progress
 from streamline.sgfr import BankPrecision, Recipe, ScoreRule
@@ -57,6 +58,9 @@ class CommonSettings:
 
     alpha: float | None = None
     """False-alarm rate per frame; None: the smallest that the number of frames supports."""
+
+    mask: Mask | None = None
+    """What is neither learnt nor judged."""
 
     compute: Compute = field(default_factory=Compute)
     """What computes the features; the line should be judged by the same."""

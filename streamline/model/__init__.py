@@ -24,6 +24,7 @@ from streamline.model.directory import (
 )
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.manifest import FORMAT_VERSION, Manifest
+from streamline.model.masked import digest_under, hide_cells, kept_cells, restrict_model
 from streamline.model.network import network_of
 from streamline.model.record import BackboneId, Model, require_preprocessing
 from streamline.model.rerank import rerank_model
@@ -42,6 +43,9 @@ __all__ = [
     "Way",
     "calibration_of",
     "check_free",
+    "digest_under",
+    "hide_cells",
+    "kept_cells",
     "load_calibration",
     "load_model",
     "network_of",
@@ -49,6 +53,7 @@ __all__ = [
     "recalibrate",
     "require_preprocessing",
     "rerank_model",
+    "restrict_model",
     "save_calibration",
     "save_model",
 ]

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from streamline import __version__
 from streamline.conformal import ConformalTest
 from streamline.errors import InputError, ModelError
-from streamline.model.entries import Count, Digest, Entry, Level, Text
+from streamline.mask import Mask
+from streamline.model.entries import Count, Digest, Entry, Level, Polygons, Text
 from streamline.scene import THUMBNAIL, Range, SceneReference
 
 __all__ = ["Calibration", "Way", "load_calibration", "save_calibration"]
@@ -56,6 +57,9 @@ class Calibration:
 
     gap: int
     """Frames left out on either side of such a run."""
+
+    mask: Mask | None = None
+    """What a camera leaves out of a model that was fitted without that mask."""
 
     interval_s: float | None = None
     """Time from one frame to the next, s; None: still pictures, which have none."""
@@ -128,6 +132,7 @@ class _File(Entry, frozen=True, omit_defaults=True):
     way: Way
     blocks: Count
     gap: Annotated[int, msgspec.Meta(ge=0)]
+    mask: Polygons = ()
     interval_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     device: Annotated[str, msgspec.Meta(max_length=64)] = ""
     arithmetic: Annotated[str, msgspec.Meta(max_length=64)] = ""
@@ -203,6 +208,7 @@ def _entry_of(calibration: Calibration) -> _File:
         way=calibration.way,
         blocks=calibration.blocks,
         gap=calibration.gap,
+        mask=() if calibration.mask is None else calibration.mask.polygons,
         interval_s=calibration.interval_s,
         device=calibration.device,
         arithmetic=calibration.arithmetic,
@@ -312,6 +318,7 @@ def _joined(entry: _File, scores: npt.NDArray[np.float64]) -> Calibration:
         effective_frames=entry.effective_frames,
         blocks=entry.blocks,
         gap=entry.gap,
+        mask=Mask(entry.mask) if entry.mask else None,
         interval_s=entry.interval_s,
         source=entry.source,
         created=entry.created,

@@ -19,11 +19,15 @@ from safetensors.numpy import save_file
 from streamline import __version__
 from streamline.backbone import Backbone, Quantisation, copy_folder, read_folder
 from streamline.errors import InputError, ModelError
+from streamline.mask import Mask
 from streamline.model import manifest as entries
 from streamline.model.calibration import Calibration, load_calibration, save_calibration
 from streamline.model.entries import Shapes
+from streamline.model.fre import FreDetector, FreEntry
 from streamline.model.manifest import Manifest
+from streamline.model.masked import hide_cells
 from streamline.model.record import BackboneId, Model
+from streamline.model.sgfr import SgfrDetector
 from streamline.model.swap import swap_directories
 
 __all__ = [
@@ -146,6 +150,7 @@ def _manifest_of(model: Model, tensors: Path) -> Manifest:
         preprocessing=model.preprocessing,
         input=entries.InputEntry(height=model.height, width=model.width),
         detector=model.detector.entry(),
+        mask=() if model.mask is None else model.mask.polygons,
         distinct_frames=model.distinct_frames,
         tensors=entries.TensorsEntry(bytes=tensors.stat().st_size, sha256=_sha256(tensors)),
     )
@@ -312,6 +317,15 @@ def _expected(manifest: Manifest) -> Shapes:
     return manifest.detector.shapes()
 
 
+def _seen(
+    manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]], mask: Mask | None
+) -> FreDetector | SgfrDetector:
+    size, entry = (manifest.input.height, manifest.input.width), manifest.detector
+    if isinstance(entry, FreEntry):
+        return hide_cells(entry.detector(tensors), mask, size=size)
+    return hide_cells(entry.detector(tensors), mask, size=size)
+
+
 def _model_of(
     manifest: Manifest,
     calibration: Calibration,
@@ -319,6 +333,7 @@ def _model_of(
     stored: Backbone | None,
 ) -> Model:
     how = manifest.backbone.quantisation
+    mask = Mask(manifest.mask) if manifest.mask else None
     return Model(
         backbone=BackboneId(
             manifest.backbone.name, manifest.backbone.precision, manifest.backbone.sha256
@@ -328,7 +343,8 @@ def _model_of(
         preprocessing=manifest.preprocessing,
         height=manifest.input.height,
         width=manifest.input.width,
-        detector=manifest.detector.detector(tensors),
+        detector=_seen(manifest, tensors, mask),
+        mask=mask,
         distinct_frames=manifest.distinct_frames,
         calibration=calibration,
         source=manifest.source,

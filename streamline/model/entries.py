@@ -10,6 +10,7 @@ __all__ = [
     "Entry",
     "Level",
     "Name",
+    "Polygons",
     "Shapes",
     "Share",
     "Side",
@@ -29,6 +30,14 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Level = Annotated[float, msgspec.Meta(ge=0)]
+
+Polygons = Annotated[
+    tuple[
+        Annotated[tuple[tuple[float, float], ...], msgspec.Meta(min_length=3, max_length=256)], ...
+    ],
+    msgspec.Meta(max_length=256),
+]
+"""See `streamline.mask.Mask`; none: no mask."""
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
 """Type, as safetensors calls it, and shape of each tensor by name."""

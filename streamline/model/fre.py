@@ -29,6 +29,9 @@ class FittedLayer:
     shape: tuple[int, int, int]
     """Channels, rows, columns."""
 
+    kept: npt.NDArray[np.bool_] | None = None
+    """Shape ``(rows, columns)``: cells that are judged; None: all, and no mask was ever there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FreDetector:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from streamline.clock import wall_ns
-from streamline.model.entries import Count, Digest, Entry, Name, Side, Text
+from streamline.model.entries import Count, Digest, Entry, Name, Polygons, Side, Text
 from streamline.model.fre import FreEntry
 from streamline.model.sgfr import SgfrEntry
 
@@ -81,6 +81,7 @@ class Manifest(Entry, frozen=True):
     preprocessing: Text
     input: InputEntry
     detector: FreEntry | SgfrEntry
+    mask: Polygons
     distinct_frames: Annotated[float, msgspec.Meta(ge=1)]
     tensors: TensorsEntry
     digest: Digest | Literal[""] = ""

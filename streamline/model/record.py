@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from streamline.backbone import Backbone, Quantisation
 from streamline.errors import ModelError
+from streamline.mask import Mask
 from streamline.model.calibration import Calibration
 from streamline.model.fre import FreDetector
 from streamline.model.sgfr import SgfrDetector
@@ -32,6 +33,9 @@ class Model:
 
     quantisation: Quantisation | None = None
     """How the network came to 8 bits; None: it is not in 8 bits."""
+
+    mask: Mask | None = None
+    """What it was fitted without; the detector's layers say which of their cells that leaves."""
 
     preprocessing: str
     """Name of the function that made frames from pictures; another one needs another fit."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 
 from streamline.model.entries import Count, Entry, Level, Shapes, Side, TapName
@@ -23,6 +24,9 @@ class BankLayer:
 
     shape: tuple[int, int, int]
     """Channels, rows, columns."""
+
+    kept: npt.NDArray[np.bool_] | None = None
+    """Shape ``(rows, columns)``: cells that are judged; None: all, and no mask was ever there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,6 +87,7 @@ class SgfrDetector:
             self.recipe,
             shapes={name: layer.shape for name, layer in self.layers.items()},
             size=size,
+            kept={name: one.kept for name, one in self.layers.items() if one.kept is not None},
         )
 
     def summary(self) -> tuple[str, str]:

@@ -9,19 +9,29 @@ import msgspec
 
 from streamline.config import Pipeline
 from streamline.errors import ModelError
+from streamline.mask import Mask
 from streamline.model import (
     Calibration,
     Manifest,
     Model,
     calibration_of,
+    digest_under,
     load_model,
     read_manifest,
     require_preprocessing,
+    restrict_model,
 )
 from streamline.preprocess import PREPROCESSING
 from streamline.run.runtime import Runtime
 
-__all__ = ["freeze", "load_models", "read_calibrations", "read_manifests", "require_frozen"]
+__all__ = [
+    "as_seen",
+    "freeze",
+    "load_models",
+    "read_calibrations",
+    "read_manifests",
+    "require_frozen",
+]
 
 Read = TypeVar("Read", Manifest, Model)
 
@@ -78,9 +88,53 @@ def read_calibrations(
         if where not in found:
             path, own = where
             found[where] = calibration_of(path, models[name].digest, own)
-    return {
+    calibrations = {
         name: found[camera.model.path, camera.calibration]
         for name, camera in pipeline.cameras.items()
+    }
+    for name, calibration in calibrations.items():
+        _require_mask(pipeline, name, calibration.mask or _mask_of(models[name]))
+    return calibrations
+
+
+def _mask_of(model: Manifest | Model) -> Mask | None:
+    if isinstance(model, Model):
+        return model.mask
+    return Mask(model.mask) if model.mask else None
+
+
+def _require_mask(pipeline: Pipeline, name: str, applied: Mask | None) -> None:
+    """Check that a camera's threshold was read under the mask that the file asks for."""
+    wanted = pipeline.cameras[name].view_mask
+    if wanted is None or wanted == applied:
+        return
+    msg = (
+        f"{pipeline.where(f'cameras.{name}.mask')}: the model's threshold was not read under this "
+        "mask; make one with: streamline model calibrate MODEL SOURCE --mask … --to FILE, and name "
+        "FILE as calibration"
+    )
+    raise ModelError(msg)
+
+
+def as_seen(models: Mapping[str, Model]) -> dict[str, Model]:
+    """See each camera's model through the mask of its calibration; equal ones are one object.
+
+    Raises
+    ------
+    ModelError
+        If a mask leaves nothing of a model.
+    """
+    seen: dict[str, Model] = {}
+    for model in models.values():
+        mask = model.calibration.mask
+        if mask is not None and digest_under(model.digest, mask) not in seen:
+            seen[digest_under(model.digest, mask)] = restrict_model(model, mask)
+    return {
+        name: replace(
+            seen.get(digest_under(model.digest, model.calibration.mask), model),
+            calibration=model.calibration,
+        )
+        for name, model in models.items()
     }
 
 

@@ -15,10 +15,16 @@ from streamline.config import Pipeline
 from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Ledger
 from streamline.log import configure_logging
-from streamline.model import Calibration, Manifest
+from streamline.model import Calibration, Manifest, digest_under
 from streamline.run.control import Control
 from streamline.run.failures import leave_failure
-from streamline.run.models import load_models, read_calibrations, read_manifests, require_frozen
+from streamline.run.models import (
+    as_seen,
+    load_models,
+    read_calibrations,
+    read_manifests,
+    require_frozen,
+)
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stages.stage import Site, Stage
@@ -160,7 +166,7 @@ def _stages(
 
         loaded = load_models(pipeline)
         require_frozen(pipeline, loaded, site.runtime)
-        stages.append(InferStage(site, loaded))
+        stages.append(InferStage(site, as_seen(loaded)))
     if "preprocess" in plan.stages:
         from streamline.run.stages.preprocess import PreprocessStage  # noqa: PLC0415
 
@@ -190,7 +196,7 @@ def _rules(
             calibration=calibrations[name].digest,
             k=camera.alert.k,
             n=camera.alert.n,
-            model=models[name].digest,
+            model=digest_under(models[name].digest, calibrations[name].mask),
             evidence=None if evidence is None else str(evidence.path / name),
             deadline_ns=None if camera.deadline_ms is None else round(camera.deadline_ms * 1e6),
         )

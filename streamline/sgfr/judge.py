@@ -75,6 +75,8 @@ class Judge:
         How they were flattened.
     size : tuple of (rows, columns)
         Of the image, where the map is smoothed for its maximum.
+    kept : mapping of layer name to array of shape (h, w), optional
+        Cells of a layer that are judged; all where not given. The bank must be 0 elsewhere.
     """
 
     def __init__(
@@ -84,10 +86,20 @@ class Judge:
         *,
         shapes: Mapping[str, Shape],
         size: tuple[int, int],
+        kept: Mapping[str, Bools] | None = None,
     ) -> None:
         self._recipe = recipe
         self._shapes = shapes
-        self._levels = {name: Level(bank) for name, bank in banks.items()}
+        cells = {} if kept is None else kept
+        self._levels = {
+            name: Level(bank, _spread(cells.get(name), shapes[name]))
+            for name, bank in banks.items()
+        }
+        self._blank = [
+            ~cells[name]
+            for name in recipe.map_layers
+            if name in cells and shapes[name][1:] == finest([shapes[m] for m in recipe.map_layers])
+        ]
         grid = finest([shapes[name] for name in recipe.map_layers])
         self._grid = grid
         self._enlarge = {
@@ -163,6 +175,9 @@ class Judge:
             rows, columns = self._enlarge[name]
             norms = location_norms(residual, shape=self._shapes[name])
             total = total + np.asarray(rows @ norms @ columns.T, np.float32)
+        for blank in self._blank:
+            # What was enlarged from coarser layers lies over the edge of the mask.
+            total[:, blank] = 0
         return total
 
     def peaks(self, maps: Single, /) -> Doubles:
@@ -170,3 +185,8 @@ class Judge:
         rows, columns = self._smooth
         smoothed = rows @ maps @ columns.T
         return np.asarray(smoothed.max(axis=(1, 2)), np.float64)
+
+
+def _spread(kept: Bools | None, shape: Shape) -> Bools | None:
+    """Say of each feature whether its cell is kept, shape ``(c * h * w,)``."""
+    return None if kept is None else np.broadcast_to(kept, shape).ravel()

@@ -21,10 +21,13 @@ class Level:
     ----------
     bank : array of shape (n, d)
         One row per normal frame; held, not copied, and never written to.
+    seen : array of shape (d,), optional
+        Which features count, those of the bank being 0 elsewhere; all if not given.
     """
 
-    def __init__(self, bank: Single) -> None:
+    def __init__(self, bank: Single, seen: Bools | None = None) -> None:
         self._bank = bank
+        self._seen = seen
         self._gram = gram_of(bank)
 
     @property
@@ -48,6 +51,7 @@ class Level:
         features : array of shape (b, d)
             One row per frame; not modified.
         """
+        features = self._cut(features)
         products = (features @ self._bank.T).astype(np.float64)
         energies = np.einsum("bd,bd->b", features, features, dtype=np.float64)
         return orthogonal_matching_pursuit(
@@ -74,4 +78,7 @@ class Level:
             pursuit.coefficients.astype(np.float32),
             axis=1,
         )
-        return features - shares @ self._bank[used]
+        return self._cut(features) - shares @ self._bank[used]
+
+    def _cut(self, features: Single) -> Single:
+        return features if self._seen is None else features * self._seen

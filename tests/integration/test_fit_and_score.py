@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from streamline.cli import main
@@ -159,6 +160,45 @@ def test_a_model_says_what_it_promises_and_what_not(
     upper = found["alerts"]["upper"]
     assert found["alerts_per_hour_upper"] == pytest.approx(upper * 5 * 3600)
     assert main(["model", "show", str(model), "--k", "5", "--n", "4"]) == 2
+
+
+def spotted(frame: npt.NDArray[np.uint8], y: int, x: int) -> npt.NDArray[np.uint8]:
+    frame = frame.copy()
+    cv2.circle(frame, (x, y), 10, (255, 255, 255), -1)
+    return frame
+
+
+@pytest.mark.parametrize("method", ["fre-pca", "sgfr"])
+def test_what_is_masked_does_not_fail_and_what_is_not_does(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    sound = parts(6, seed=41)
+    for name, (y, x) in {"hidden": (206, 206), "shown": (60, 60)}.items():
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(sound):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), spotted(frame, y, x)[..., ::-1])
+    corner = ["--mask", "150,150 256,150 256,256 150,256"]
+    masked, whole = str(tmp_path / "masked"), str(tmp_path / "whole")
+    fit = ["fit", str(good), "--method", method, "--alpha", "0.05"]
+    assert main([*fit, "--out", masked, *corner]) == 0
+    assert main([*fit, "--out", whole]) == 0
+
+    def fails(model: str, folder: str) -> int:
+        rows = scored(Path(model), str(tmp_path / folder), capsys)
+        return sum(row["p_value"] <= 0.05 for row in rows)
+
+    assert load_model(Path(masked)).mask is not None
+    assert (fails(whole, "hidden"), fails(whole, "shown")) == (6, 6)
+    assert (fails(masked, "hidden"), fails(masked, "shown")) == (0, 6)
+    assert main([*fit, "--out", str(tmp_path / "none"), "--mask", "0,0 999,0 999,999 0,999"]) == 2
+    assert "--mask: the mask covers everything" in capsys.readouterr().err
+    if method == "fre-pca":
+        own = str(tmp_path / "left.json")
+        again = ["model", "calibrate", whole, str(good), "--alpha", "0.05", *corner]
+        assert main([*again, "--to", own]) == 0
+        assert load_calibration(Path(own)).mask == load_model(Path(masked)).mask
+        assert main(again) == 2
+        assert "give --to FILE" in capsys.readouterr().err
 
 
 def test_heat_maps_are_drawn_over_the_pictures(model: Path, tmp_path: Path) -> None:

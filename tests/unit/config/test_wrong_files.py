@@ -233,6 +233,32 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ),
         pytest.param(
             "    queue: {depth: 8}",
+            "    mask: [[[0, 0], [9, 0], [0, 9]]]",
+            "7: cameras.right.mask: needs the camera's size or roi, to say what it lies in "
+            "(give one of them too)",
+            id="mask-of-nobody-knows-what",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    roi: [640, 0, 640, 720]\n    mask: [[[0, 0], [600, 0], [0, 600]]]",
+            "8: cameras.right.mask: polygon 1 of the mask lies outside the view, or has no area",
+            id="mask-outside-the-region",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    size: [1280, 720]\n    mask: [[[0, 0], [1280, 0], [1280, 720], [0, 720]]]",
+            "8: cameras.right.mask: the mask covers everything, so there is nothing to judge",
+            id="mask-of-everything",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
+            "    size: [1280, 720]\n    mask: [[[0, 0], [1280, 0]]]",
+            "8: cameras.right.mask: is a list (must be a list of polygons, each a list of 3 "
+            "corners [x, y] or more, in px)",
+            id="mask-of-two-corners",
+        ),
+        pytest.param(
+            "    queue: {depth: 8}",
             "    size: [1280, 720]\n    roi: [640, 0, 641, 720]",
             "8: cameras.right.roi: does not lie in the picture of 1280x720 px",
             id="roi-out-of-the-picture",

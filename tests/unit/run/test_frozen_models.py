@@ -9,13 +9,14 @@ import pytest
 
 from streamline.config import Pipeline, load, missing_files
 from streamline.errors import ModelError
-from streamline.model import load_calibration, save_calibration
+from streamline.mask import Mask
+from streamline.model import digest_under, load_calibration, save_calibration
 from streamline.run.control import Control
-from streamline.run.models import freeze, load_models, read_calibrations, read_manifests
+from streamline.run.models import as_seen, freeze, load_models, read_calibrations, read_manifests
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
 from streamline.run.worker import Worker
-from tests.support.models import save_tiny_model, with_threshold
+from tests.support.models import save_light_model, save_tiny_model, with_threshold
 
 
 @pytest.fixture
@@ -118,3 +119,34 @@ def test_a_calibration_for_another_model_is_refused(tmp_path: Path, pipeline: Pi
     one = load(tmp_path / "one.yaml")
     with pytest.raises(ModelError, match=r"left\.json was made for another model than .*model is"):
         read_calibrations(one, read_manifests(one))
+
+
+def test_a_camera_s_mask_must_be_the_one_that_its_threshold_was_read_under(
+    tmp_path: Path,
+) -> None:
+    save_light_model(tmp_path / "light")
+    own = load_calibration(tmp_path / "light" / "calibration.json")
+    corners = "[[0, 0], [160, 0], [160, 90], [0, 90]]"
+    mask = Mask.of_pixels((((0, 0), (160, 0), (160, 90), (0, 90)),), (0, 0, 640, 360))
+    save_calibration(replace(own, mask=mask), tmp_path / "left.json")
+    text = (
+        "version: 1\nmodel: light\ncameras:\n  left:\n    source: demo://inspect\n"
+        f"    size: [640, 360]\n    mask: [{corners}]\n    calibration: left.json\n"
+        "  right: demo://inspect\n"
+    )
+    (tmp_path / "masked.yaml").write_text(text)
+    masked = load(tmp_path / "masked.yaml")
+    manifests = read_manifests(masked)
+    assert read_calibrations(masked, manifests)["left"].mask == mask
+    models = as_seen(load_models(masked))
+    names = {name: model.digest for name, model in models.items()}
+    assert names["right"] == manifests["right"].digest
+    assert names["left"] == digest_under(names["right"], mask)
+    for wrong in (
+        text.replace("    calibration: left.json\n", ""),
+        text.replace("[160, 0]", "[170, 0]"),
+    ):
+        (tmp_path / "masked.yaml").write_text(wrong)
+        other = load(tmp_path / "masked.yaml")
+        with pytest.raises(ModelError, match=r"yaml:7: cameras.left.mask: .* --mask … --to FILE"):
+            read_calibrations(other, read_manifests(other))
