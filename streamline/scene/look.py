@@ -7,13 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["THUMBNAIL", "Glimpse", "Look", "glimpse", "look_at"]
+__all__ = ["THUMBNAIL", "Look", "look_at"]
 
 THUMBNAIL: Final = 64
 """Rows and columns of a thumbnail, px."""
-
-_STEP: Final = 16
-"""Every so many rows and columns have a say in a glimpse."""
 
 
 class Look(NamedTuple):
@@ -32,22 +29,6 @@ class Look(NamedTuple):
 
     thumbnail: npt.NDArray[np.float32]
     """Shape ``(THUMBNAIL, THUMBNAIL)``, grey levels 0..255."""
-
-
-class Glimpse(NamedTuple):
-    """What every frame is asked, in some microseconds."""
-
-    mean: float
-    """Of a grid of samples, 0..255."""
-
-    spread: float
-    """Their standard deviation, the largest of the three channels'."""
-
-
-def glimpse(pixels: npt.NDArray[np.uint8], /) -> Glimpse:
-    """Sample a frame of shape ``(h, w, 3)``."""
-    mean, spread = cv2.meanStdDev(pixels[::_STEP, ::_STEP])
-    return Glimpse(float(mean.mean()), float(spread.max()))
 
 
 def look_at(pixels: npt.NDArray[np.uint8], /) -> Look:

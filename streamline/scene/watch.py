@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.messages import Fault
-from streamline.scene.look import Glimpse, Look, glimpse, look_at
+from streamline.scene.look import Look, look_at
 from streamline.scene.reference import Range, ReferenceBuilder, SceneReference
 from streamline.scene.shift import ViewFinder
 
@@ -15,26 +15,30 @@ __all__ = ["LEARN_S", "Findings", "SceneWatch"]
 LEARN_S: Final = 60.0
 """How long a camera without a reference is taken to be well while one is made, s."""
 
-_LOOK_S: Final = 0.2
-"""Time between two looks, s: five a second show all that changes slowly."""
+_LOOK_S: Final = 0.4
+"""Time between two looks, s: that shows all that changes slowly."""
 
 _AVERAGE_S: Final = 5.0
 """Time constant of the running means, s: a product in passing is no change of the scene."""
 
-_SETTLED: Final = 16
+_SETTLED: Final = 8
 """Looks before a running mean is worth anything."""
 
 _VIEW_LOOKS: Final = 5
 """The view, which takes as long as the other figures together, is compared at each of so many."""
 
 _FEWEST_REPEATS: Final = 5
-_ROWS: Final = 4
+_ROWS: Final = 8
 """Each of so many rows is compared with the frame before: noise changes every one of them."""
 
-_BLACK: Final = 16.0
-_FLAT: Final = 8.0
-"""A frame is black if its mean grey level is no more than the first, the spread of the samples
-no more than the second; white accordingly."""
+_STEP: Final = 32
+"""Each of so many bytes of them is a sample: of all channels in turn."""
+
+_BLACK: Final = 24
+_WHITE: Final = 231
+_STRAY: Final = 1 / 64
+"""A frame is black, or white, if less than this share of its samples is above the first, or below
+the second: pixels of a covered sensor that shine by themselves don't light it."""
 
 _MARGIN: Final = {Fault.BRIGHTNESS: 0.07, Fault.CONTRAST: 0.2, Fault.BLUR: 0.25, Fault.MOVED: 0.03}
 """How far beyond its range of reference a figure is a fault, as a share of it, and where that is
@@ -82,6 +86,7 @@ class SceneWatch:
         self._builder = ReferenceBuilder()
         self._reference: SceneReference | None = None
         self._finder: ViewFinder
+        self._black, self._white = _BLACK, _WHITE
         self._means = _Means()
         self._slow: dict[Fault, bool] = dict.fromkeys(_MARGIN, False)
         self.levels: dict[Fault, float] = {}
@@ -106,27 +111,26 @@ class SceneWatch:
         moment_s : float
             Its time on any clock that goes at the camera's pace, s.
         """
-        sudden = [*self._exposure(glimpse(pixels)), *self._frozen(pixels, moment_s)]
+        # For every frame bytes, not arrays: after others have had the processor, each path through
+        # a library costs more than what it computes.
+        rows = pixels[::_ROWS].tobytes()
+        sudden = [*self._exposure(rows[::_STEP]), *self._frozen(rows, moment_s)]
         looks = not sudden and self._is_time(moment_s)
         if looks:
             self._look(look_at(pixels), moment_s)
         slow = (fault for fault, on in self._slow.items() if on)
         return Findings((*sudden, *slow), looks)
 
-    def _exposure(self, seen: Glimpse) -> list[Fault]:
-        if seen.spread > _FLAT:
-            return []
-        black, white = _BLACK, 255 - _BLACK
-        if self._reference is not None:
-            # A scene that is dark by nature is not covered until it is much darker.
-            black = min(black, self._reference.brightness.low / 3)
-            white = max(white, 255 - (255 - self._reference.brightness.high) / 3)
-        if seen.mean <= black:
+    def _exposure(self, samples: bytes) -> list[Fault]:
+        level, few = sum(samples) / len(samples), len(samples) * _STRAY
+        # Else too many samples are beyond, whichever they are.
+        if level <= self._black + 256 * _STRAY and _count_above(samples, self._black) < few:
             return [Fault.BLACK]
-        return [Fault.WHITE] if seen.mean >= white else []
+        if level < self._white - 256 * _STRAY:
+            return []
+        return [Fault.WHITE] if len(samples) - _count_above(samples, self._white) < few else []
 
-    def _frozen(self, pixels: npt.NDArray[np.uint8], moment_s: float) -> list[Fault]:
-        rows = pixels[::_ROWS].tobytes()
+    def _frozen(self, rows: bytes, moment_s: float) -> list[Fault]:
         if rows != self._before:
             self._before, self._same_since_s, self._repeats = rows, moment_s, 0
             return []
@@ -165,6 +169,9 @@ class SceneWatch:
 
     def _adopt(self, reference: SceneReference) -> None:
         self._reference = reference
+        # A scene that is dark by nature is not covered until it is much darker.
+        self._black = min(_BLACK, round(reference.brightness.low / 2))
+        self._white = max(_WHITE, round((reference.brightness.high + 255) / 2))
         self._finder = ViewFinder(reference.thumbnail.astype(np.float32))
 
     def _compare(self, fault: Fault, value: float, normal: Range) -> None:
@@ -201,3 +208,7 @@ class _Means:
         self.contrast += share * (look.contrast - self.contrast)
         self.sharpness += share * (look.sharpness - self.sharpness)
         self.thumbnail += np.float32(share) * (look.thumbnail - self.thumbnail)
+
+
+def _count_above(samples: bytes, level: int) -> int:
+    return sum(one > level for one in samples)

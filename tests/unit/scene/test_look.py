@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from streamline.scene import look_at
-from streamline.scene.look import glimpse
 
 
 def test_a_look_measures_what_its_definition_says() -> None:
@@ -26,12 +25,6 @@ def test_more_light_makes_a_picture_no_sharper() -> None:
     plain, bright = look_at(frame), look_at(frame * np.uint8(2))
     assert bright.brightness == pytest.approx(2 * plain.brightness, rel=0.01)
     assert bright.sharpness == pytest.approx(plain.sharpness, rel=0.02)
-
-
-def test_a_glimpse_of_one_colour_has_its_mean_and_no_spread() -> None:
-    frame = np.empty((256, 256, 3), np.uint8)
-    frame[:] = (30, 60, 90)
-    assert glimpse(frame) == pytest.approx((60, 0))
 
 
 def test_a_picture_smaller_than_a_thumbnail_can_be_looked_at() -> None:

@@ -142,6 +142,17 @@ def test_a_scene_that_is_dark_by_nature_is_not_covered_until_it_is_much_darker()
     assert watch.see(dark(1), 0.1).faults == (Fault.BLACK,)
 
 
+def test_a_few_pixels_that_shine_by_themselves_do_not_light_a_covered_sensor() -> None:
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 8, (256, 256, 3)).astype(np.uint8)
+    frame[rng.random((256, 256)) < 0.005] = 255
+    assert SceneWatch(None, frozen_s=5).see(frame, 0.0).faults == (Fault.BLACK,)
+    assert SceneWatch(None, frozen_s=5).see(255 - frame, 0.0).faults == (Fault.WHITE,)
+    frame[:32] = 120  # A lamp in an eighth of the picture is one.
+    assert SceneWatch(None, frozen_s=5).see(frame, 0.0).faults == ()
+    assert SceneWatch(None, frozen_s=5).see(255 - frame, 0.0).faults == ()
+
+
 def test_without_a_reference_the_first_minute_is_one_and_a_covered_lens_no_part_of_it(
     bench: Bench,
 ) -> None:
