@@ -1,6 +1,7 @@
 """The chain of a camera's evidence: what was stored, skipped and removed."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -37,6 +38,8 @@ class EvidenceChain:
     camera : str
     folder : Path
         Of the camera's evidence.
+    on_lost : callable
+        Called with the number of records that could not be written.
 
     Raises
     ------
@@ -44,8 +47,11 @@ class EvidenceChain:
         If the chain can't be written.
     """
 
-    def __init__(self, run: RunFolder, camera: str, folder: Path) -> None:
+    def __init__(
+        self, run: RunFolder, camera: str, folder: Path, *, on_lost: Callable[[int], None]
+    ) -> None:
         self._camera = camera
+        self._on_lost = on_lost
         self._lock = Lock()
         self._fails = False
         self._chain: Chain = run.chain(evidence_chain(camera))
@@ -88,6 +94,7 @@ class EvidenceChain:
                     path = str(self._chain.path)
                     _log.error("evidence can't be recorded", path=path, why=exc.strerror)
                 self._fails = True
+                self._on_lost(1)
             else:
                 self._fails = False
 

@@ -1,6 +1,6 @@
 """The alert stage's chain: what it records of its verdicts, without holding them up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -37,6 +37,8 @@ class VerdictChain:
     rules : mapping of camera name to CameraRule
     per_minute : RecordedPerMinute
         How many of each kind are recorded, beside those that always are.
+    on_lost : callable
+        Called with the number of records that could not be written.
 
     Raises
     ------
@@ -45,9 +47,15 @@ class VerdictChain:
     """
 
     def __init__(
-        self, run: RunFolder, rules: Mapping[str, CameraRule], per_minute: RecordedPerMinute
+        self,
+        run: RunFolder,
+        rules: Mapping[str, CameraRule],
+        per_minute: RecordedPerMinute,
+        *,
+        on_lost: Callable[[int], None],
     ) -> None:
         self._run = run
+        self._on_lost = on_lost
         self._rules = rules
         rates = {
             PinKind.FAIL: per_minute.fails,
@@ -116,6 +124,7 @@ class VerdictChain:
             if not self._fails:
                 _log.error("verdicts can't be recorded, those lost are counted", why=exc.strerror)
             self._fails = True
+            self._on_lost(len(records))
         else:
             self._fails = False
 

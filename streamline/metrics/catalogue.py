@@ -143,6 +143,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_maps_skipped_total": "Frames kept without a heat map: too many waited.",
     "streamline_evidence_removed_total": "Stored frames that had to make room for others.",
     "streamline_evidence_bytes": "What a camera's evidence takes on the disk.",
+    "streamline_audit_lost_total": "Records of the audit that could not be written.",
     "streamline_frames_corrupt_total": "Frames that the decoder marked as damaged.",
     "streamline_worker_up": "1 while a worker runs, 0 while it is restarted.",
     "streamline_worker_restarts_total": "Times that a worker died or was stuck and was restarted.",

@@ -141,6 +141,7 @@ class AlertStage(Stage):
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
         self._chain: VerdictChain | None = None
+        self._unrecorded = site.ledger.counter("streamline_audit_lost_total", stage="alert")
         self._journals = {name: Journal(site.ledger, name) for name in rules}
         self._unsettled: set[str] = set()
         evidence = site.pipeline.record.evidence
@@ -183,7 +184,9 @@ class AlertStage(Stage):
             self._verdicts = JsonLines(pipeline.record.verdicts)
         run, audit = RunFolder.told_in(self.site.runtime.audit), pipeline.record.audit
         if run is not None and audit is not None:
-            self._chain = VerdictChain(run, self._rules, audit.per_minute)
+            self._chain = VerdictChain(
+                run, self._rules, audit.per_minute, on_lost=self._unrecorded.add
+            )
         self._inlet = Inlet(self.site.context, self.site.address("scores"), window=_WINDOW)
 
     def _open_sink(self, sink: AnySink) -> Sink:

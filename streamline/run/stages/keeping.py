@@ -33,6 +33,7 @@ class Keeping:
         ledger, name = site.ledger, camera.name
         self._taken = ledger.counter("evidence_taken", camera=name)
         self._bytes = ledger.gauge("streamline_evidence_bytes", camera=name)
+        self._unrecorded = ledger.counter("streamline_audit_lost_total", stage="source")
         self._stored = {
             kind: ledger.counter("streamline_evidence_stored_total", camera=name, kind=kind)
             for kind in PinKind
@@ -59,7 +60,9 @@ class Keeping:
             folder = evidence.path / self._camera.name
             run = RunFolder.told_in(self._site.runtime.audit)
             if run is not None:
-                self._chain = EvidenceChain(run, self._camera.name, folder)
+                self._chain = EvidenceChain(
+                    run, self._camera.name, folder, on_lost=self._unrecorded.add
+                )
             limits = _limits(evidence, len(self._site.pipeline.cameras))
             self._writer = EvidenceWriter(
                 Store(folder, limits, on_removing=self._on_removing),

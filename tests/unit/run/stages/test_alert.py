@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from streamline.alert.judge import CameraRule
+from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns
 from streamline.config import load
 from streamline.ledger import Ledger
@@ -23,6 +24,7 @@ from streamline.run.stages.alert import AlertStage
 from streamline.run.stages.stage import Site
 from streamline.transport.link import Outlet
 from streamline.transport.wire import decode_outcome, encode_scored
+from tests.support.line import json_lines
 from tests.support.models import threshold_at
 from tests.support.until import until
 
@@ -163,6 +165,41 @@ def test_what_was_judged_and_not_counted_any_more_is_counted_by_the_successor(
         stage.site.ledger.close()
     # Two fails are kept in each life before their rate counts, and the begin of the alert.
     assert told == {"judged": 12, "skipped": 5, "pins": 7, "alerts": 1, "active": 1}
+
+
+def test_each_verdict_is_recorded_once_with_its_own_counts_whoever_dies_in_between(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    """In each life four frames are judged: of the last three, one was written before it ended."""
+    record = "evidence: kept, audit: runs"
+    run = RunFolder.new(tmp_path / "runs", config="c", key_file=None)
+    run.leave_in(Runtime(tmp_path).audit)
+    for life in range(3):
+        stage = alert_stage(tmp_path, context, record, "scores: inproc")
+        stage.site.ledger.open(tmp_path / "ledger")
+        stage._open()
+        stage._recover()
+        for seq in range(4):
+            stage._judge_new(scored(10 * life + seq, 2.0))
+            if seq == 0:
+                stage._settle()
+            if seq < 2:
+                stage._write_verdicts()
+        stage._inlet.close()
+        stage.site.ledger.close()
+    stage = alert_stage(tmp_path, context, record, "scores: inproc")
+    stage.site.ledger.open(tmp_path / "ledger")
+    stage._open()
+    stage._recover()
+    stage._close()
+    judged = [one for one in json_lines(run.folder / "verdicts.jsonl") if "seq" in one]
+    assert [one["seq"] for one in judged] == [
+        10 * life + seq for life in range(3) for seq in range(4)
+    ]
+    assert [one["counts"]["fail"] for one in judged] == list(range(1, 13))
+    assert [one["counts"]["alerts"] for one in judged] == [0] + 11 * [1]
+    assert [one["event"] for one in judged] == [None, "begin"] + 10 * [None]
+    assert {one["p_value"] for one in judged} == {judged[0]["p_value"]}
 
 
 def test_reasons_of_unknown_verdicts_are_counted_exactly_whoever_dies_in_between(
