@@ -93,7 +93,7 @@ class Books:
         camera = begun.cameras.get(frame.camera)
         if frame.config != begun.config:
             self._fault(f"{where}: judged by another configuration than the run began with")
-        if camera is None or (frame.model, frame.calibration) != (camera.model, camera.calibration):
+        if camera is None or (frame.model, frame.calibration) != (camera.judge, camera.calibration):
             self._fault(f"{where}: judged by another model than the run began with")
 
     def _fault(self, what: str) -> None:

@@ -137,6 +137,7 @@ def _camera(camera: Camera, model: Manifest, calibration: Calibration) -> RunCam
     return RunCamera(
         model=model.digest,
         calibration=calibration.digest,
+        mask=() if calibration.mask is None else calibration.mask.polygons,
         model_path=str(camera.model.path),
         roi=camera.roi,
     )

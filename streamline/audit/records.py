@@ -8,7 +8,9 @@ import msgspec
 from streamline.alert.events import VerdictRecord, utc
 from streamline.clock import wall_ns
 from streamline.machine import Machine
+from streamline.mask import Mask, Polygon
 from streamline.messages import PinKind, Verdict
+from streamline.model import digest_under
 
 __all__ = [
     "AUDIT_VERSION",
@@ -124,7 +126,7 @@ class JudgedFrame(VerdictRecord, frozen=True, kw_only=True, tag="judged", tag_fi
     """``begin`` or ``end`` of an alert, else null."""
 
     model: str
-    """SHA-256 of the model whose threshold it was held against."""
+    """SHA-256 of the model that scored it; under a mask of its calibration, of both."""
 
     calibration: str
     """SHA-256 of the calibration that the threshold and the p-value are of."""
@@ -176,13 +178,26 @@ class RunCamera(msgspec.Struct, frozen=True, kw_only=True):
     """What a camera is judged by."""
 
     model: str
-    """SHA-256 of its model."""
+    """SHA-256 of its model, as it lies on the disk."""
 
     calibration: str
     """SHA-256 of what its scores are held against."""
 
+    mask: tuple[Polygon, ...] = ()
+    """What of the model its calibration leaves out; see `streamline.mask.Mask`."""
+
     model_path: str
     roi: tuple[int, int, int, int] | None
+
+    @property
+    def left_out(self) -> Mask | None:
+        """The mask; None if there is none."""
+        return Mask(self.mask) if self.mask else None
+
+    @property
+    def judge(self) -> str:
+        """SHA-256 of the model as it is seen through the mask: it stands in every verdict."""
+        return digest_under(self.model, self.left_out)
 
 
 class RunInfer(msgspec.Struct, frozen=True, kw_only=True):

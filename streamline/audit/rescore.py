@@ -17,7 +17,13 @@ from streamline.errors import InferenceError, ModelError, SourceError
 from streamline.evidence.store import RECORD
 from streamline.infer import Compute, Heads, Scorer, distinct, grouped, open_scorer, score_network
 from streamline.messages import Picture
-from streamline.model import Model, load_model, read_manifest, require_preprocessing
+from streamline.model import (
+    Model,
+    load_model,
+    read_manifest,
+    require_preprocessing,
+    restrict_model,
+)
 from streamline.preprocess import PREPROCESSING, prepare
 from streamline.source import read_image
 from streamline.source.video import VideoReader
@@ -66,11 +72,12 @@ def models_of_run(cameras: Mapping[str, RunCamera], folders: Sequence[Path]) -> 
     """
     by_digest: dict[str, Model] = {}
     for camera in cameras.values():
-        if camera.model not in by_digest:
+        if camera.judge not in by_digest:
             found = _find_model(camera, [*folders, Path(camera.model_path)])
             require_preprocessing(found.preprocessing, PREPROCESSING)
-            by_digest[camera.model] = found
-    return {name: by_digest[camera.model] for name, camera in cameras.items()}
+            mask = camera.left_out
+            by_digest[camera.judge] = found if mask is None else restrict_model(found, mask)
+    return {name: by_digest[camera.judge] for name, camera in cameras.items()}
 
 
 def rescored(

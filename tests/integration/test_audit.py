@@ -17,6 +17,8 @@ from streamline.audit.replay import Replay, read_replayable, replay_run
 from streamline.audit.rescore import models_of_run
 from streamline.audit.verify import Verification, verify_run
 from streamline.errors import ModelError
+from streamline.mask import Mask
+from streamline.model import digest_under, load_calibration, save_calibration
 from tests.support.line import RunningLine, eventually, json_lines, streamline
 from tests.support.models import with_threshold
 
@@ -82,14 +84,19 @@ def write_pipeline(folder: Path, cameras: dict[str, Any], **audit: object) -> Pa
 
 @pytest.fixture(scope="module")
 def original(short_clip: Path, demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run of two cameras with models of their own on one network, sealed with a key."""
+    """One run of two cameras with models of their own on one network, one under a mask, sealed
+    with a key."""
     folder = tmp_path_factory.mktemp("audited")
     (folder / "key").write_text("0123456789abcdef0123456789abcdef\n")
     strict = with_threshold(demo_model, folder / "strict", 1e-6)
+    mask = Mask.of_pixels((((0, 0), (80, 0), (80, 50), (0, 50)),), (0, 0, 320, 200))
+    calibration = load_calibration(strict / "calibration.json")
+    save_calibration(replace(calibration, mask=mask), folder / "gate.json")
     source = {"type": "video", "path": str(short_clip)}
     cameras = {
         "belt": {"source": source, "model": str(demo_model)},
-        "gate": {"source": source, "model": str(strict), "roi": [0, 0, 320, 200]},
+        "gate": {"source": source, "model": str(strict), "roi": [0, 0, 320, 200]}
+        | {"calibration": "gate.json", "mask": [[[0, 0], [80, 0], [80, 50], [0, 50]]]},
     }
     for key in ({}, {"key_file": "key"}):
         pipeline = write_pipeline(folder, cameras, **key)
@@ -140,7 +147,8 @@ def test_a_begin_is_recorded_with_its_evidence_and_all_that_a_verdict_hangs_on(
     (begin,) = [one for one in judged if one["event"] == "begin" and one["camera"] == "gate"]
     assert (begin["seq"], begin["verdict"], begin["alert"]) == (1, "fail", begin["evidence"][5:])
     manifest = json.loads((original / "strict" / "manifest.json").read_text())
-    assert begin["model"] == manifest["digest"]
+    mask = load_calibration(original / "gate.json").mask
+    assert begin["model"] == digest_under(manifest["digest"], mask) != manifest["digest"]
     begun = json_lines(run.folder / "line.jsonl")[1]
     text = begun["pipeline"].encode()
     assert begin["config"] == begun["config"] == hashlib.sha256(text).hexdigest()
