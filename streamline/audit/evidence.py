@@ -20,7 +20,7 @@ from streamline.audit.runs import chain_paths, evidence_chain, runs_in
 from streamline.evidence.store import RECORD
 from streamline.messages import PinKind
 
-__all__ = ["EvidenceBooks", "ItemRecord", "read_item_record"]
+__all__ = ["EvidenceBooks", "ItemRecord", "Said", "read_item_record"]
 
 
 class _Frame(msgspec.Struct):
@@ -29,8 +29,11 @@ class _Frame(msgspec.Struct):
     seq: int
 
 
-class _Said(msgspec.Struct):
+class Said(msgspec.Struct):
+    """As much of a verdict or an alert's event as a score is held against."""
+
     score: float | None
+    threshold: float
 
 
 class ItemRecord(msgspec.Struct):
@@ -42,14 +45,13 @@ class ItemRecord(msgspec.Struct):
     """Of each other file, by name."""
 
     picture: "ItemPicture"
-    verdict: _Said | None = None
-    alert: _Said | None = None
+    verdict: Said | None = None
+    alert: Said | None = None
 
     @property
-    def score(self) -> float | None:
-        """As it was then."""
-        said = self.alert or self.verdict
-        return None if said is None else said.score
+    def said(self) -> Said | None:
+        """What was made of the frame."""
+        return self.alert or self.verdict
 
 
 class ItemPicture(msgspec.Struct):
@@ -198,7 +200,7 @@ def _same(record: ItemRecord, frame: JudgedFrame) -> bool:
         frame.incarnation,
         frame.seq,
     )
-    return same_frame and record.score == frame.score
+    return same_frame and record.said is not None and record.said.score == frame.score
 
 
 def _removed_later(run: Path, seal: Seal) -> dict[str, str]:

@@ -1,23 +1,25 @@
 """Compute the scores of a run again from its evidence, and compare them with its record."""
 
+import hashlib
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from streamline.audit.chain import Seal
-from streamline.audit.evidence import EvidenceBooks
+from streamline.audit.evidence import EvidenceBooks, read_item_record
 from streamline.audit.reading import ChainReader, Findings, require_run
 from streamline.audit.records import Begun, JudgedFrame
 from streamline.audit.rescore import Kept, Rescored, models_of_run, rescored
 from streamline.audit.runs import LINE, VERDICTS, begun_of, evidence_chain
 from streamline.audit.verify import evidence_root
 from streamline.errors import InputError
+from streamline.evidence.store import RECORD
 from streamline.infer import Compute
 from streamline.machine import this_machine
 
-__all__ = ["Difference", "Replay", "Replayable", "read_replayable", "replay_run"]
+__all__ = ["Difference", "Recorded", "Replay", "Replayable", "read_replayable", "replay_run"]
 
 _PACKAGES: Final = ("streamline", "numpy", "opencv-python-headless", "av")
 """Whose releases may move the last bits of a score, beside the backend's."""
@@ -79,16 +81,26 @@ class Replay:
         ]
 
 
+class Recorded(NamedTuple):
+    """A frame whose score is recorded, and which should be there."""
+
+    camera: str
+    item: str
+    """Its folder, below that of all evidence."""
+
+    score: float
+    threshold: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayable:
     """What of a run can be computed again."""
 
     folder: Path
     begun: Begun
-    frames: Sequence[JudgedFrame]
-    """With a score, and evidence that should be there."""
-
+    frames: Sequence[Recorded]
     without_evidence: int
+    """Recorded scores whose frames were not kept."""
 
     @property
     def compute(self) -> Compute:
@@ -121,14 +133,26 @@ class Replayable:
             for name in (compute.backend, *_PACKAGES)
         ]
         found = [f"{name} {ours}, not {theirs}" for name, theirs, ours in pairs if ours != theirs]
+        if self.begun.part not in {None, "infer"}:
+            found.append("scored on another host, perhaps")
         if compute.backend == "torch":
             # Its kernels go by the batch's size, which is not recorded.
             found.append("torch rounds as a batch is large")
         return found
 
 
-def read_replayable(folder: Path, seal: Seal) -> Replayable:
+def read_replayable(folder: Path, seal: Seal, *, evidence: Path | None = None) -> Replayable:
     """Read what of a run can be computed again.
+
+    A part of a line that has the cameras and gives no verdicts takes scores from the evidence.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    seal : Seal
+    evidence : Path, optional
+        Folder of all evidence, if it is not where the run had it.
 
     Raises
     ------
@@ -140,19 +164,51 @@ def read_replayable(folder: Path, seal: Seal) -> Replayable:
     if begun is None:
         msg = f"{folder}/{LINE}.jsonl does not tell how the run began; see streamline verify"
         raise InputError(msg)
+    readers = {name: ChainReader(one, seal, folder.name, Findings()) for name, one in paths.items()}
+    books = _books(readers)
+    if VERDICTS in readers:
+        judged = list(_judged(readers[VERDICTS]))
+        there = set(books.there)
+        frames = [one for one in judged if one.item in there]
+        without = len(judged) - len(frames)
+    else:
+        root = evidence or evidence_root(folder, begun) or folder
+        told = [_told(root, item, books.stored[item].sha256) for item in books.there]
+        frames = [one for one in told if one is not None]
+        without = 0
+    return Replayable(folder=folder, begun=begun, frames=frames, without_evidence=without)
+
+
+def _books(readers: Mapping[str, ChainReader]) -> EvidenceBooks:
+    """Read what became of the evidence."""
     books, prefix = EvidenceBooks(Findings()), evidence_chain("")
-    judged: list[JudgedFrame] = []
-    for name, path in paths.items():
-        for _, record in ChainReader(path, seal, folder.name, Findings()).records():
-            if isinstance(record, JudgedFrame) and name == VERDICTS and record.score is not None:
-                judged.append(record)
-            elif name.startswith(prefix):
+    for name, reader in readers.items():
+        if name.startswith(prefix):
+            for _, record in reader.records():
                 books.told(record, name.removeprefix(prefix))
-    there = set(books.there)
-    frames = [frame for frame in judged if frame.evidence in there]
-    return Replayable(
-        folder=folder, begun=begun, frames=frames, without_evidence=len(judged) - len(frames)
-    )
+    return books
+
+
+def _judged(reader: ChainReader) -> Iterator[Recorded]:
+    """Yield the verdicts with a score, kept or not."""
+    for _, record in reader.records():
+        if isinstance(record, JudgedFrame) and record.score is not None:
+            yield Recorded(record.camera, record.evidence or "", record.score, record.threshold)
+
+
+def _told(root: Path, item: str, digest: str) -> Recorded | None:
+    """Read what a frame's own record says; None without a score, and if it is not what it was."""
+    try:
+        data = (root / item / RECORD).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != digest:
+        return None
+    record = read_item_record(data)
+    said = record.said
+    if said is None or said.score is None:
+        return None
+    return Recorded(record.frame.camera, item, said.score, said.threshold)
 
 
 def replay_run(
@@ -182,11 +238,7 @@ def replay_run(
         If the backend, the device or its arithmetic is not there.
     """
     root = evidence or evidence_root(run.folder, run.begun) or run.folder
-    kept = {
-        Kept(frame.camera, root / frame.evidence): frame
-        for frame in run.frames
-        if frame.evidence is not None
-    }
+    kept = {Kept(frame.camera, root / frame.item): frame for frame in run.frames}
     loaded = models_of_run(run.begun.cameras, models)
     exact = {name for name, model in loaded.items() if model.detector.kind == "fre"}
     differences = list(_differences(kept, rescored(loaded, kept, compute), exact))
@@ -201,14 +253,14 @@ def replay_run(
 
 
 def _differences(
-    frames: dict[Kept, JudgedFrame], scores: Iterable[Rescored], exact: Container[str]
+    frames: dict[Kept, Recorded], scores: Iterable[Rescored], exact: Container[str]
 ) -> Iterator[Difference]:
     for kept, score, why in scores:
         frame = frames[kept]
-        if frame.score is None or frame.evidence is None or score == frame.score:
+        if score == frame.score:
             continue
         yield Difference(
-            item=frame.evidence,
+            item=frame.item,
             recorded=frame.score,
             computed=score,
             relative=None if score is None else _apart(frame.score, score),

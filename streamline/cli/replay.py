@@ -61,7 +61,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     from streamline.errors import StreamlineError
 
     writable(json)
-    run = read_replayable(run_dir, Seal.from_file(key))
+    run = read_replayable(run_dir, Seal.from_file(key), evidence=evidence)
     ours = _compute(run, compute)
     otherwise = run.differs(ours)
     allowed = tolerance if tolerance is not None else _ELSEWHERE if otherwise else 0.0
@@ -71,7 +71,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     typer.echo("\n".join(_lines(found, otherwise, allowed, beyond)))
     if beyond or not found.frames:
         what = f"{len(beyond)} of {found.frames} scores differ by more than allowed, or are missing"
-        msg = f"{run_dir}: {what if found.frames else 'no frame with a score was kept'}"
+        msg = f"{run_dir}: {what if found.frames else 'no frame with a score is kept here'}"
         raise StreamlineError(msg)
 
 

@@ -317,6 +317,13 @@ def test_evidence_that_was_changed_or_lost_is_not_scored_and_listed(run: Run) ->
     assert found.beyond(1.0) == list(found.differences)
 
 
+def test_where_only_the_cameras_are_scores_are_taken_from_the_evidence(run: Run) -> None:
+    whole = read_replayable(run.folder, Seal())
+    (run.folder / "verdicts.jsonl").unlink()
+    part = read_replayable(run.folder, Seal())
+    assert sorted(part.frames) == sorted(whole.frames)
+
+
 def test_a_model_that_is_not_the_run_s_is_refused_and_found_where_it_was_moved_to(
     run: Run, original: Path, tmp_path: Path
 ) -> None:

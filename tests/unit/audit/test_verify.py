@@ -109,7 +109,7 @@ class Line:
         (folder / "frame.png").write_bytes(b"picture")
         record = {
             "kind": "begin",
-            "alert": {"score": 2.5},
+            "alert": {"score": 2.5, "threshold": 1.5},
             "frame": {"camera": "left", "incarnation": 10, "seq": seq},
             "picture": {"roi": None},
             "sha256": {"frame.png": hashlib.sha256(b"picture").hexdigest()},
