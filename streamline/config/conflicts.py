@@ -43,7 +43,8 @@ def learnt_twice(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     first: dict[Path, Camera] = {}
     for camera in pipeline.cameras.values():
         earlier = first.setdefault(camera.model.path, camera)
-        if earlier.model != camera.model:
+        masked = camera.model.learn is not None and earlier.view_mask != camera.view_mask
+        if masked or earlier.model != camera.model:
             yield earlier.name, camera.name
 
 

@@ -116,7 +116,8 @@ class _Findings:
             return None
         for earlier, later in learnt_twice(pipeline):
             what = (
-                f"is learnt otherwise than the same model of camera {earlier!r} (write one learn:)"
+                f"is learnt otherwise than the same model of camera {earlier!r} "
+                "(write one learn: and mask:)"
             )
             self.add(filled.origin(("cameras", later, "model")), what)
         return pipeline

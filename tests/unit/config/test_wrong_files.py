@@ -316,8 +316,16 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             "    queue: {depth: 8}",
             "    model: {path: model, learn: {source: usb:0}}",
             "7: cameras.right.model: is learnt otherwise than the same model of camera 'left' "
-            "(write one learn:)",
+            "(write one learn: and mask:)",
             id="one-model-learnt-in-two-ways",
+        ),
+        pytest.param(
+            "model: ./model\ncameras:\n",
+            "model: {path: ./model, learn: {source: usb:0}}\ncameras:\n"
+            "  up: {source: usb:1, roi: [0, 0, 90, 90], mask: [[[0, 0], [9, 0], [0, 9]]]}\n",
+            "2: model: is learnt otherwise than the same model of camera 'up' "
+            "(write one learn: and mask:)",
+            id="one-model-learnt-under-two-masks",
         ),
         pytest.param(
             "model: ./model\n",

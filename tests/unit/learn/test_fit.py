@@ -1,6 +1,7 @@
 """Fitting and calibrating on drawn parts."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +12,10 @@ from streamline import backbone
 from streamline.errors import InputError
 from streamline.fre import fit_subspace, fuse_errors, reconstruction_error
 from streamline.infer import Compute, extract_features, score_frames
-from streamline.learn import FitSettings, Fitted, fit_frames
+from streamline.learn import FitSettings, Fitted, SgfrSettings, fit_frames
 from streamline.learn.features import stream_features
+from streamline.mask import Mask
+from streamline.model import SgfrDetector
 from streamline.preprocess import PREPROCESSING
 from tests.support.parts import part, parts
 
@@ -250,3 +253,36 @@ def test_the_shipped_network_is_fitted_at_another_size() -> None:
     assert (scores > 0).all()
     with pytest.raises(InputError, match="expected a frame of uint8"):
         fit_frames(parts(12, seed=5), replace(SETTINGS, size=128), source="parts")
+
+
+CORNER = Mask((((0.6, 0.6), (1.0, 0.6), (1.0, 1.0), (0.6, 1.0)),))
+
+
+@pytest.mark.parametrize("settings", [FitSettings(mask=CORNER), SgfrSettings(mask=CORNER)])
+def test_what_is_masked_is_not_learnt(settings: FitSettings | SgfrSettings) -> None:
+    model = fit_frames(parts(12, seed=6), settings, source="parts").model
+    assert model.mask == CORNER
+    detector = model.detector
+    learnt: dict[str, tuple[Any, Any, npt.NDArray[Any]]]
+    if isinstance(detector, SgfrDetector):
+        banks = detector.layers
+        learnt = {name: (one.kept, one.shape, one.bank.codes) for name, one in banks.items()}
+    else:
+        learnt = {
+            name: (one.kept, one.shape, np.vstack([one.subspace.encoder, one.subspace.mean]))
+            for name, one in {**detector.map_layers, **detector.score_layers}.items()
+        }
+    for kept, shape, rows in learnt.values():
+        assert kept is not None
+        assert 0 < kept.mean() < 1
+        seen = np.broadcast_to(kept, shape).ravel()
+        assert (rows[:, ~seen] == 0).all()
+        assert (rows[:, seen] != 0).any()
+
+
+def test_held_out_scores_under_a_mask_are_of_what_frames_to_come_are_scored_by() -> None:
+    frames, fresh = parts(40, seed=7), parts(30, seed=8)
+    model = fit_frames(frames, FitSettings(mask=CORNER), source="parts").model
+    scores = np.concatenate(list(score_frames(model, fresh, compute=Compute())))
+    # A fit to all frames leaves a little less than one to nine tenths of them.
+    assert np.median(scores) == pytest.approx(np.median(model.calibration.scores), rel=0.06)
