@@ -1,5 +1,6 @@
 """The checks of one camera's scene, fed with its prepared frames."""
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,12 +17,16 @@ LEARN_S: Final = 60.0
 """How long a camera without a reference is taken to be well while one is made, s."""
 
 _LOOK_S: Final = 0.4
-"""Time between two looks, s: that shows all that changes slowly."""
+"""Time between two looks in the mean, s: that shows all that changes slowly."""
+
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
+"""Looks come by the fractions of its multiples, after half to one and a half of the mean time: at
+equal times they would show a line that goes at a beat always at the same point of it."""
 
 _AVERAGE_S: Final = 5.0
 """Time constant of the running means, s: a product in passing is no change of the scene."""
 
-_SETTLED: Final = 8
+_SETTLED: Final = 12
 """Looks before a running mean is worth anything."""
 
 _VIEW_LOOKS: Final = 5
@@ -82,6 +87,7 @@ class SceneWatch:
         self._same_since_s = 0.0
         self._repeats = 0
         self._looked_s: float | None = None
+        self._looks = 0
         self._began_s: float | None = None
         self._builder = ReferenceBuilder()
         self._reference: SceneReference | None = None
@@ -141,16 +147,18 @@ class SceneWatch:
     def _is_time(self, moment_s: float) -> bool:
         # A clock that goes back is a file that begins anew.
         since_s = None if self._looked_s is None else moment_s - self._looked_s
-        return since_s is None or since_s >= _LOOK_S or since_s < 0
+        pause_s = _LOOK_S * (0.5 + self._looks * _GOLDEN % 1)
+        return since_s is None or since_s >= pause_s or since_s < 0
 
     def _look(self, look: Look, moment_s: float) -> None:
         since_s = 0.0 if self._looked_s is None else moment_s - self._looked_s
         self._looked_s = moment_s
+        self._looks += 1
         if self._reference is None:
             self._learn(look, moment_s)
             return
         means = self._means
-        means.add(look, min(max(since_s, _LOOK_S), _AVERAGE_S) / _AVERAGE_S)
+        means.add(look, (since_s if 0 < since_s < _AVERAGE_S else _LOOK_S) / _AVERAGE_S)
         if means.looks < _SETTLED:
             return
         reference = self._reference

@@ -16,17 +16,19 @@ FPS = 25
 class Bench:
     """Frames of 256 x 256 px, 25 a second, each another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beat_s: float = 2.0, rows: slice = slice(100, 150)) -> None:
+        self._beat = beat_s * FPS
+        self._rows = rows
         rng = np.random.default_rng(3)
         coarse = rng.integers(60, 190, (32, 32)).astype(np.float32)
         self._back = cv2.resize(coarse, (256, 256), interpolation=cv2.INTER_NEAREST)
         self._rng = np.random.default_rng(4)
 
     def frame(self, number: int) -> Frame:
-        """A product comes by every two seconds."""
+        """A product comes by at every beat."""
         picture = self._back.copy()
-        left = number * 12 % (FPS * 2 * 12) - 60
-        picture[100:150, max(left, 0) : max(left + 60, 0)] = 30
+        left = int(number % self._beat * 600 / self._beat) - 60
+        picture[self._rows, max(left, 0) : max(left + 60, 0)] = 30
         grey = picture + self._rng.normal(0, 2, picture.shape)
         return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -92,6 +92,19 @@ def test_a_scene_that_is_well_shows_nothing_for_a_minute(
     assert watch.levels[Fault.MOVED] < 0.005
 
 
+@pytest.mark.parametrize("beat_s", [0.4, 0.44, 0.8, 0.88])
+def test_a_line_that_goes_at_a_beat_is_not_always_seen_at_the_same_point(beat_s: float) -> None:
+    line, builder = Bench(beat_s=beat_s, rows=slice(20, 236)), ReferenceBuilder()
+    for _, frame in line.frames(10 * FPS):
+        builder.add(frame)
+    watch = SceneWatch(builder.finish(), frozen_s=5)
+    levels = []
+    for moment_s, frame in line.frames(20 * FPS):
+        assert watch.see(frame, moment_s).faults == ()
+        levels += [watch.levels[Fault.BRIGHTNESS]] if Fault.BRIGHTNESS in watch.levels else []
+    assert levels == pytest.approx([1.0] * len(levels), abs=0.06)
+
+
 def test_a_fault_is_over_when_the_scene_is_as_before(
     reference: SceneReference, bench: Bench
 ) -> None:
