@@ -93,7 +93,7 @@ def test_a_damaged_image_is_unknown_and_a_folder_that_breaks_off_is_a_fault(
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(10):
-        pixels = np.full((64, 64), 20 + 20 * number, np.uint8)
+        pixels = np.full((64, 64), 60 + 15 * number, np.uint8)
         cv2.imwrite(str(folder / f"{number}.png"), pixels)
     (folder / "2.png").write_bytes(b"damaged")
     (folder / "7.png").unlink()
