@@ -1,0 +1,280 @@
+"""Alerts on their way to the sinks: on disk before anybody is told, until everybody has been.
+
+An SQLite file in write-ahead mode, synced in full at every commit.  Each sink has its place in one
+sequence of events, so that it gets them in order, at least once, whatever dies.  When the disk
+takes nothing more, events wait in memory and go back to the file as soon as it can be written.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Condition, Lock
+from typing import Final, NamedTuple
+
+import structlog
+
+from streamline.clock import monotonic_ns, wall_ns
+from streamline.errors import InputError
+
+__all__ = ["Outbox", "Posted"]
+
+_log = structlog.get_logger("streamline.alert")
+
+_REMEMBERED: Final = 8192
+"""Events kept after everybody has been told: one that is posted again is known."""
+
+_RETRY_NS: Final = 5_000_000_000
+"""How long events wait in memory before the file is tried again."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS events (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  body BLOB NOT NULL,
+  UNIQUE (id, kind)
+);
+CREATE TABLE IF NOT EXISTS sinks (
+  name TEXT PRIMARY KEY,
+  told INTEGER NOT NULL,
+  discarded INTEGER NOT NULL DEFAULT 0
+);
+"""
+_VERSION: Final = 1
+
+
+class Posted(NamedTuple):
+    """One event of an alert."""
+
+    id: str
+    """Of the alert."""
+
+    kind: str
+    """Begin or end; with the id it names the event for ever."""
+
+    body: bytes
+    """One JSON object in UTF-8."""
+
+    number: int = 0
+    """Its place in the sequence; 0 until it has one."""
+
+
+class Outbox:
+    """The events that some sink has yet to be told.  Any thread may use it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made when absent, continued when present.
+    sinks : sequence of str
+        Who is to be told.  A new one is told what is posted from now on; one that is not there
+        any more is forgotten, and what it had yet to be told is logged.
+    max_events : int
+        Most events that wait for one sink; more push out the oldest, counted and logged.
+
+    Raises
+    ------
+    InputError
+        If the file can't be used.
+    """
+
+    def __init__(self, path: Path, sinks: Sequence[str], *, max_events: int) -> None:
+        self._path = path
+        self._sinks = tuple(sinks)
+        self._max_events = max_events
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
+        self._posts = 0
+        self._retry_ns = 0
+        self._durable = True
+        self._db = _open(path)
+        with self._lock, self._db:
+            self._enrol()
+
+    @property
+    def durable(self) -> bool:
+        """Whether events are on disk; if not they are lost with the process."""
+        return self._durable
+
+    def post(self, events: Iterable[Posted]) -> None:
+        """Take events over; those that are known already are not taken twice.
+
+        They are on disk when this returns, or else in memory, and `durable` is false.
+        """
+        rows = [(event.id, event.kind, event.body) for event in events]
+        with self._lock:
+            self._come_back()
+            self._write(lambda db: self._insert(db, rows))
+            self._posts += 1
+            self._changed.notify_all()
+
+    def waiting(self, sink: str) -> int:
+        """How many events a sink has yet to be told."""
+        with self._lock:
+            return self._waiting(sink)
+
+    def discarded(self, sink: str) -> int:
+        """How many events it was never told, since they were too many."""
+        with self._lock:
+            row = self._db.execute("SELECT discarded FROM sinks WHERE name = ?", (sink,)).fetchone()
+        return int(row[0])
+
+    def next(self, sink: str, *, limit: int = 64) -> list[Posted]:
+        """Return the oldest events that a sink has yet to be told."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT id, kind, body, number FROM events WHERE number > "
+                "(SELECT told FROM sinks WHERE name = ?) ORDER BY number LIMIT ?",
+                (sink, limit),
+            ).fetchall()
+        return [Posted(*row) for row in rows]
+
+    def tell(self, sink: str, number: int) -> None:
+        """Note that a sink has been told everything up to an event."""
+        with self._lock:
+            self._come_back()
+            self._write(lambda db: self._advance(db, sink, number))
+
+    def await_post(self, seen: int, timeout_s: float) -> int:
+        """Wait until something is posted after *seen*, or for a time; return what to pass next."""
+        with self._lock:
+            if self._posts == seen:
+                self._changed.wait(timeout_s)
+            return self._posts
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        with self._lock:
+            self._posts += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close the file, after a last try to get everything onto it."""
+        with self._lock:
+            self._retry_ns = 0
+            self._come_back()
+            self._db.close()
+
+    def _insert(self, db: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes]]) -> None:
+        db.executemany("INSERT OR IGNORE INTO events (id, kind, body) VALUES (?, ?, ?)", rows)
+        for sink in self._sinks:
+            over = self._waiting(sink) - self._max_events
+            if over > 0:
+                self._discard(db, sink, over)
+
+    def _discard(self, db: sqlite3.Connection, sink: str, count: int) -> None:
+        """Push out the oldest events that wait for a sink."""
+        db.execute(
+            "UPDATE sinks SET discarded = discarded + :count, told = (SELECT number FROM events "
+            "WHERE number > told ORDER BY number LIMIT 1 OFFSET :count - 1) WHERE name = :sink",
+            {"count": count, "sink": sink},
+        )
+        _log.error("too many alerts wait, the oldest are discarded", sink=sink, events=count)
+
+    def _advance(self, db: sqlite3.Connection, sink: str, number: int) -> None:
+        db.execute("UPDATE sinks SET told = max(told, ?) WHERE name = ?", (number, sink))
+        db.execute(
+            "DELETE FROM events WHERE number <= min((SELECT min(told) FROM sinks), "
+            "(SELECT max(number) FROM events) - ?)",
+            (_REMEMBERED,),
+        )
+
+    def _enrol(self) -> None:
+        """Make rows of the sinks that are new, and none of those that are gone."""
+        known = [name for (name,) in self._db.execute("SELECT name FROM sinks")]
+        for name in sorted(set(known) - set(self._sinks)):
+            if waiting := self._waiting(name):
+                _log.warning("sink is gone, was never told", sink=name, events=waiting)
+            self._db.execute("DELETE FROM sinks WHERE name = ?", (name,))
+        for name in sorted(set(self._sinks) - set(known)):
+            self._db.execute(
+                "INSERT INTO sinks (name, told) VALUES (?, "
+                "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'))",
+                (name,),
+            )
+
+    def _waiting(self, sink: str) -> int:
+        query = "SELECT count(*) FROM events WHERE number > (SELECT told FROM sinks WHERE name = ?)"
+        return int(self._db.execute(query, (sink,)).fetchone()[0])
+
+    def _write(self, action: Callable[[sqlite3.Connection], None]) -> None:
+        """Do one transaction; where the disk does not take it, in memory instead."""
+        try:
+            with self._db:
+                action(self._db)
+        except sqlite3.OperationalError as exc:
+            if not self._durable:
+                raise
+            self._fall_back(exc)
+            with self._db:
+                action(self._db)
+
+    def _fall_back(self, cause: sqlite3.OperationalError) -> None:
+        """Go on in memory with what the file holds."""
+        _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=str(cause))
+        memory = sqlite3.connect(":memory:", check_same_thread=False)
+        try:
+            self._db.backup(memory)
+        except sqlite3.Error as exc:
+            _log.exception("what waited can't be read", file=str(self._path), exc_info=exc)
+            memory.executescript(_SCHEMA)
+        self._db.close()
+        self._db, self._durable = memory, False
+        self._retry_ns = monotonic_ns() + _RETRY_NS
+        with self._db:
+            self._enrol()
+
+    def _come_back(self) -> None:
+        """Put what waits in memory onto the disk, if it takes it again by now."""
+        if self._durable or monotonic_ns() < self._retry_ns:
+            return
+        self._retry_ns = monotonic_ns() + _RETRY_NS
+        try:
+            disk = _connect(self._path)
+            self._db.backup(disk)
+        except sqlite3.Error:
+            return
+        self._db.close()
+        self._db, self._durable = disk, True
+        _log.warning("alerts are stored again", file=str(self._path))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file; one that is no outbox any more is put aside."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _connect(path)
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+    except sqlite3.OperationalError as exc:
+        why = str(exc)
+    except sqlite3.DatabaseError as exc:
+        aside = path.with_name(f"{path.name}.damaged-{wall_ns() // 1_000_000_000}")
+        path.rename(aside)
+        for journal in ("-wal", "-shm"):
+            path.with_name(path.name + journal).unlink(missing_ok=True)
+        _log.error("alerts that waited can't be read", why=str(exc), kept=str(aside))
+        return _connect(path)
+    if "locked" in why:
+        why = "another line uses it"
+    msg = f"{path}: alerts can't be kept there until they are delivered ({why}); "
+    raise InputError(msg + "set alert.outbox.path to another file")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=3.0, check_same_thread=False)
+    try:
+        # Kept by this process alone: two lines in one file would tell each other's sinks.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version not in {0, _VERSION}:
+            what = f"it is of version {version}, not {_VERSION}"
+            raise sqlite3.OperationalError(what)
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {_VERSION}")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
