@@ -1,5 +1,6 @@
 """Cameras and files, behind one protocol: open, read until the end, close."""
 
+from streamline.backoff import Backoff
 from streamline.config import (
     AnySource,
     DemoSource,
@@ -9,7 +10,6 @@ from streamline.config import (
     VideoSource,
 )
 from streamline.errors import InputError, SourceError
-from streamline.source.backoff import Backoff
 from streamline.source.base import Reading, Source
 from streamline.source.images import ImagesReader, image_paths, read_image
 from streamline.source.rtsp import RtspReader

@@ -1,14 +1,15 @@
 """Files that alert events go to: appended, whole lines, from several processes at once."""
 
 import json
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
-from streamline.alert.sinks import JsonLines, LogSink
+from streamline.alert.sinks import JsonLines
 from streamline.errors import InputError
 
 
@@ -80,13 +81,30 @@ def test_a_full_disk_is_an_os_error_for_the_caller_to_count() -> None:
     sink.close()
 
 
-@pytest.mark.parametrize(("kind", "level"), [("begin", "warning"), ("end", "info")])
-def test_the_log_shows_the_fields_of_an_event(kind: str, level: str) -> None:
-    event = json.dumps({"type": kind, "id": "left-ff-7", "score": 2.5}).encode()
-    with structlog.testing.capture_logs() as logs:
-        sink = LogSink()
-        sink.deliver("left-ff-7", event)
-        sink.close()
-    assert logs == [
-        {"event": f"alert {kind}s", "log_level": level, "id": "left-ff-7", "score": 2.5}
-    ]
+def test_what_a_full_disk_cut_off_is_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    sink = JsonLines(path)
+    sink.deliver("a", b'{"n":1}')
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(OSError, match="File too large"):
+                sink.deliver("b", b'{"n":2}')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    sink.deliver("b", b'{"n":2}')
+    sink.close()
+    assert path.read_bytes() == b'{"n":1}\n{"n"\n{"n":2}\n'
+
+
+def test_what_a_killed_writer_left_half_is_ended_first(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    path.write_bytes(b'{"n":1}\n{"n"')
+    sink = JsonLines(path)
+    sink.deliver("b", b'{"n":2}')
+    sink.deliver("c", b'{"n":3}')
+    sink.close()
+    assert path.read_bytes() == b'{"n":1}\n{"n"\n{"n":2}\n{"n":3}\n'

@@ -1,0 +1,55 @@
+"""Alerts given to a program of the user's."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["Command"]
+
+_SHOWN: Final = 200
+
+
+class Command:
+    """Run a program for each event, which it reads from its standard input.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The program and its arguments; no shell reads them.
+    timeout_s : float
+        After this long it is killed, with everything that it has started, s.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, timeout_s: float) -> None:
+        self._arguments = list(arguments)
+        self._timeout_s = timeout_s
+
+    def deliver(self, alert_id: str, event: bytes, /) -> None:
+        """Run it once; any exit status but 0 is a failure."""
+        with subprocess.Popen(  # noqa: S603 - the operator's own program, without a shell
+            self._arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "STREAMLINE_ALERT": alert_id},
+            start_new_session=True,
+        ) as process:
+            try:
+                _, words = process.communicate(event, self._timeout_s)
+            except subprocess.TimeoutExpired as exc:
+                msg = f"{self._arguments[0]} took longer than {self._timeout_s:g} s and was killed"
+                raise OSError(msg) from exc
+            finally:
+                # All that it has started too: none of it may outlive its time.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode:
+            last = (words.decode(errors="replace").strip().splitlines() or ["it says nothing"])[-1]
+            msg = f"{self._arguments[0]} ends with status {process.returncode}: {last[:_SHOWN]}"
+            raise OSError(msg)
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,66 @@
+"""A program of the user's gets each event once, and is never waited for too long."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from streamline.alert.sinks import Command
+
+
+def python(code: str, *arguments: str, timeout_s: float = 30) -> Command:
+    return Command([sys.executable, "-c", code, *arguments], timeout_s=timeout_s)
+
+
+def test_it_reads_the_event_and_is_told_the_alert_s_id(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; open(sys.argv[1], 'a').write("
+        "os.environ['STREAMLINE_ALERT'] + ' ' + sys.stdin.read() + '\\n')"
+    )
+    sink = python(code, str(tmp_path / "told"))
+    sink.deliver("left-1-7", b'{"type":"begin"}')
+    sink.deliver("left-1-7", b'{"type":"end"}')
+    sink.close()
+    told = (tmp_path / "told").read_text()
+    assert told == 'left-1-7 {"type":"begin"}\nleft-1-7 {"type":"end"}\n'
+
+
+def test_no_shell_reads_what_it_is_given(tmp_path: Path) -> None:
+    code = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+    word = "$(touch evil); `id` > $HOME * && false"
+    python(code, str(tmp_path / "told"), word).deliver("a", b"{}")
+    assert (tmp_path / "told").read_text() == word
+
+
+def test_a_program_that_reads_nothing_is_no_failure() -> None:
+    python("pass").deliver("a", b"x" * 1_000_000)
+
+
+def test_its_last_words_tell_why_it_failed() -> None:
+    code = "import sys; print('first\\nno paging service', file=sys.stderr); sys.exit(3)"
+    with pytest.raises(OSError, match=r"ends with status 3: no paging service$"):
+        python(code).deliver("a", b"{}")
+
+
+def test_a_program_that_is_not_there_is_an_os_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        Command(["/no/such/program"], timeout_s=1).deliver("a", b"{}")
+
+
+def test_one_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = (
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '1000'], stderr=sys.stderr)\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(child.pid)); time.sleep(1000)"
+    )
+    with pytest.raises(OSError, match="took longer than 3 s and was killed"):
+        python(code, str(pid), timeout_s=3).deliver("a", b"{}")
+    end = time.monotonic() + 30
+    while psutil.pid_exists(int(pid.read_text())) and time.monotonic() < end:
+        if psutil.Process(int(pid.read_text())).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.02)
+    assert time.monotonic() < end
