@@ -7,6 +7,7 @@ takes nothing more, events wait in memory and go back to the file as soon as it 
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Final, NamedTuple
@@ -149,11 +150,14 @@ class Outbox:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Close the file, after a last try to get everything onto it."""
+        """Close the file, after a last try to get everything onto it; if all is told, remove it."""
         with self._lock:
             self._retry_ns = 0
             self._come_back()
+            waiting = any(self._waiting(sink) for sink in self._sinks)
             self._db.close()
+        if not waiting and self._durable:
+            _remove(self._path)
 
     def _insert(self, db: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes]]) -> None:
         db.executemany("INSERT OR IGNORE INTO events (id, kind, body) VALUES (?, ?, ?)", rows)
@@ -251,8 +255,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as exc:
         aside = path.with_name(f"{path.name}.damaged-{wall_ns() // 1_000_000_000}")
         path.rename(aside)
-        for journal in ("-wal", "-shm"):
-            path.with_name(path.name + journal).unlink(missing_ok=True)
+        _remove(path)
         _log.error("alerts that waited can't be read", why=str(exc), kept=str(aside))
         return _connect(path)
     if "locked" in why:
@@ -278,3 +281,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that nobody has open, with what SQLite may have left beside it."""
+    for part in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            path.with_name(path.name + part).unlink(missing_ok=True)

@@ -1,11 +1,14 @@
 """What a pipeline needs on disk before it can start; looks, opens nothing heavy."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from streamline.config.schema import Camera, ModelChoice, Pipeline, Record
-from streamline.config.sources import AnySource, ImagesSource, RtspSource, VideoSource, read_secret
+from streamline.config.secrets import read_secret
+from streamline.config.sinks import AnySink, CommandSink
+from streamline.config.sources import AnySource, ImagesSource, RtspSource, VideoSource
 from streamline.errors import InputError
 
 __all__ = ["missing_files"]
@@ -18,8 +21,8 @@ def missing_files(pipeline: Pipeline) -> list[str]:
     """Return a line for each file or folder that the pipeline needs and can't have.
 
     Looked for are models (unless they are learnt on the first start), calibrations, videos,
-    folders of images, and files with passwords and keys. Cameras are not: one that is away may
-    come.
+    folders of images, files of secrets, keys and certificates, programs to be run. Cameras are
+    not: one that is away may come.
 
     Returns
     -------
@@ -32,6 +35,7 @@ def missing_files(pipeline: Pipeline) -> list[str]:
         for key, what in _camera_needs(pipeline, camera)
     ]
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _record_needs(pipeline.record)]
+    lines += [f"{pipeline.where(key)}: {what}" for key, what in _sink_needs(pipeline.alert.sinks)]
     return list(dict.fromkeys(lines))
 
 
@@ -69,11 +73,21 @@ def _source_needs(key: str, source: AnySource) -> _Needs:
     elif isinstance(source, ImagesSource):
         if problem := _unreadable(source.path, folder=True):
             yield f"{key}.path", problem
-    elif isinstance(source, RtspSource) and source.password_file is not None:
-        try:
-            read_secret(source.password_file)
-        except InputError as exc:
-            yield f"{key}.password_file", str(exc)
+    elif (
+        isinstance(source, RtspSource)
+        and source.password_file is not None
+        and (problem := _no_secret(source.password_file))
+    ):
+        yield f"{key}.password_file", problem
+
+
+def _no_secret(path: Path) -> str:
+    """Say why a secret can't be read; nothing if it can."""
+    try:
+        read_secret(path)
+    except InputError as exc:
+        return str(exc)
+    return ""
 
 
 def _unreadable(path: Path, *, folder: bool) -> str:
@@ -83,3 +97,16 @@ def _unreadable(path: Path, *, folder: bool) -> str:
     if path.is_dir() is not folder:
         return f"{path} is {'no folder' if folder else 'a folder, not a file'}"
     return "" if os.access(path, os.R_OK) else f"{path} may not be read by this user"
+
+
+def _sink_needs(sinks: Iterable[AnySink]) -> _Needs:
+    for i, sink in enumerate(sinks):
+        key = f"alert.sinks.{i}"
+        for name in ("secret_file", "password_file"):
+            if (path := getattr(sink, name, None)) is not None and (why := _no_secret(path)):
+                yield f"{key}.{name}", why
+        certificates = getattr(sink, "ca_file", None)
+        if certificates is not None and (why := _unreadable(certificates, folder=False)):
+            yield f"{key}.ca_file", why
+        if isinstance(sink, CommandSink) and shutil.which(sink.run[0]) is None:
+            yield f"{key}.run", f"there is no program {sink.run[0]}, or it may not be run"

@@ -73,7 +73,8 @@ def _sinks(tree: Plain, key: str) -> list[KeyPath]:
 
 
 def _files(tree: Plain, base: Path) -> Iterator[Claim]:
-    keys: list[KeyPath] = [("record", "verdicts"), ("record", "drops"), *_sinks(tree, "path")]
+    keys: list[KeyPath] = [("record", "verdicts"), ("record", "drops"), ("alert", "outbox", "path")]
+    keys += _sinks(tree, "path")
     for path, text in _texts(tree, *keys):
         yield Claim(path, f"the file {resolve(text, base)}")
 

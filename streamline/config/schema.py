@@ -1,6 +1,7 @@
 """The pipeline file as frozen types; every default, bound and unit stands on its field."""
 
 from enum import StrEnum
+from itertools import chain, count
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -22,27 +23,24 @@ from streamline.config.fields import (
     Rate,
     Seconds,
     Section,
-    SinkAddress,
     mistake,
 )
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
+from streamline.config.sinks import AnySink, LogSink, Outbox
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 from streamline.mask import Mask, Polygon
 
 __all__ = [
     "Alert",
-    "AnySink",
     "Audit",
     "Batch",
     "Camera",
     "Debounce",
     "Evidence",
     "Infer",
-    "JsonlSink",
     "KeptPerMinute",
     "Learn",
     "Links",
-    "LogSink",
     "Metrics",
     "ModelChoice",
     "Pipeline",
@@ -55,7 +53,6 @@ __all__ = [
     "SceneResponse",
     "Size",
     "SizeChange",
-    "ZmqSink",
     "json_schema",
 ]
 
@@ -100,39 +97,33 @@ class Debounce(Section):
         return self
 
 
-class LogSink(Section):
-    """Alerts go to the log."""
-
-    type: Literal["log"] = "log"
-
-
-class JsonlSink(Section):
-    """Alerts are appended to a file, one JSON object a line."""
-
-    type: Literal["jsonl"] = "jsonl"
-
-    path: FilePath
-    """The file; made when absent, appended to when present."""
-
-
-class ZmqSink(Section):
-    """Alerts are published on a ZeroMQ PUB socket."""
-
-    type: Literal["zmq"] = "zmq"
-
-    address: SinkAddress
-    """Where subscribers connect to: ``tcp://host:port`` or ``ipc:///path``."""
-
-
-AnySink = Annotated[LogSink | JsonlSink | ZmqSink, Field(discriminator="type")]
-"""Any sink, told apart by its `type`."""
-
-
 class Alert(Debounce):
     """When verdicts become an alert, for cameras that don't say otherwise, and who is told."""
 
     sinks: tuple[AnySink, ...] = (LogSink(),)
     """Who is told when an alert begins and ends."""
+
+    outbox: Outbox = Outbox()
+    """Where what they are told waits for them."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [sink.name for sink in self.sinks if sink.name is not None]
+        for name in names:
+            if names.count(name) > 1:
+                what = f"two sinks are called {name} (give each a name of its own)"
+                raise mistake(what)
+        return self
+
+    @property
+    def by_name(self) -> dict[str, AnySink]:
+        """Sinks by what metrics and the outbox call them: their name, or else type, type-2 …."""
+        found: dict[str, AnySink] = {s.name: s for s in self.sinks if s.name is not None}
+        for sink in self.sinks:
+            if sink.name is None:
+                names = chain((sink.type,), (f"{sink.type}-{n}" for n in count(2)))
+                found[next(name for name in names if name not in found)] = sink
+        return found
 
 
 class Learn(Section):

@@ -1,7 +1,6 @@
 """Where pictures come from: cameras, files and the built-in demonstration."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -20,7 +19,7 @@ from streamline.config.fields import (
     Text,
     mistake,
 )
-from streamline.errors import InputError
+from streamline.config.secrets import read_secret
 
 __all__ = [
     "AnySource",
@@ -29,7 +28,6 @@ __all__ = [
     "RtspSource",
     "UsbSource",
     "VideoSource",
-    "read_secret",
 ]
 
 
@@ -305,24 +303,3 @@ AnySource = Annotated[
     RtspSource | UsbSource | VideoSource | ImagesSource | DemoSource, Field(discriminator="type")
 ]
 """Any source, told apart by its `type`."""
-
-
-def read_secret(path: Path) -> str:
-    """Return the secret that a file holds, without blanks around it.
-
-    Raises
-    ------
-    InputError
-        If the file can't be read, is no text, or holds nothing or more than 4096 characters.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            secret = file.read(4097).strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
-        msg = f"can't read the password file {path}: {reason}"
-        raise InputError(msg) from None  # the cause may quote what the file holds
-    if not secret or len(secret) > 4096:
-        msg = f"the password file {path} is {'too long' if secret else 'empty'}"
-        raise InputError(msg)
-    return secret

@@ -1,4 +1,4 @@
-"""Where lines keep what lives as long as they do: sockets, counters."""
+"""Where lines keep what lives as long as they do, and what outlives them."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from streamline.errors import InputError
 
-__all__ = ["private_base"]
+__all__ = ["private_base", "state_base"]
 
 
 def private_base() -> Path:
@@ -32,3 +32,11 @@ def private_base() -> Path:
             return folder
     msg = "no private folder for sockets can be made; set XDG_RUNTIME_DIR to one"
     raise InputError(msg)
+
+
+def state_base() -> Path:
+    """Return the folder for what outlives a line: the service manager's, or else the user's."""
+    if folders := os.environ.get("STATE_DIRECTORY"):
+        return Path(folders.split(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "streamline"

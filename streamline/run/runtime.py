@@ -14,14 +14,24 @@ from streamline import __version__
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import begin_again
-from streamline.run.places import private_base
+from streamline.run.places import private_base, state_base
 
-__all__ = ["ENDED", "Runtime"]
+__all__ = ["ENDED", "Runtime", "outbox_path"]
 
 ENDED: Final = "source_ended"
 """Name of the tables that say that a camera's file has been played, for as long as a line runs."""
 
 _LONGEST_SOCKET_PATH: Final = 107
+
+
+def outbox_path(pipeline: Pipeline) -> Path:
+    """Return the file in which a line's alerts wait: a later start goes on with it."""
+    return pipeline.alert.outbox.path or state_base() / f"{_named(pipeline)}.outbox"
+
+
+def _named(pipeline: Pipeline, part: str = "") -> str:
+    mark = hashlib.sha256(f"{pipeline.file}\0{part}".encode()).hexdigest()[:8]
+    return f"{pipeline.name[:24]}-{mark}"
 
 
 class Runtime:
@@ -48,9 +58,8 @@ class Runtime:
     @classmethod
     def of(cls, pipeline: Pipeline, part: str = "") -> "Runtime":
         """Return the folder that belongs to *pipeline*; `part` names a stage run on its own."""
-        mark = hashlib.sha256(f"{pipeline.file}\0{part}".encode()).hexdigest()[:8]
         same = hashlib.sha256(f"{__version__}\0{pipeline!r}".encode()).hexdigest()
-        return cls(private_base() / f"{pipeline.name[:24]}-{mark}", same if part else "")
+        return cls(private_base() / _named(pipeline, part), same if part else "")
 
     def acquire(self) -> int:
         """Make the folder ours and clear it; return the descriptor that holds the lock.

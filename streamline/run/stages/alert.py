@@ -7,16 +7,16 @@ from typing import Final
 import structlog
 
 from streamline.alert.deadline import unless_late
-from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
+from streamline.alert.events import VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
-from streamline.alert.sinks import JsonLines, LogSink, Sink
+from streamline.alert.sinks import JsonLines
 from streamline.audit.records import Counts
 from streamline.audit.runs import RunFolder
 from streamline.audit.verdicts import VerdictChain
 from streamline.clock import monotonic_ns, wall_ns
-from streamline.config import AnySink, JsonlSink, KeptPerMinute, ZmqSink
-from streamline.ledger import Cell, Ledger
+from streamline.config import KeptPerMinute
+from streamline.ledger import Ledger
 from streamline.messages import (
     Dropped,
     Fault,
@@ -35,12 +35,12 @@ from streamline.run.accounting.fences import SUPERVISOR, Fences
 from streamline.run.accounting.journal import Journal, since_change
 from streamline.run.accounting.journal import Judged as Entry
 from streamline.run.control import Phase
+from streamline.run.stages.delivery import AlertDelivery
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
 from streamline.run.stages.scene import DriftGuard
 from streamline.run.stages.stage import TICK_MS, Site, Stage
 from streamline.transport.link import Delivery, Inlet
-from streamline.transport.publisher import Publisher
 from streamline.transport.wire import PLAIN_OUTCOMES, decode_scored, encode_outcome
 
 __all__ = ["AlertStage"]
@@ -126,18 +126,7 @@ class AlertStage(Stage):
             name: DriftGuard(site.ledger, cameras[name], rule.test.n)
             for name, rule in rules.items()
         }
-        kinds = dict.fromkeys(sink.type for sink in site.pipeline.alert.sinks)
-        self._delivered: dict[tuple[str, str], Cell] = {
-            (kind, outcome): site.ledger.counter(
-                "streamline_alerts_delivered_total", sink=kind, outcome=outcome
-            )
-            for kind in kinds
-            for outcome in ("ok", "failed")
-        }
-        for kind in kinds:
-            # Sinks are told at once, so nothing ever waits for them.
-            site.ledger.gauge("streamline_outbox_pending", sink=kind)
-        self._sinks: list[tuple[str, Sink]] = []
+        self._delivery = AlertDelivery(site)
         self._verdicts: JsonLines | None = None
         self._lines: list[bytes] = []
         self._chain: VerdictChain | None = None
@@ -174,12 +163,13 @@ class AlertStage(Stage):
                 if self.chores_are_due():
                     self.beat()
                     self._peers.note(self._inlet.peers)
+                    self._delivery.show()
         finally:
             self._close()
 
     def _open(self) -> None:
         pipeline = self.site.pipeline
-        self._sinks = [(sink.type, self._open_sink(sink)) for sink in pipeline.alert.sinks]
+        self._delivery.open()
         if pipeline.record.verdicts is not None:
             self._verdicts = JsonLines(pipeline.record.verdicts)
         run, audit = RunFolder.told_in(self.site.runtime.audit), pipeline.record.audit
@@ -189,18 +179,10 @@ class AlertStage(Stage):
             )
         self._inlet = Inlet(self.site.context, self.site.address("scores"), window=_WINDOW)
 
-    def _open_sink(self, sink: AnySink) -> Sink:
-        if isinstance(sink, JsonlSink):
-            return JsonLines(sink.path)
-        if isinstance(sink, ZmqSink):
-            return Publisher(self.site.context, sink.address)
-        return LogSink()
-
     def _close(self) -> None:
         self._write_verdicts()
         self._inlet.close()
-        for _, sink in self._sinks:
-            sink.close()
+        self._delivery.close()
         if self._verdicts is not None:
             self._verdicts.close()
         if self._chain is not None:
@@ -258,7 +240,7 @@ class AlertStage(Stage):
         self._audit(scored, judgement, entry, latency_s=latency_s)
         self._account.left[name].add()
         if judgement.event is not None:
-            self._tell(judgement.event)
+            self._delivery.hand(judgement.event)
         self._unsettled.add(name)
         if entry.pin is None:
             return _PLAIN[judgement.verdict, scored.fault]
@@ -358,7 +340,7 @@ class AlertStage(Stage):
                 if scored.origin.id not in audited:
                     self._audit(scored, judgement, entry, later=entries[number:])
                 if judgement.event is not None:
-                    self._tell(judgement.event)
+                    self._delivery.hand(judgement.event)
             self._unsettled.add(name)
         self._write_verdicts()
         self._settle()
@@ -445,20 +427,10 @@ class AlertStage(Stage):
             alert=judgement.alert,
         )
 
-    def _tell(self, event: AlertEvent) -> None:
-        """Tell every sink."""
-        data = to_json(event)
-        for kind, sink in self._sinks:
-            try:
-                sink.deliver(event.id, data)
-            except OSError as exc:
-                self._delivered[kind, "failed"].add()
-                _log.error("alert not delivered", sink=kind, id=event.id, why=str(exc))
-            else:
-                self._delivered[kind, "ok"].add()
-
     def _settle(self) -> None:
         """Note that what follows from the verdicts so far has been done."""
+        if not self._delivery.is_settled:
+            return
         for name in self._unsettled:
             self._journals[name].settle()
         self._unsettled.clear()

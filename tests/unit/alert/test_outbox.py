@@ -110,11 +110,21 @@ def test_the_file_stays_small(path: Path) -> None:
         outbox.post(events(first, 100))
         for sink in SINKS:
             outbox.tell(sink, outbox.next(sink, limit=100)[-1].number)
+    outbox.post(events(40_000, 1))
     outbox.close()
     with sqlite3.connect(path) as db:
         (rows,) = db.execute("SELECT count(*) FROM events").fetchone()
     db.close()
-    assert rows <= 8192
+    assert 8000 < rows <= 8193
+
+
+def test_a_file_in_which_nothing_waits_is_removed_at_the_end(path: Path) -> None:
+    outbox = Outbox(path, SINKS, max_events=100)
+    outbox.post(events(0, 1))
+    for sink in SINKS:
+        outbox.tell(sink, outbox.next(sink)[-1].number)
+    outbox.close()
+    assert not list(path.parent.iterdir())
 
 
 def test_a_new_sink_is_told_what_comes_and_a_lost_one_is_mentioned(path: Path) -> None:
@@ -150,7 +160,9 @@ def test_a_file_that_is_none_is_put_aside(path: Path) -> None:
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
-    Outbox(path, SINKS, max_events=100).close()
+    older = Outbox(path, SINKS, max_events=100)
+    older.post(events(0, 1))
+    older.close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 9")
     db.close()

@@ -48,7 +48,7 @@ def test_everything_that_is_missing_is_told_once_with_its_line(file: Path) -> No
         ),
         f"{file}:5: cameras.images.source.path: there is no folder {here}/pictures",
         (
-            f"{file}:6: cameras.rtsp.source.password_file: can't read the password file "
+            f"{file}:6: cameras.rtsp.source.password_file: can't read the secret's file "
             f"{here}/camera.secret: No such file or directory"
         ),
         f"{file}:9: cameras.learnt.model.learn.source.path: there is no file {here}/normal.mp4",

@@ -141,10 +141,10 @@ def test_a_changed_password_file_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, r"can't read the password file .*password: No such file or directory$"),
-        (b" \n", r"the password file .*password is empty$"),
-        (b"x" * 5000, r"the password file .*password is too long$"),
-        (b"\xff\xfe", r"can't read the password file .*password: it is no text$"),
+        (None, r"can't read the secret's file .*password: No such file or directory$"),
+        (b" \n", r"the secret's file .*password is empty$"),
+        (b"x" * 5000, r"the secret's file .*password is too long$"),
+        (b"\xff\xfe", r"can't read the secret's file .*password: it is no text$"),
     ],
     ids=["missing", "blank", "long", "binary"],
 )

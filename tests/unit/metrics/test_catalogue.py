@@ -142,14 +142,14 @@ def test_every_label_set_of_every_camera_is_there_from_the_start(
     }
 
 
-def test_every_sink_has_both_outcomes_from_the_start(page: str) -> None:
+def test_every_sink_has_all_outcomes_from_the_start(page: str) -> None:
     found = {
         labels for name, labels in series_of(page) if name == "streamline_alerts_delivered_total"
     }
     assert found == {
         frozenset({"sink": sink, "outcome": outcome}.items())
         for sink in ("log", "jsonl")
-        for outcome in ("ok", "failed")
+        for outcome in ("ok", "failed", "rejected")
     }
 
 

@@ -1,0 +1,177 @@
+"""Who is told of alerts, and where what they are told waits for them."""
+
+import re
+from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from streamline.config.fields import (
+    FilePath,
+    Name,
+    Seconds,
+    SecretUrl,
+    Section,
+    SinkAddress,
+    Text,
+    mistake,
+)
+
+__all__ = [
+    "AnySink",
+    "CommandSink",
+    "JsonlSink",
+    "LogSink",
+    "MqttSink",
+    "Outbox",
+    "WebhookSink",
+    "ZmqSink",
+]
+
+
+def _web_url(url: SecretUrl) -> SecretUrl:
+    """Refuse what is no web address; the message never holds it."""
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, good = urlsplit(""), False
+    if not good or re.search(r"[\s\0-\x1f]", text):
+        what = "is no web address (must be http://HOST/PATH or https://HOST/PATH, without blanks)"
+        raise mistake(what)
+    if parts.username or parts.password:
+        what = "holds a user or a password, which would be ignored (sign with secret_file)"
+        raise mistake(what)
+    return url
+
+
+class _Sink(Section):
+    """What all sinks have."""
+
+    type: str
+
+    name: Name | None = None
+    """What metrics and the outbox call it; null: its type, with -2, -3 … after it if need be."""
+
+
+class LogSink(_Sink):
+    """Alerts go to the log."""
+
+    type: Literal["log"] = "log"
+
+
+class JsonlSink(_Sink):
+    """Alerts are appended to a file, one JSON object a line."""
+
+    type: Literal["jsonl"] = "jsonl"
+
+    path: FilePath
+    """The file; made when absent, appended to when present."""
+
+
+class ZmqSink(_Sink):
+    """Alerts are published on a ZeroMQ PUB socket."""
+
+    type: Literal["zmq"] = "zmq"
+
+    address: SinkAddress
+    """Where subscribers connect to: ``tcp://host:port`` or ``ipc:///path``."""
+
+
+class WebhookSink(_Sink):
+    """Each alert is posted to a web server as JSON."""
+
+    type: Literal["webhook"] = "webhook"
+
+    url: Annotated[SecretUrl, AfterValidator(_web_url)] = Field(
+        json_schema_extra={"writeOnly": True, "x-allowed": "http://HOST/PATH or https://HOST/PATH"}
+    )
+    """Where it is posted to."""
+
+    secret_file: FilePath | None = None
+    """File that holds the secret which requests are signed with; null: they are not signed."""
+
+    ca_file: FilePath | None = None
+    """Certificates to trust, PEM; null: the system's."""
+
+    timeout_s: Seconds = Field(default=10.0, ge=0.1, le=300)
+    """Try again later when the server has not answered within this, s."""
+
+
+class MqttSink(_Sink):
+    """Alerts are published through an MQTT 5 broker, at quality of service 1."""
+
+    type: Literal["mqtt"] = "mqtt"
+
+    host: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")] = Field(
+        json_schema_extra={"x-allowed": "a host name or an IP address"}
+    )
+    """The broker."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Its port; null: 8883 with TLS, else 1883."""
+
+    topic: Annotated[Text, StringConstraints(pattern=r"^[^#+\s/][^#+\s]*$")] = Field(
+        default="streamline", json_schema_extra={"x-allowed": "a topic without # and +"}
+    )
+    """What topics begin with: ``TOPIC/alert/CAMERA`` and ``TOPIC/availability``."""
+
+    username: Text | None = None
+    """User; null: the broker asks for none."""
+
+    password_file: FilePath | None = None
+    """File that holds the password and nothing else."""
+
+    tls: bool = False
+    """Whether the connection is encrypted and the broker's certificate checked."""
+
+    ca_file: FilePath | None = None
+    """Certificates to trust, PEM; null: the system's."""
+
+    timeout_s: Seconds = Field(default=10.0, ge=0.1, le=300)
+    """Try again later when the broker has not acknowledged within this, s."""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        what = ""
+        if self.password_file is not None and self.username is None:
+            what = "password_file needs a user (write username: beside it)"
+        elif self.ca_file is not None and not self.tls:
+            what = "ca_file needs TLS (write tls: true beside it)"
+        if what:
+            raise mistake(what)
+        return self
+
+
+class CommandSink(_Sink):
+    """A program is run for each alert, which it reads from its standard input as JSON."""
+
+    type: Literal["command"] = "command"
+
+    run: tuple[Annotated[str, StringConstraints(min_length=1, max_length=4096)], ...] = Field(
+        min_length=1, max_length=64
+    )
+    """The program and its arguments; no shell reads them."""
+
+    timeout_s: Seconds = Field(default=10.0, ge=0.1, le=300)
+    """It is killed after this long, and run again later, s."""
+
+
+AnySink: TypeAlias = Annotated[
+    LogSink | JsonlSink | ZmqSink | WebhookSink | MqttSink | CommandSink,
+    Field(discriminator="type"),
+]
+"""Any sink, told apart by its `type`."""
+
+
+class Outbox(Section):
+    """Alerts wait in a file until every sink has been told."""
+
+    path: FilePath | None = None
+    """The file; null: one of this line in the user's state folder."""
+
+    max_events: int = Field(
+        default=100_000, ge=1, le=10_000_000, json_schema_extra={"x-unit": "events"}
+    )
+    """Most that wait for one sink; more push out the oldest, which is counted and logged."""

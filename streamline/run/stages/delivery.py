@@ -1,0 +1,182 @@
+"""From the alert stage to its sinks: an outbox, and a thread for each."""
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from streamline.alert.courier import Courier
+from streamline.alert.events import AlertEvent, to_json
+from streamline.alert.outbox import Outbox, Posted
+from streamline.alert.poster import Poster
+from streamline.alert.sinks import Command, JsonLines, LogSink, Sink, Webhook
+from streamline.clock import monotonic_ns
+from streamline.config import (
+    AnySink,
+    CommandSink,
+    JsonlSink,
+    MqttSink,
+    WebhookSink,
+    ZmqSink,
+    read_secret,
+)
+from streamline.errors import InputError
+from streamline.run.runtime import outbox_path
+from streamline.run.stages.stage import CLOSE_S, Site
+from streamline.transport.publisher import Publisher
+
+__all__ = ["AlertDelivery"]
+
+_log = structlog.get_logger("streamline.alert")
+
+_COUNT_NS: Final = 500_000_000
+
+
+class AlertDelivery:
+    """Hands events over, and counts what becomes of them.
+
+    A line without sinks has no outbox.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._sinks = site.pipeline.alert.by_name
+        ledger = site.ledger
+        self._told = {
+            (name, outcome): ledger.counter(
+                "streamline_alerts_delivered_total", sink=name, outcome=outcome
+            )
+            for name in self._sinks
+            for outcome in ("ok", "failed", "rejected")
+        }
+        self._pending = {
+            name: ledger.gauge("streamline_outbox_pending", sink=name) for name in self._sinks
+        }
+        self._discarded = {
+            name: ledger.counter("streamline_outbox_discarded_total", sink=name)
+            for name in self._sinks
+        }
+        self._durable = ledger.gauge("streamline_outbox_durable")
+        self._outbox: Outbox | None = None
+        self._poster: Poster
+        self._couriers: list[Courier] = []
+        self._counted_ns = 0
+
+    def open(self) -> None:
+        """Open the outbox and every sink.
+
+        Raises
+        ------
+        InputError
+            If one of them can't be.
+        """
+        if not self._sinks:
+            return
+        settings = self._site.pipeline.alert.outbox
+        path = outbox_path(self._site.pipeline)
+        self._outbox = Outbox(path, list(self._sinks), max_events=settings.max_events)
+        self._poster = Poster(self._outbox)
+        self._poster.start()
+        for name, sink in self._sinks.items():
+            courier = Courier(name, self._opener(sink), self._outbox, partial(self._count, name))
+            self._couriers.append(courier)
+            courier.start()
+        for courier in self._couriers:
+            courier.opened.wait()
+            if courier.failure is not None:
+                raise courier.failure
+
+    def hand(self, event: AlertEvent) -> None:
+        """Take an event over; nobody waits for a disk or a sink here."""
+        if self._outbox is not None:
+            self._poster.hand(Posted(event.id, event.type, to_json(event)))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was handed over is safe."""
+        return self._outbox is None or self._poster.is_done
+
+    def show(self) -> None:
+        """Publish what waits, now and then."""
+        if self._outbox is None or monotonic_ns() - self._counted_ns < _COUNT_NS:
+            return
+        self._counted_ns = monotonic_ns()
+        self._durable.set(float(self._outbox.durable))
+        for name, pending in self._pending.items():
+            pending.set(self._outbox.waiting(name))
+            discarded = self._discarded[name]
+            discarded.add(max(0.0, self._outbox.discarded(name) - discarded.value))
+
+    def close(self) -> None:
+        """Deliver what can be in time; the rest waits for the next start."""
+        if self._outbox is None:
+            return
+        self._poster.close()
+        for courier in self._couriers:
+            courier.stop(CLOSE_S / 2)
+        deadline_ns = monotonic_ns() + round(CLOSE_S * 1e9)
+        for courier in self._couriers:
+            courier.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9))
+        self._counted_ns = 0
+        self.show()
+        for name in self._sinks:
+            if waiting := self._outbox.waiting(name):
+                _log.warning("alerts wait for the next start", sink=name, events=waiting)
+        if not any(courier.is_alive() for courier in self._couriers):
+            self._outbox.close()
+
+    def _count(self, sink: str, outcome: str) -> None:
+        self._told[sink, outcome].add()
+
+    def _opener(self, sink: AnySink) -> Callable[[], Sink]:
+        match sink:
+            case JsonlSink():
+                return partial(JsonLines, sink.path)
+            case ZmqSink():
+                return partial(Publisher, self._site.context, sink.address)
+            case WebhookSink():
+                return partial(_webhook, sink)
+            case MqttSink():
+                return partial(_mqtt, sink)
+            case CommandSink():
+                return partial(Command, sink.run, timeout_s=sink.timeout_s)
+            case _:
+                return LogSink
+
+
+def _webhook(sink: WebhookSink) -> Sink:
+    secret = None if sink.secret_file is None else read_secret(sink.secret_file).encode()
+    url = sink.url.get_secret_value()
+    return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=_trust(sink))
+
+
+def _mqtt(sink: MqttSink) -> Sink:
+    try:
+        from streamline.alert.sinks.mqtt import Mqtt, MqttLogin  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as exc:
+        if exc.name != "paho":
+            raise
+        msg = "alert.sinks: mqtt needs paho-mqtt, which is not installed; "
+        raise InputError(msg + "run: pip install 'streamline[mqtt]'") from exc
+    password = None if sink.password_file is None else read_secret(sink.password_file)
+    return Mqtt(
+        sink.host,
+        sink.port or (8883 if sink.tls else 1883),
+        topic=sink.topic,
+        login=None if sink.username is None else MqttLogin(sink.username, password),
+        tls=(_trust(sink) or ssl.create_default_context()) if sink.tls else None,
+        timeout_s=sink.timeout_s,
+    )
+
+
+def _trust(sink: WebhookSink | MqttSink) -> ssl.SSLContext | None:
+    """Whom to trust; None for the system's authorities."""
+    if sink.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(sink.ca_file))
+    except (OSError, ssl.SSLError) as exc:
+        msg = f"alert.sinks: {sink.ca_file} holds no certificates (PEM); give another ca_file"
+        raise InputError(msg) from exc

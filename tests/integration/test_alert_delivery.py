@@ -1,0 +1,198 @@
+"""An alert that was raised is delivered: to sinks that are away, by stages that die."""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.line import RunningLine, eventually, json_lines
+
+Event = dict[str, Any]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def receiver(port: int) -> Iterator[list[Event]]:
+    """A web server that takes events down."""
+    got: list[Event] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield got
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def names(events: list[Event]) -> list[tuple[str, str]]:
+    """Each event once, in the order in which it first came."""
+    return list(dict.fromkeys((event["id"], event["type"]) for event in events))
+
+
+def write_line(folder: Path, model: Path, sinks: list[dict[str, Any]]) -> Path:
+    source = {"type": "demo", "part": "inspect", "pace": 25, "loop": True}
+    line = {
+        "version": 1,
+        "name": "line1",
+        "model": str(model),
+        "cameras": {name: {"source": source} for name in ("left", "right")},
+        "alert": {
+            "sinks": [{"type": "jsonl", "path": "alerts.jsonl"}, *sinks],
+            "outbox": {"path": "outbox.db"},
+        },
+        "record": {"verdicts": "verdicts.jsonl"},
+        "metrics": {"port": 0},
+    }
+    path = folder / "line1.yaml"
+    path.write_text(json.dumps(line))
+    return path
+
+
+def kill(line: RunningLine, title: str) -> None:
+    for child in psutil.Process(line.pid).children(recursive=True):
+        if child.name() == title:
+            child.kill()
+
+
+def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    port = free_port()
+    hook = {"type": "webhook", "url": f"http://127.0.0.1:{port}/hook"}
+    alerts = tmp_path / "alerts.jsonl"
+    with RunningLine(write_line(tmp_path, demo_model, [hook]), tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: len(json_lines(alerts)) >= 3, "alerts")
+        kill(line, "sl:alert")
+        held = len(json_lines(alerts))
+        eventually(lambda: len(json_lines(alerts)) > held + 2, "alerts after the stage died")
+        eventually(
+            lambda: line.metric("streamline_outbox_pending", sink="webhook") >= held,
+            "alerts wait for the webhook",
+        )
+        assert line.metric("streamline_outbox_durable") == 1
+        with receiver(port) as got:
+            eventually(
+                lambda: line.metric("streamline_outbox_pending", sink="webhook") == 0,
+                "nothing waits any more",
+            )
+            line.stop()
+            assert line.wait() == 0, line.log
+    told = json_lines(alerts)
+    verdicts = json_lines(tmp_path / "verdicts.jsonl")
+    raised = {verdict["alert"] for verdict in verdicts if verdict["alert"]}
+    assert {alert for alert, kind in names(told) if kind == "begin"} == raised
+    assert names(got) == names(told)
+    assert len(told) == len(names(told)), "the file has an alert twice"
+    assert not (tmp_path / "outbox.db").exists()
+
+
+def test_what_waits_at_the_end_is_delivered_by_the_next_start(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    port = free_port()
+    hook = {"type": "webhook", "url": f"http://127.0.0.1:{port}/hook", "timeout_s": 1}
+    pipeline = write_line(tmp_path, demo_model, [hook])
+    alerts = tmp_path / "alerts.jsonl"
+    with RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: len(json_lines(alerts)) >= 3, "alerts")
+        line.stop()
+        assert line.wait() == 0, line.log
+        assert "alerts wait for the next start" in line.log
+    first = names(json_lines(alerts))
+    assert (tmp_path / "outbox.db").exists()
+    with receiver(port) as got, RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: names(got)[: len(first)] == first, "what waited comes first")
+        line.stop()
+        assert line.wait() == 0, line.log
+    assert names(got) == names(json_lines(alerts))
+
+
+@contextmanager
+def broker(folder: Path, port: int) -> Iterator[None]:
+    """A broker that remembers who subscribed, and what they have yet to hear, over its own end."""
+    settings = f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+    (folder / "broker.conf").write_text(f"{settings}persistence_location {folder}/\nuser root\n")
+    start = ["mosquitto", "-c", str(folder / "broker.conf")]
+    with subprocess.Popen(start, stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: connects(port), "the broker listens")
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def connects(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def subscriber(port: int, path: Path) -> Iterator[None]:
+    """Writes what it hears; whatever comes while it is away is kept for it."""
+    command = "mosquitto_sub -h 127.0.0.1 -t plant/# -q 1 -V 5 -i reader -c -x 1000 -p"
+    with (
+        path.open("ab") as file,
+        subprocess.Popen([*command.split(), str(port)], stdout=file) as process,
+    ):
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.skipif(shutil.which("mosquitto_sub") is None, reason="no mosquitto here")
+def test_a_broker_that_goes_away_and_comes_back_gets_every_alert(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    port, alerts, heard = free_port(), tmp_path / "alerts.jsonl", tmp_path / "heard"
+    mqtt = {"type": "mqtt", "host": "127.0.0.1", "port": port, "topic": "plant", "timeout_s": 2}
+
+    def told() -> list[Event]:
+        return [json.loads(one) for one in heard.read_text().splitlines() if one.startswith("{")]
+
+    def has_all() -> bool:
+        return names(told()) == names(json_lines(alerts))
+
+    with RunningLine(write_line(tmp_path, demo_model, [mqtt]), tmp_path) as line:
+        line.await_ready()
+        with broker(tmp_path, port), subscriber(port, heard):
+            eventually(lambda: len(told()) >= 2, "alerts come")
+        held = len(json_lines(alerts))
+        eventually(lambda: len(json_lines(alerts)) > held + 2, "alerts without a broker")
+        with broker(tmp_path, port), subscriber(port, heard):
+            eventually(lambda: len(names(told())) > held + 2, "alerts come again")
+            line.stop()
+            assert line.wait() == 0, line.log
+            eventually(has_all, "the subscriber has every alert, in order")
+            eventually(lambda: heard.read_text().rstrip().endswith("offline"), "it is offline")
+    assert heard.read_text().startswith("online")
