@@ -26,7 +26,7 @@ from streamline.config.fields import (
     mistake,
 )
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
-from streamline.config.sinks import AnySink, LogSink, Outbox
+from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 from streamline.mask import Mask, Polygon
 
@@ -105,6 +105,9 @@ class Alert(Debounce):
 
     outbox: Outbox = Outbox()
     """Where what they are told waits for them."""
+
+    plc: Modbus | None = None
+    """A controller that is shown verdicts and alerts as they stand; null: none."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

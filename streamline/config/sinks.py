@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from streamline.config.fields import (
     FilePath,
+    Milliseconds,
     Name,
     Seconds,
     SecretUrl,
@@ -22,6 +23,7 @@ __all__ = [
     "CommandSink",
     "JsonlSink",
     "LogSink",
+    "Modbus",
     "MqttSink",
     "Outbox",
     "WebhookSink",
@@ -175,3 +177,32 @@ class Outbox(Section):
         default=100_000, ge=1, le=10_000_000, json_schema_extra={"x-unit": "events"}
     )
     """Most that wait for one sink; more push out the oldest, which is counted and logged."""
+
+
+class Modbus(Section):
+    """A controller (PLC) whose registers show what is judged; it fails safe.
+
+    Holding registers, from `address` on: a heartbeat, 1 while the line runs, then for each camera
+    in the order of this file its latest verdict (0 unknown, 1 pass, 2 fail) and 1 while an alert
+    is on.
+    """
+
+    host: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")] = Field(
+        json_schema_extra={"x-allowed": "a host name or an IP address"}
+    )
+    """The controller, which speaks Modbus TCP."""
+
+    port: int = Field(default=502, ge=1, le=65535)
+    """Its port."""
+
+    unit: int = Field(default=1, ge=0, le=255)
+    """The device behind that address."""
+
+    address: int = Field(default=0, ge=0, le=65535)
+    """First register, counted from 0 (40001 is 0)."""
+
+    period_ms: Milliseconds = Field(default=200.0, ge=10, le=60_000)
+    """How often they are written, ms: a heartbeat that stands still for longer is a dead line."""
+
+    stale_ms: Milliseconds = Field(default=2000.0, ge=10, le=3_600_000)
+    """A verdict that is older is shown as unknown, ms."""

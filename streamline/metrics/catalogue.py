@@ -139,6 +139,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_alerts_delivered_total": "Alert events handed to a sink, by outcome.",
     "streamline_outbox_pending": "Alert events that wait for a sink.",
     "streamline_outbox_discarded_total": "Alert events a sink was never told: too many waited.",
+    "streamline_plc_up": "1 while the controller answers what is written into it, else 0.",
     "streamline_outbox_durable": "1 while alert events that wait are on disk, 0 while in memory.",
     "streamline_evidence_stored_total": "Frames stored as evidence, by what they show.",
     "streamline_evidence_skipped_total": "Frames that should have been stored and were not.",

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,10 @@ import psutil
 import pytest
 
 from tests.support.line import RunningLine, eventually, json_lines
+from tests.support.modbus import FIRST, controller, read_registers
+from tests.support.ports import free_port, listens
 
 Event = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -56,7 +51,9 @@ def names(events: list[Event]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((event["id"], event["type"]) for event in events))
 
 
-def write_line(folder: Path, model: Path, sinks: list[dict[str, Any]]) -> Path:
+def write_line(
+    folder: Path, model: Path, sinks: list[dict[str, Any]], plc: dict[str, Any] | None = None
+) -> Path:
     source = {"type": "demo", "part": "inspect", "pace": 25, "loop": True}
     line = {
         "version": 1,
@@ -66,6 +63,7 @@ def write_line(folder: Path, model: Path, sinks: list[dict[str, Any]]) -> Path:
         "alert": {
             "sinks": [{"type": "jsonl", "path": "alerts.jsonl"}, *sinks],
             "outbox": {"path": "outbox.db"},
+            "plc": plc,
         },
         "record": {"verdicts": "verdicts.jsonl"},
         "metrics": {"port": 0},
@@ -144,16 +142,11 @@ def broker(folder: Path, port: int) -> Iterator[None]:
     (folder / "broker.conf").write_text(f"{settings}persistence_location {folder}/\nuser root\n")
     start = ["mosquitto", "-c", str(folder / "broker.conf")]
     with subprocess.Popen(start, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: connects(port), "the broker listens")
+        eventually(lambda: listens(port), "the broker listens")
         try:
             yield
         finally:
             process.terminate()
-
-
-def connects(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -196,3 +189,32 @@ def test_a_broker_that_goes_away_and_comes_back_gets_every_alert(
             eventually(has_all, "the subscriber has every alert, in order")
             eventually(lambda: heard.read_text().rstrip().endswith("offline"), "it is offline")
     assert heard.read_text().startswith("online")
+
+
+def test_a_controller_is_shown_verdicts_and_a_heartbeat_and_an_end(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    port = free_port()
+    plc = {"host": "127.0.0.1", "port": port, "address": FIRST, "period_ms": 20}
+    with (
+        controller(port),
+        RunningLine(write_line(tmp_path, demo_model, [], plc), tmp_path) as line,
+    ):
+        line.await_ready()
+        seen: set[tuple[int, int]] = set()
+
+        def has_seen(*states: tuple[int, int]) -> bool:
+            left = read_registers(port)[2:4]
+            seen.add((left[0], left[1]))
+            return set(states) <= seen
+
+        eventually(lambda: has_seen((1, 0), (2, 1)), "a pass without an alert, a fail with one")
+        assert line.metric("streamline_plc_up") == 1
+        beat = read_registers(port)[0]
+        kill(line, "sl:alert")
+        eventually(lambda: has_seen((0, 0)), "nothing is known after the stage died")
+        eventually(lambda: read_registers(port)[0] != beat, "the heart beats again")
+        line.stop()
+        assert line.wait() == 0, line.log
+        _, runs, left, _, right, _ = read_registers(port)
+        assert (runs, left, right) == (0, 0, 0)

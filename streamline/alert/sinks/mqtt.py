@@ -80,7 +80,7 @@ class Mqtt:
         if not self._connected.wait(self._timeout_s):
             msg = f"MQTT broker {self._where}: {self._why}"
             raise OSError(msg)
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = "application/json"
         topic = f"{self._topic}/alert/{json.loads(event)['camera']}"
         message = self._client.publish(topic, event, _AT_LEAST_ONCE, properties=properties)

@@ -239,6 +239,7 @@ class AlertStage(Stage):
         self._log(scored, judgement, latency_s)
         self._audit(scored, judgement, entry, latency_s=latency_s)
         self._account.left[name].add()
+        self._delivery.note(name, judgement.verdict, alert=judgement.alert is not None)
         if judgement.event is not None:
             self._delivery.hand(judgement.event)
         self._unsettled.add(name)

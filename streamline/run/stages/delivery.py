@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -11,6 +11,7 @@ from streamline.alert.courier import Courier
 from streamline.alert.events import AlertEvent, to_json
 from streamline.alert.outbox import Outbox, Posted
 from streamline.alert.poster import Poster
+from streamline.alert.registers import Registers
 from streamline.alert.sinks import Command, JsonLines, LogSink, Sink, Webhook
 from streamline.clock import monotonic_ns
 from streamline.config import (
@@ -22,10 +23,15 @@ from streamline.config import (
     ZmqSink,
     read_secret,
 )
+from streamline.config.sinks import Modbus
 from streamline.errors import InputError
+from streamline.messages import Verdict
 from streamline.run.runtime import outbox_path
 from streamline.run.stages.stage import CLOSE_S, Site
 from streamline.transport.publisher import Publisher
+
+if TYPE_CHECKING:
+    from streamline.alert.modbus import ModbusOutput
 
 __all__ = ["AlertDelivery"]
 
@@ -59,6 +65,9 @@ class AlertDelivery:
             for name in self._sinks
         }
         self._durable = ledger.gauge("streamline_outbox_durable")
+        self._plc_up = ledger.gauge("streamline_plc_up")
+        self._registers: Registers | None = None
+        self._plc: ModbusOutput | None = None
         self._outbox: Outbox | None = None
         self._poster: Poster
         self._couriers: list[Courier] = []
@@ -72,8 +81,31 @@ class AlertDelivery:
         InputError
             If one of them can't be.
         """
-        if not self._sinks:
-            return
+        if self._site.pipeline.alert.plc is not None:
+            self._open_plc(self._site.pipeline.alert.plc)
+        if self._sinks:
+            self._open_sinks()
+
+    def _open_plc(self, plc: Modbus) -> None:
+        try:
+            from streamline.alert.modbus import ModbusOutput  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as exc:
+            if exc.name != "pymodbus":
+                raise
+            msg = "alert.plc needs pymodbus, which is not installed; "
+            raise InputError(msg + "run: pip install 'streamline[modbus]'") from exc
+        self._registers = Registers(list(self._site.pipeline.cameras), stale_s=plc.stale_ms / 1e3)
+        self._plc = ModbusOutput(
+            self._registers,
+            plc.host,
+            plc.port,
+            unit=plc.unit,
+            address=plc.address,
+            period_s=plc.period_ms / 1e3,
+        )
+        self._plc.start()
+
+    def _open_sinks(self) -> None:
         settings = self._site.pipeline.alert.outbox
         path = outbox_path(self._site.pipeline)
         self._outbox = Outbox(path, list(self._sinks), max_events=settings.max_events)
@@ -93,6 +125,11 @@ class AlertDelivery:
         if self._outbox is not None:
             self._poster.hand(Posted(event.id, event.type, to_json(event)))
 
+    def note(self, camera: str, verdict: Verdict, *, alert: bool) -> None:
+        """Take a verdict over, for who is shown how things stand."""
+        if self._registers is not None:
+            self._registers.note(camera, verdict, alert=alert)
+
     @property
     def is_settled(self) -> bool:
         """Whether everything that was handed over is safe."""
@@ -100,32 +137,43 @@ class AlertDelivery:
 
     def show(self) -> None:
         """Publish what waits, now and then."""
-        if self._outbox is None or monotonic_ns() - self._counted_ns < _COUNT_NS:
+        if monotonic_ns() - self._counted_ns < _COUNT_NS:
             return
         self._counted_ns = monotonic_ns()
-        self._durable.set(float(self._outbox.durable))
+        if self._plc is not None:
+            self._plc_up.set(float(self._plc.up))
+        if self._outbox is not None:
+            self._show(self._outbox)
+
+    def _show(self, outbox: Outbox) -> None:
+        self._durable.set(float(outbox.durable))
         for name, pending in self._pending.items():
-            pending.set(self._outbox.waiting(name))
+            pending.set(outbox.waiting(name))
             discarded = self._discarded[name]
-            discarded.add(max(0.0, self._outbox.discarded(name) - discarded.value))
+            discarded.add(max(0.0, outbox.discarded(name) - discarded.value))
 
     def close(self) -> None:
         """Deliver what can be in time; the rest waits for the next start."""
-        if self._outbox is None:
-            return
+        if self._plc is not None:
+            self._plc.stop()
+        if self._outbox is not None:
+            self._close_sinks(self._outbox)
+        if self._plc is not None:
+            self._plc.join(CLOSE_S / 2)
+
+    def _close_sinks(self, outbox: Outbox) -> None:
         self._poster.close()
         for courier in self._couriers:
             courier.stop(CLOSE_S / 2)
         deadline_ns = monotonic_ns() + round(CLOSE_S * 1e9)
         for courier in self._couriers:
             courier.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9))
-        self._counted_ns = 0
-        self.show()
+        self._show(outbox)
         for name in self._sinks:
-            if waiting := self._outbox.waiting(name):
+            if waiting := outbox.waiting(name):
                 _log.warning("alerts wait for the next start", sink=name, events=waiting)
         if not any(courier.is_alive() for courier in self._couriers):
-            self._outbox.close()
+            outbox.close()
 
     def _count(self, sink: str, outcome: str) -> None:
         self._told[sink, outcome].add()

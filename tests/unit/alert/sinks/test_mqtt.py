@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -14,23 +13,13 @@ import pytest
 
 from streamline.alert.sinks.mqtt import Mqtt, MqttLogin
 from tests.support.line import eventually
+from tests.support.ports import free_port, listens
 
 EVENT = b'{"camera":"left","type":"begin"}'
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("mosquitto") and shutil.which("mosquitto_sub")), reason="no mosquitto here"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
