@@ -139,6 +139,7 @@ def test_a_wrong_password_is_told_apart(tmp_path: Path) -> None:
 
 # paho leaves a socket to the garbage collector whose handshake failed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
 def test_an_encrypted_connection_to_a_broker_that_is_known(tmp_path: Path) -> None:
     port, key, certificate = free_port(), tmp_path / "key.pem", tmp_path / "certificate.pem"
     make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ def test_no_server_is_an_os_error() -> None:
         hook(port).deliver("a", b"{}")
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
 def test_a_certificate_is_checked(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
