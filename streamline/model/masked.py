@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from streamline.errors import ModelError
 from streamline.fre import LinearAutoencoder, Subspace
@@ -134,11 +135,16 @@ def _cut(layer: FittedLayer) -> FittedLayer:
 
 
 def _orthonormal(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Orthonormal rows of the same span, without what has next to no length."""
-    squares, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
-    left = squares > _SEEN
-    turn = (vectors[:, left] / np.sqrt(squares[left])).T[::-1]
-    return np.asarray(turn.astype(np.float32) @ rows, np.float32)
+    """Orthonormal rows of the same span, without what has next to no length.
+
+    In one thread: more of them add up in another order, and a score would hang, in its last bits,
+    on what was set when its line was started.
+    """
+    with threadpool_limits(1, "blas"):
+        squares, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+        left = squares > _SEEN
+        turn = (vectors[:, left] / np.sqrt(squares[left])).T[::-1]
+        return np.asarray(turn.astype(np.float32) @ rows, np.float32)
 
 
 def _cut_bank(layer: BankLayer) -> BankLayer:

@@ -52,7 +52,7 @@ def test_an_unreadable_password_file_is_a_matter_of_authentication(tmp_path: Pat
             "password_file": str(tmp_path / "absent"),
         }
     )
-    with pytest.raises(SourceError, match=r"password file .*absent") as caught:
+    with pytest.raises(SourceError, match=r"secret's file .*absent") as caught:
         open_source(config)
     assert caught.value.reason == "auth"
 
