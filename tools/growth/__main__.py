@@ -45,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measured(options: argparse.Namespace, tell: Tell) -> int:
     writable(options.json)
-    with tempfile.TemporaryDirectory(prefix="streamline-growth-") as folder:
-        own_runtime(Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="streamline-growth-") as folder,
+        own_runtime(Path(folder)),
+    ):
         plan = _Plan(options, Path(folder), tell)
         growths = {what: _GROWTHS[what](plan) for what in options.what}
     others = max(row.others for growth in growths.values() for row in growth.rows)

@@ -34,8 +34,10 @@ _JUDGES: Final[Mapping[str, Callable[[argparse.Namespace, Path], Goals]]] = {
 def main() -> int:
     """Run one judgement and print it; return the exit code."""
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="streamline-judge-") as folder:
-        own_runtime(Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="streamline-judge-") as folder,
+        own_runtime(Path(folder)),
+    ):
         goals = _JUDGES[options.what](options, Path(folder))
     print(goals.table())
     return 0 if goals.met else 1

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,10 +37,20 @@ def names(count: int) -> list[str]:
     return [f"c{number}" for number in range(count)]
 
 
-def own_runtime(folder: Path) -> None:
+@contextmanager
+def own_runtime(folder: Path) -> Iterator[None]:
     """Let lines keep their sockets and counters below *folder*, where `Counters` finds them."""
-    os.environ.pop("RUNTIME_DIRECTORY", None)
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    places = {"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": str(folder)}
+    before = {name: os.environ.get(name) for name in places}
+    os.environ.update(places)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def write_pipeline(

@@ -86,7 +86,10 @@ def test_the_heart_stands_still_when_the_line_is_killed() -> None:
             eventually(lambda: read_registers(port)[0] > 3, "the heart beats")
             process.send_signal(signal.SIGKILL)
             process.wait()
-            assert len({tuple(read_registers(port)) for _ in range(20)}) == 1
+            eventually(
+                lambda: len({tuple(read_registers(port)) for _ in range(20)}) == 1,
+                "it stands still, once what was under way has come",
+            )
 
 
 def test_a_controller_that_is_away_is_written_once_it_is_back() -> None:
