@@ -93,16 +93,17 @@ class Courier(Thread):
         """Try once."""
         try:
             sink.deliver(event.id, event.body)
-        except OSError as exc:
-            self._told("failed")
-            if not self._failed:
-                self._failed = True
-                _log.error("sink can't be told, tries go on", sink=self._sink_name, why=str(exc))
-            return False
         except RejectedError as exc:
             self._told("rejected")
             _log.error("sink refuses an alert", sink=self._sink_name, id=event.id, why=str(exc))
             return True
+        except Exception as exc:  # noqa: BLE001 - whatever a library raises, the event is owed
+            self._told("failed")
+            if not self._failed:
+                self._failed = True
+                why = str(exc) or type(exc).__name__
+                _log.error("sink can't be told, tries go on", sink=self._sink_name, why=why)
+            return False
         self._told("ok")
         self._backoff.delivered()
         if self._failed:

@@ -2,7 +2,8 @@
 
 An SQLite file in write-ahead mode, synced in full at every commit.  Each sink has its place in one
 sequence of events, so that it gets them in order, at least once, whatever dies.  When the disk
-takes nothing more, events wait in memory and go back to the file as soon as it can be written.
+takes nothing more, or what it gives back makes no sense, events wait in memory and go back to a
+file as soon as one can be written.
 """
 
 import sqlite3
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Lock
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -20,6 +21,8 @@ from streamline.errors import InputError
 __all__ = ["Outbox", "Posted"]
 
 _log = structlog.get_logger("streamline.alert")
+
+T = TypeVar("T")
 
 _REMEMBERED: Final = 8192
 """Events kept after everybody has been told: one that is posted again is known."""
@@ -88,9 +91,10 @@ class Outbox:
         self._posts = 0
         self._retry_ns = 0
         self._durable = True
+        self._readable = True
         self._db = _open(path)
-        with self._lock, self._db:
-            self._enrol()
+        with self._lock:
+            self._highest = self._do(self._enrol)
 
     @property
     def durable(self) -> bool:
@@ -105,36 +109,30 @@ class Outbox:
         rows = [(event.id, event.kind, event.body) for event in events]
         with self._lock:
             self._come_back()
-            self._write(lambda db: self._insert(db, rows))
+            self._highest = self._do(lambda db: self._insert(db, rows))
             self._posts += 1
             self._changed.notify_all()
 
     def waiting(self, sink: str) -> int:
         """How many events a sink has yet to be told."""
         with self._lock:
-            return self._waiting(sink)
+            return self._do(lambda db: _waiting(db, sink))
 
     def discarded(self, sink: str) -> int:
         """How many events it was never told, since they were too many."""
         with self._lock:
-            row = self._db.execute("SELECT discarded FROM sinks WHERE name = ?", (sink,)).fetchone()
-        return int(row[0])
+            return self._do(lambda db: _discarded(db, sink))
 
     def next(self, sink: str, *, limit: int = 64) -> list[Posted]:
         """Return the oldest events that a sink has yet to be told."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT id, kind, body, number FROM events WHERE number > "
-                "(SELECT told FROM sinks WHERE name = ?) ORDER BY number LIMIT ?",
-                (sink, limit),
-            ).fetchall()
-        return [Posted(*row) for row in rows]
+            return self._do(lambda db: _oldest(db, sink, limit))
 
     def tell(self, sink: str, number: int) -> None:
         """Note that a sink has been told everything up to an event."""
         with self._lock:
             self._come_back()
-            self._write(lambda db: self._advance(db, sink, number))
+            self._do(lambda db: _advance(db, sink, number))
 
     def await_post(self, seen: int, timeout_s: float) -> int:
         """Wait until something is posted after *seen*, or for a time; return what to pass next."""
@@ -154,17 +152,19 @@ class Outbox:
         with self._lock:
             self._retry_ns = 0
             self._come_back()
-            waiting = any(self._waiting(sink) for sink in self._sinks)
+            waiting = self._do(lambda db: any(_waiting(db, sink) for sink in self._sinks))
             self._db.close()
         if not waiting and self._durable:
             _remove(self._path)
 
-    def _insert(self, db: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes]]) -> None:
+    def _insert(self, db: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes]]) -> int:
+        """Take events in; return the highest number of all."""
         db.executemany("INSERT OR IGNORE INTO events (id, kind, body) VALUES (?, ?, ?)", rows)
         for sink in self._sinks:
-            over = self._waiting(sink) - self._max_events
+            over = _waiting(db, sink) - self._max_events
             if over > 0:
                 self._discard(db, sink, over)
+        return _highest(db)
 
     def _discard(self, db: sqlite3.Connection, sink: str, count: int) -> None:
         """Push out the oldest events that wait for a sink."""
@@ -175,58 +175,56 @@ class Outbox:
         )
         _log.error("too many alerts wait, the oldest are discarded", sink=sink, events=count)
 
-    def _advance(self, db: sqlite3.Connection, sink: str, number: int) -> None:
-        db.execute("UPDATE sinks SET told = max(told, ?) WHERE name = ?", (number, sink))
-        db.execute(
-            "DELETE FROM events WHERE number <= min((SELECT min(told) FROM sinks), "
-            "(SELECT max(number) FROM events) - ?)",
-            (_REMEMBERED,),
-        )
-
-    def _enrol(self) -> None:
-        """Make rows of the sinks that are new, and none of those that are gone."""
-        known = [name for (name,) in self._db.execute("SELECT name FROM sinks")]
+    def _enrol(self, db: sqlite3.Connection) -> int:
+        """Make rows of the sinks that are new, and none of those gone; return the last number."""
+        known = [name for (name,) in db.execute("SELECT name FROM sinks")]
         for name in sorted(set(known) - set(self._sinks)):
-            if waiting := self._waiting(name):
+            if waiting := _waiting(db, name):
                 _log.warning("sink is gone, was never told", sink=name, events=waiting)
-            self._db.execute("DELETE FROM sinks WHERE name = ?", (name,))
+            db.execute("DELETE FROM sinks WHERE name = ?", (name,))
+        told = _highest(db)
         for name in sorted(set(self._sinks) - set(known)):
-            self._db.execute(
-                "INSERT INTO sinks (name, told) VALUES (?, "
-                "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'))",
-                (name,),
-            )
+            db.execute("INSERT INTO sinks (name, told) VALUES (?, ?)", (name, told))
+        return told
 
-    def _waiting(self, sink: str) -> int:
-        query = "SELECT count(*) FROM events WHERE number > (SELECT told FROM sinks WHERE name = ?)"
-        return int(self._db.execute(query, (sink,)).fetchone()[0])
-
-    def _write(self, action: Callable[[sqlite3.Connection], None]) -> None:
-        """Do one transaction; where the disk does not take it, in memory instead."""
+    def _do(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        """Do one transaction; where the disk does not serve, in memory instead."""
         try:
             with self._db:
-                action(self._db)
-        except sqlite3.OperationalError as exc:
+                return action(self._db)
+        except sqlite3.DatabaseError as exc:
             if not self._durable:
                 raise
             self._fall_back(exc)
             with self._db:
-                action(self._db)
+                return action(self._db)
 
-    def _fall_back(self, cause: sqlite3.OperationalError) -> None:
-        """Go on in memory with what the file holds."""
+    def _fall_back(self, cause: sqlite3.DatabaseError) -> None:
+        """Go on in memory, with what the file holds if that can be read."""
         _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=str(cause))
-        memory = sqlite3.connect(":memory:", check_same_thread=False)
+        memory = _in_memory()
         try:
             self._db.backup(memory)
-        except sqlite3.Error as exc:
-            _log.exception("what waited can't be read", file=str(self._path), exc_info=exc)
-            memory.executescript(_SCHEMA)
+            self._readable = memory.execute("PRAGMA quick_check").fetchone() == ("ok",)
+        except sqlite3.DatabaseError:
+            self._readable = False
         self._db.close()
+        if not self._readable:
+            _log.error("alerts that waited can't be read", file=str(self._path))
+            memory = self._begin_anew()
         self._db, self._durable = memory, False
         self._retry_ns = monotonic_ns() + _RETRY_NS
-        with self._db:
-            self._enrol()
+        with memory:
+            self._enrol(memory)
+
+    def _begin_anew(self) -> sqlite3.Connection:
+        """Make an empty outbox whose numbers go on: what couriers hold is not taken for new."""
+        memory = _in_memory()
+        with memory:
+            memory.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (self._highest,)
+            )
+        return memory
 
     def _come_back(self) -> None:
         """Put what waits in memory onto the disk, if it takes it again by now."""
@@ -234,13 +232,50 @@ class Outbox:
             return
         self._retry_ns = monotonic_ns() + _RETRY_NS
         try:
-            disk = _connect(self._path)
+            if not self._readable:
+                _put_aside(self._path)
+                self._readable = True
+            disk = _open(self._path)
             self._db.backup(disk)
-        except sqlite3.Error:
+        except (InputError, OSError, sqlite3.DatabaseError):
             return
         self._db.close()
         self._db, self._durable = disk, True
         _log.warning("alerts are stored again", file=str(self._path))
+
+
+def _waiting(db: sqlite3.Connection, sink: str) -> int:
+    query = "SELECT count(*) FROM events WHERE number > (SELECT told FROM sinks WHERE name = ?)"
+    return int(db.execute(query, (sink,)).fetchone()[0])
+
+
+def _discarded(db: sqlite3.Connection, sink: str) -> int:
+    query = "SELECT discarded FROM sinks WHERE name = ?"
+    return int(db.execute(query, (sink,)).fetchone()[0])
+
+
+def _highest(db: sqlite3.Connection) -> int:
+    """Return the highest number that any event has ever had."""
+    query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
+    return int(db.execute(query).fetchone()[0])
+
+
+def _oldest(db: sqlite3.Connection, sink: str, limit: int) -> list[Posted]:
+    rows = db.execute(
+        "SELECT id, kind, body, number FROM events WHERE number > "
+        "(SELECT told FROM sinks WHERE name = ?) ORDER BY number LIMIT ?",
+        (sink, limit),
+    )
+    return [Posted(*row) for row in rows]
+
+
+def _advance(db: sqlite3.Connection, sink: str, number: int) -> None:
+    db.execute("UPDATE sinks SET told = max(told, ?) WHERE name = ?", (number, sink))
+    db.execute(
+        "DELETE FROM events WHERE number <= min((SELECT min(told) FROM sinks), "
+        "(SELECT max(number) FROM events) - ?)",
+        (_REMEMBERED,),
+    )
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -253,15 +288,19 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as exc:
         why = str(exc)
     except sqlite3.DatabaseError as exc:
-        aside = path.with_name(f"{path.name}.damaged-{wall_ns() // 1_000_000_000}")
-        path.rename(aside)
-        _remove(path)
-        _log.error("alerts that waited can't be read", why=str(exc), kept=str(aside))
+        _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
+        _put_aside(path)
         return _connect(path)
     if "locked" in why:
         why = "another line uses it"
     msg = f"{path}: alerts can't be kept there until they are delivered ({why}); "
     raise InputError(msg + "set alert.outbox.path to another file")
+
+
+def _in_memory() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", check_same_thread=False)
+    db.executescript(_SCHEMA)
+    return db
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -281,6 +320,15 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _put_aside(path: Path) -> None:
+    """Keep a damaged file under another name, for whoever can still read something in it."""
+    aside = path.with_name(f"{path.name}.damaged-{wall_ns() // 1_000_000_000}")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+        _log.warning("damaged outbox is put aside", kept=str(aside))
+    _remove(path)
 
 
 def _remove(path: Path) -> None:

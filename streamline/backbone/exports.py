@@ -26,6 +26,7 @@ from streamline.backbone.folder import (
 from streamline.backbone.weights import digest_of, packaged_weights, require_weights
 from streamline.caches import cache_folder, drop_oldest
 from streamline.errors import InputError, ModelError
+from streamline.extras import needs_extra
 from streamline.progress import Progress
 
 __all__ = ["PRECISIONS", "ExportRequest", "find_export", "kept_exports", "load_zoo"]
@@ -86,17 +87,9 @@ def load_zoo() -> Zoo:
     ModelError
         If it is not installed.
     """
-    try:
+    what = "making networks and layers other than the shipped ones"
+    with needs_extra("torch", ["torch", "torchvision", "timm"], what, error=ModelError):
         return cast("Zoo", import_module("streamline.zoo"))
-    except ModuleNotFoundError as exc:
-        missing = str(exc.name).partition(".")[0]
-        if missing not in {"torch", "torchvision", "timm"}:
-            raise
-        msg = (
-            "networks and layers other than the shipped ones are made with torch, torchvision and "
-            f"timm, and {missing} is not installed; run: pip install 'streamline[torch]'"
-        )
-        raise ModelError(msg) from exc
 
 
 def find_export(

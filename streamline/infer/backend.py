@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 
 from streamline.backbone import Backbone
 from streamline.errors import ConfigError
+from streamline.extras import needs_extra
 from streamline.infer.protocol import Compute, Extractor, Mapper, OnDone, Precision, Scorer
 from streamline.infer.sgfr import JudgedFeatures, maps_by, scores_by
 from streamline.model import BackboneId, Model, SgfrDetector, network_of
@@ -72,7 +73,6 @@ _MODULES = {
     "torch": "streamline.infer.torch_backend",
 }
 
-_INSTALL = {"openvino": "streamline", "torch": "streamline[torch]"}
 """What brings the libraries that may be missing."""
 
 
@@ -237,10 +237,5 @@ def _load(name: str) -> _Backend:
     if name not in _MODULES:
         msg = f"there is no inference backend {name!r}; there are: {', '.join(_MODULES)}"
         raise ConfigError(msg)
-    try:
+    with needs_extra("torch", ["torch"], f"backend {name!r}", error=ConfigError):
         return cast("_Backend", import_module(_MODULES[name]))
-    except ModuleNotFoundError as exc:
-        if exc.name not in _INSTALL:
-            raise
-        msg = f"backend {name!r} is not installed; run: pip install '{_INSTALL[exc.name]}'"
-        raise ConfigError(msg) from exc

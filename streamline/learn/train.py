@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
-from streamline.errors import InputError
+from streamline.extras import needs_extra
 from streamline.fre import (
     Epoch,
     LinearAutoencoder,
@@ -55,16 +55,9 @@ def require_trainer(settings: FitSettings) -> ModuleType | None:
     """
     if settings.method == "fre-pca":
         return None
-    try:
+    instead = "use --method fre-pca, which learns the same"
+    with needs_extra("torch", ["torch"], f"training {settings.method}", instead=instead):
         return import_module("streamline.autoencoder")
-    except ModuleNotFoundError as exc:
-        if exc.name != "torch":
-            raise
-        msg = (
-            f"{settings.method} trains with torch, which is not installed; run: "
-            "pip install 'streamline[torch]', or use --method fre-pca, which learns the same"
-        )
-        raise InputError(msg) from exc
 
 
 def rebuilder_of(

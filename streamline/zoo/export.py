@@ -18,6 +18,7 @@ from streamline.backbone.catalogue import Normalisation
 from streamline.backbone.folder import MANIFEST
 from streamline.backbone.weights import digest_of
 from streamline.errors import ModelError
+from streamline.extras import needs_extra
 from streamline.progress import Progress
 from streamline.zoo.network import Part, build_network, normalisation_of, pin_padding
 from streamline.zoo.weights import assemble
@@ -57,16 +58,11 @@ def export_network(request: ExportRequest, folder: Path, /, *, progress: Progres
 
 
 def _load_quantiser(network: str) -> ModuleType:
-    try:
+    instead = "choose --precision bf16 or f32"
+    with needs_extra(
+        "quantize", ["nncf"], f"quantising {network}", instead=instead, error=ModelError
+    ):
         return import_module("streamline.zoo.quantise")
-    except ModuleNotFoundError as exc:
-        if str(exc.name).partition(".")[0] != "nncf":
-            raise
-        msg = (
-            f"{network} has to be quantised and nncf is not installed; run: "
-            "pip install 'streamline[quantize]', or choose --precision bf16 or f32"
-        )
-        raise ModelError(msg) from exc
 
 
 def _looks(network: str, progress: Progress) -> Callable[[int, int], None]:

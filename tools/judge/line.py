@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 from streamline.config import load, parse_source
 from streamline.learn import FitSettings, Selection, fit_sources
@@ -41,16 +42,8 @@ def names(count: int) -> list[str]:
 def own_runtime(folder: Path) -> Iterator[None]:
     """Let lines keep their sockets and counters below *folder*, where `Counters` finds them."""
     places = {"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": str(folder)}
-    before = {name: os.environ.get(name) for name in places}
-    os.environ.update(places)
-    try:
+    with patch.dict(os.environ, places):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def write_pipeline(

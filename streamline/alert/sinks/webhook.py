@@ -53,7 +53,7 @@ class Webhook:
     timeout_s : float
         To connect in, and then to be answered in, s.
     tls : ssl.SSLContext, optional
-        Whom to trust; the system's authorities unless given.
+        Whom to trust, for https.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Webhook:
         *,
         secret: bytes | None,
         timeout_s: float,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._url: SplitResult = urlsplit(url)
         self._shown = redact_url(url)
@@ -106,8 +106,7 @@ class Webhook:
     def _connection(self) -> HTTPConnection:
         host, port = self._url.hostname or "", self._url.port
         if self._url.scheme == "https":
-            context = self._tls or ssl.create_default_context()
-            return HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+            return HTTPSConnection(host, port, timeout=self._timeout_s, context=self._tls)
         return HTTPConnection(host, port, timeout=self._timeout_s)
 
     def _headers(self, alert_id: str, event: bytes) -> dict[str, str]:

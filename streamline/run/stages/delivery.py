@@ -25,6 +25,7 @@ from streamline.config import (
 )
 from streamline.config.sinks import Modbus
 from streamline.errors import InputError
+from streamline.extras import needs_extra
 from streamline.messages import Verdict
 from streamline.run.runtime import outbox_path
 from streamline.run.stages.stage import CLOSE_S, Site
@@ -87,13 +88,8 @@ class AlertDelivery:
             self._open_sinks()
 
     def _open_plc(self, plc: Modbus) -> None:
-        try:
+        with needs_extra("modbus", ["pymodbus"], "alert.plc"):
             from streamline.alert.modbus import ModbusOutput  # noqa: PLC0415 - an extra
-        except ModuleNotFoundError as exc:
-            if exc.name != "pymodbus":
-                raise
-            msg = "alert.plc needs pymodbus, which is not installed; "
-            raise InputError(msg + "run: pip install 'streamline[modbus]'") from exc
         self._registers = Registers(list(self._site.pipeline.cameras), stale_s=plc.stale_ms / 1e3)
         self._plc = ModbusOutput(
             self._registers,
@@ -201,30 +197,23 @@ def _webhook(sink: WebhookSink) -> Sink:
 
 
 def _mqtt(sink: MqttSink) -> Sink:
-    try:
+    with needs_extra("mqtt", ["paho"], "mqtt in alert.sinks"):
         from streamline.alert.sinks.mqtt import Mqtt, MqttLogin  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as exc:
-        if exc.name != "paho":
-            raise
-        msg = "alert.sinks: mqtt needs paho-mqtt, which is not installed; "
-        raise InputError(msg + "run: pip install 'streamline[mqtt]'") from exc
     password = None if sink.password_file is None else read_secret(sink.password_file)
     return Mqtt(
         sink.host,
         sink.port or (8883 if sink.tls else 1883),
         topic=sink.topic,
         login=None if sink.username is None else MqttLogin(sink.username, password),
-        tls=(_trust(sink) or ssl.create_default_context()) if sink.tls else None,
+        tls=_trust(sink) if sink.tls else None,
         timeout_s=sink.timeout_s,
     )
 
 
-def _trust(sink: WebhookSink | MqttSink) -> ssl.SSLContext | None:
-    """Whom to trust; None for the system's authorities."""
-    if sink.ca_file is None:
-        return None
+def _trust(sink: WebhookSink | MqttSink) -> ssl.SSLContext:
+    """Whom to trust: who is named in the sink's file, or the system's authorities."""
     try:
-        return ssl.create_default_context(cafile=str(sink.ca_file))
+        return ssl.create_default_context(cafile=sink.ca_file)
     except (OSError, ssl.SSLError) as exc:
         msg = f"alert.sinks: {sink.ca_file} holds no certificates (PEM); give another ca_file"
         raise InputError(msg) from exc

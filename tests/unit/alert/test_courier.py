@@ -66,7 +66,7 @@ def start(name: str, sink: Fickle, outbox: Outbox) -> tuple[Courier, Counter[str
 def test_failures_are_repeated_in_order_and_refusals_are_not(outbox: Outbox) -> None:
     errors: dict[int, Exception] = {
         2: OSError("down"),
-        3: TimeoutError("down"),
+        3: KeyError("a fault of the library's"),
         5: RejectedError("no"),
     }
     sink = Fickle(errors)

@@ -155,8 +155,7 @@ def test_a_file_that_is_none_is_put_aside(path: Path) -> None:
     outbox.post(events(0, 1))
     assert bodies(outbox, "log") == [0]
     outbox.close()
-    (line,) = logs
-    assert Path(line["kept"]).read_bytes().startswith(b"no database")
+    assert Path(logs[-1]["kept"]).read_bytes().startswith(b"no database")
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
@@ -222,3 +221,28 @@ def test_posts_and_tellings_of_several_threads_lose_nothing(outbox: Outbox) -> N
     for thread in threads:
         thread.join(60)
     assert told == {sink: list(range(300)) for sink in SINKS}
+
+
+def test_a_file_damaged_while_in_use_is_put_aside_and_the_next_alerts_arrive(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was in the file is gone; what comes is neither lost nor taken for told."""
+    monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
+    outbox = Outbox(path, SINKS, max_events=10_000)
+    outbox.post([Posted(f"big-{n}", "begin", b"x" * 4000) for n in range(1000)])
+    held = outbox.next("hook", limit=300)[-1].number
+    for part in path.parent.iterdir():
+        part.write_bytes(b"rubbish" * (part.stat().st_size // 7))
+    with structlog.testing.capture_logs() as logs:
+        assert outbox.next("log", limit=1000) == []
+    assert {line["event"] for line in logs} >= {"alerts that waited can't be read"}
+    assert not is_durable(outbox)
+    outbox.tell("hook", held)
+    outbox.post(events(0, 5))
+    assert is_durable(outbox)
+    assert bodies(outbox, "hook") == bodies(outbox, "log") == list(range(5))
+    outbox.close()
+    assert any("damaged" in found.name for found in path.parent.iterdir())
+    again = Outbox(path, SINKS, max_events=10_000)
+    assert bodies(again, "hook") == list(range(5))
+    again.close()

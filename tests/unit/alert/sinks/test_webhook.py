@@ -62,7 +62,7 @@ def server(
 
 
 def hook(port: int, *, secret: bytes | None = None, timeout_s: float = 30) -> Webhook:
-    return Webhook(f"http://127.0.0.1:{port}/a?x=1", secret=secret, timeout_s=timeout_s)
+    return Webhook(f"http://127.0.0.1:{port}/a?x=1", secret=secret, timeout_s=timeout_s, tls=None)
 
 
 def test_an_event_is_posted_and_can_be_checked_by_whoever_has_the_secret() -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_web_server_is_an_os_error_without_the_password() -> None:
         handler.wfile.write(b"+OK POP3 ready\r\n")
 
     with server(babble) as (port, _):
-        sink = Webhook(f"http://me:hunter2@127.0.0.1:{port}/", secret=None, timeout_s=30)
+        sink = Webhook(f"http://me:hunter2@127.0.0.1:{port}/", secret=None, timeout_s=30, tls=None)
         with pytest.raises(OSError, match="does not answer in HTTP") as caught:
             sink.deliver("a", b"{}")
     assert "hunter2" not in str(caught.value)
@@ -150,7 +150,9 @@ def test_a_certificate_is_checked(tmp_path: Path) -> None:
     with server(with_status(200), ours) as (port, got):
         url = f"https://127.0.0.1:{port}/"
         with pytest.raises(ssl.SSLCertVerificationError):
-            Webhook(url, secret=None, timeout_s=30).deliver("a", b"{}")
+            Webhook(url, secret=None, timeout_s=30, tls=ssl.create_default_context()).deliver(
+                "a", b"{}"
+            )
         trusting = ssl.create_default_context(cafile=str(certificate))
         Webhook(url, secret=None, timeout_s=30, tls=trusting).deliver("a", b"{}")
     assert len(got) == 1
