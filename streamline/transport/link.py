@@ -534,6 +534,8 @@ class Inlet:
     def close(self) -> None:
         """Send what is left to say, then close."""
         self.exchange()
+        # At once, so that the next can listen there: closing is done in ZeroMQ's own good time.
+        self.socket.unbind(self.socket.get_string(zmq.LAST_ENDPOINT))
         self.socket.close(linger=200)
 
     def _read(self) -> None:
