@@ -7,6 +7,7 @@
   - SourceError            a camera or file can't be read; the line goes on without it and retries
     + SourceLostError      it was delivering and stopped
   - InferenceError         the device couldn't judge a batch; its frames become unknown
+  - DeviceLostError        the device is of no more use to this process, which is started again
   - WireError              a peer sent bytes that this version can't read
   - LineError              the line stopped before its work was done (exit 1)
 """
@@ -15,6 +16,7 @@ from typing import final
 
 __all__ = [
     "ConfigError",
+    "DeviceLostError",
     "InferenceError",
     "InputError",
     "LineError",
@@ -68,6 +70,11 @@ class SourceLostError(SourceError):
 @final
 class InferenceError(StreamlineError):
     """The device couldn't judge a batch of frames."""
+
+
+@final
+class DeviceLostError(StreamlineError):
+    """The device can't compute anything more in this process; another one may."""
 
 
 @final

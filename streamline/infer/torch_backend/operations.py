@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["LINEAR", "OPERATIONS", "STATIC", "convolution", "grouped_convolution", "product"]
+__all__ = [
+    "LINEAR",
+    "OPERATIONS",
+    "STATIC",
+    "convolution",
+    "grouped_convolution",
+    "product",
+    "quantised_alike",
+    "quantised_by_channel",
+]
 
 Sizes = list[int]
 
@@ -90,7 +99,12 @@ def product(left: Tensor, right: Tensor, *, transpose_a: bool, transpose_b: bool
     left = left.to(right.dtype)
     if transpose_a:
         left = left.mT
-    return torch.matmul(left, right.mT if transpose_b else right).float()
+    if transpose_b:
+        right = right.mT
+    if left.is_cuda and left.dtype != torch.float32:
+        # Sums over a hundred thousand features, which half precision would round away.
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return torch.matmul(left, right).float()
 
 
 def _quantised(
@@ -107,6 +121,21 @@ def _quantised(
     share = (values.float().clamp(low, high) - low) / (high - low)
     steps = torch.round(share * (levels - 1)) / (levels - 1)
     return (steps * (high_out - low_out) + low_out).to(values.dtype)
+
+
+def quantised_alike(values: Tensor, scale: float, zero: int, *, levels: int, **_: object) -> Tensor:
+    """Round to so many levels, one of which is 0, in a single pass over the values.
+
+    They must be finite: what goes in comes of others that were rounded between limits.
+    """
+    return torch.fake_quantize_per_tensor_affine(values, scale, zero, 0, levels - 1)
+
+
+def quantised_by_channel(
+    values: Tensor, scales: Tensor, zeros: Tensor, *, levels: int, **_: object
+) -> Tensor:
+    """Do the same to each channel with levels of its own."""
+    return torch.fake_quantize_per_channel_affine(values, scales, zeros, 1, 0, levels - 1)
 
 
 def _reshaped(values: Tensor, shape: Sizes, *, special_zero: bool) -> Tensor:

@@ -6,9 +6,10 @@ from threading import Thread
 from typing import Final, TypeVar
 
 import openvino as ov
+import torch
 
 from streamline.backbone import Backbone
-from streamline.errors import ConfigError, InferenceError
+from streamline.errors import ConfigError
 from streamline.infer.backend import map_network, score_network
 from streamline.infer.graphs import (
     MAP,
@@ -28,8 +29,10 @@ from streamline.infer.slotted import (
     read_maps,
     read_scores,
 )
-from streamline.infer.torch_backend.device import device_of, dtype_of, settle
-from streamline.infer.torch_backend.slots import Device, Graphs, Slot
+from streamline.infer.torch_backend.device import dtype_of, settle
+from streamline.infer.torch_backend.engine import Engine, Graphs
+from streamline.infer.torch_backend.processors import processor_of
+from streamline.infer.torch_backend.slots import Slot
 from streamline.infer.torch_backend.translate import translate
 from streamline.model import Model
 
@@ -43,7 +46,7 @@ __all__ = [
 Result = TypeVar("Result")
 
 _STREAMS: Final = {"cpu": 1, "cuda": 2}
-"""Batches side by side unless said otherwise: a GPU is sent one while it computes another."""
+"""Batches under way at once unless said otherwise: a GPU is sent one while it computes another."""
 
 
 def open_scorer(
@@ -91,7 +94,10 @@ def _graphs(
 
 
 class TorchRequests(SlottedRequests[Slot, Result]):
-    """Slots of translated graphs; as many threads run batches as go side by side."""
+    """Slots of translated graphs, and a thread for each batch that may be under way.
+
+    Batches are computed side by side on a CPU, on a GPU one after the other without a gap.
+    """
 
     def __init__(
         self,
@@ -102,20 +108,16 @@ class TorchRequests(SlottedRequests[Slot, Result]):
         *,
         on_done: OnDone,
     ) -> None:
-        device = Device(device_of(compute), threads=compute.threads)
-        streams = compute.streams or _STREAMS[device.torch.type]
         shape = (compute.max_batch, net.height, net.width, 3)
         try:
-            graphs = graphs.on(device.torch)
-            slots = [Slot(graphs, device, shape) for _ in range(compute.slots or streams + 1)]
+            processor = processor_of(compute)
+            streams = compute.streams or _STREAMS[processor.device.type]
+            engine = Engine(graphs, processor, shape)
+            slots = [Slot(engine, processor, shape) for _ in range(compute.slots or streams + 1)]
             # What a device lacks shows now, and the first frames need not wait for it.
-            slots[0].start((compute.max_batch,))
-            slots[0].run()
-            slots[0].require()
-        except (InferenceError, RuntimeError) as exc:
-            reason = str(exc).strip().splitlines()[0]
-            msg = f"torch can't run the model on device {compute.device!r}: {reason}"
-            raise ConfigError(msg) from exc
+            slots[0].try_out()
+        except RuntimeError as exc:
+            raise _refused(exc, compute) from exc
         super().__init__(slots, read)
         self._on_done = on_done
         self._queue: SimpleQueue[int | None] = SimpleQueue()
@@ -140,3 +142,14 @@ class TorchRequests(SlottedRequests[Slot, Result]):
         while (index := self._queue.get()) is not None:
             self._slots[index].run()
             self._on_done(index)
+
+
+def _refused(failure: RuntimeError, compute: Compute) -> ConfigError:
+    """Say in a sentence why graphs can't be opened on a device."""
+    reason = (str(failure).strip().splitlines() or [type(failure).__name__])[0]
+    if isinstance(failure, torch.OutOfMemoryError):
+        reason = (
+            f"its memory is too small for batches of {compute.max_batch} frames; take smaller "
+            f"ones (infer.batch.max), or end what else uses it ({reason})"
+        )
+    return ConfigError(f"torch can't run the model on device {compute.device!r}: {reason}")

@@ -1,61 +1,17 @@
 """One batch at a time: its buffer, its way to the device and back, and its fate."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from streamline.errors import InferenceError
+from streamline.errors import DeviceLostError, InferenceError
+from streamline.infer.torch_backend.engine import Engine, Outputs
+from streamline.infer.torch_backend.processors import Processor, is_lost
 
-__all__ = ["Device", "Graphs", "Slot"]
-
-
-@dataclass(frozen=True, slots=True)
-class Graphs:
-    """A network, with its only head or none, and the heads of several models."""
-
-    network: fx.GraphModule
-    heads: tuple[fx.GraphModule, ...]
-    outputs: tuple[str, ...]
-    """Names of what the heads give, or the network if there are none."""
-
-    def on(self, device: torch.device) -> Self:
-        """Put their weights on a device."""
-        for module in (self.network, *self.heads):
-            module.to(device)
-        return self
-
-
-class Device:
-    """Where graphs run.
-
-    Parameters
-    ----------
-    threads : int, optional
-        Of a CPU; as torch likes if not given.
-    """
-
-    def __init__(self, device: torch.device, *, threads: int | None = None) -> None:
-        self.torch = device
-        if threads is not None and device.type == "cpu":
-            torch.set_num_threads(threads)
-
-    @property
-    def pinned(self) -> bool:
-        """Whether host memory that is read and written by it should be pinned."""
-        return self.torch.type == "cuda"
-
-    def stream(self) -> "torch.cuda.Stream | None":
-        """Make a queue of work of its own; None: work is done when a call returns."""
-        if not self.pinned:
-            return None
-        return torch.cuda.Stream(self.torch)  # type: ignore[no-untyped-call]
+__all__ = ["Slot"]
 
 
 class Slot:
@@ -63,73 +19,94 @@ class Slot:
 
     Parameters
     ----------
+    engine : Engine
+        Shared by all slots.
+    processor : Processor
+        The engine's.
     shape : (n, h, w, 3)
         Of the buffer.
     """
 
-    def __init__(self, graphs: Graphs, device: Device, shape: tuple[int, int, int, int]) -> None:
-        self._graphs = graphs
-        self._device = device
-        self._stream = device.stream()
-        self._frames = torch.zeros(*shape, dtype=torch.uint8, pin_memory=device.pinned)
+    def __init__(
+        self, engine: Engine, processor: Processor, shape: tuple[int, int, int, int]
+    ) -> None:
+        self._engine = engine
+        self._processor = processor
+        self._frames = processor.host(shape, torch.uint8).zero_()
+        self._staged = processor.staging(self._frames)
+        self._copied, self._done = processor.event(), processor.event()
         self.pixels: npt.NDArray[np.uint8] = self._frames.numpy()
-        self.outputs = graphs.outputs
         self._ends: list[int] = []
-        self._results: list[tuple[Tensor, ...] | None] = []
+        self._results: list[Outputs | None] = []
         self._failure: Exception | None = None
 
     def start(self, counts: tuple[int, ...]) -> None:
         """Take the buffer's first frames, so many for each head."""
         self._ends = list(accumulate(counts))
 
+    def try_out(self) -> None:
+        """Run a full batch, and raise what goes wrong."""
+        self.start((len(self.pixels),))
+        self._compute()
+
     def run(self) -> None:
         """Compute, and wait for the end, good or bad."""
-        self._results, self._failure = [], None
+        self._failure = None
         try:
-            with torch.inference_mode(), self._in_order():
-                found = self._graphs.network(self._copied(self._frames[: self._ends[-1]]))
-                for results in self._by_head(found):
-                    self._results.append(None if results is None else self._fetched(results))
+            try:
+                self._compute()
+            except torch.OutOfMemoryError:
+                if not self._engine.save_memory(self._ends[-1]):
+                    raise
+                self._compute()
         except Exception as exc:  # noqa: BLE001 - raised again where the result is asked for
             # Whatever happened: a batch nobody hears of would be frames without a verdict.
             self._failure = exc
 
-    @contextmanager
-    def _in_order(self) -> Iterator[None]:
-        """Queue work on a stream of the slot's own, and wait for all of it."""
-        if self._stream is None:
-            yield
-            return
-        with torch.cuda.stream(self._stream):
-            yield
-        self._stream.synchronize()
+    def _compute(self) -> None:
+        """Queue the batch's way to the device, through it and back, and wait for the end of it.
 
-    def _by_head(self, found: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...] | None]:
-        if not self._graphs.heads:
-            yield found
-            return
-        spans = zip(self._graphs.heads, [0, *self._ends], self._ends, strict=False)
-        for head, first, end in spans:
-            yield head(*(rows[first:end] for rows in found)) if first < end else None
+        Others queue theirs meanwhile: their frames are copied while these are computed.
+        """
+        self._results = []
+        count = self._ends[-1]
+        with torch.inference_mode():
+            with self._processor.copying():
+                if self._staged is not self._frames:
+                    self._staged[:count].copy_(self._frames[:count], non_blocking=True)
+                self._copied.record()
+            with self._processor.computing():
+                self._copied.wait()
+                for given in self._engine.run(self._staged[:count], self._ends):
+                    self._results.append(None if given is None else self._fetched(given))
+                self._done.record()
+            self._done.synchronize()
 
-    def _copied(self, frames: Tensor) -> Tensor:
-        return frames.to(self._device.torch, non_blocking=True)
+    def _fetched(self, given: Outputs) -> Outputs:
+        """Queue copies of results to the host."""
+        return tuple(self._to_host(one) for one in given)
 
-    def _fetched(self, results: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(one.to("cpu", non_blocking=self._device.pinned) for one in results)
-
-    def require(self) -> None:
-        """Raise what went wrong with the batch."""
-        if self._failure is not None:
-            reason = str(self._failure).strip().splitlines()[0].strip()
-            msg = f"torch failed on a batch of frames: {reason}"
-            raise InferenceError(msg) from self._failure
+    def _to_host(self, given: Tensor) -> Tensor:
+        place = self._processor.host(tuple(given.shape), given.dtype)
+        return place.copy_(given, non_blocking=True)
 
     def output(self, head: int, name: str) -> npt.NDArray[np.generic]:
         """Copy what a head gave by that name, or raise what went wrong."""
-        self.require()
+        if self._failure is not None:
+            raise _reported(self._failure) from self._failure
         results = self._results[head]
         if results is None:
             msg = f"head {head} had no frames in this batch"
             raise ValueError(msg)
-        return np.array(results[self.outputs.index(name)].numpy())
+        return np.array(results[self._engine.outputs.index(name)].numpy())
+
+
+def _reported(failure: Exception) -> InferenceError | DeviceLostError:
+    reason = (str(failure).strip().splitlines() or [type(failure).__name__])[0].strip()
+    if isinstance(failure, torch.OutOfMemoryError):
+        msg = f"the device has no memory for a batch, however small: {reason}"
+        return DeviceLostError(msg)
+    if is_lost(failure):
+        msg = f"the device is lost to this process: {reason}"
+        return DeviceLostError(msg)
+    return InferenceError(f"torch failed on a batch of frames: {reason}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import openvino as ov
 import torch
@@ -15,9 +15,14 @@ from streamline.infer.torch_backend.operations import (
     STATIC,
     convolution,
     grouped_convolution,
+    quantised_alike,
+    quantised_by_channel,
 )
 
 __all__ = ["translate"]
+
+_OFF_ZERO = 1e-3
+"""How far from 0, in levels, the one may lie that is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class _Translation:
             value = self._input(result, 0)
             results.append(self._node_of(value, low=False))
         self._graph.output(tuple(results))
+        self._graph.eliminate_dead_code()
         return fx.GraphModule(self._root, self._graph).eval()
 
     def _keep(self, operation: ov.Node, value: _Value) -> None:
@@ -119,9 +125,7 @@ class _Translation:
             arguments = [self._node_of(value, low=self._low) for value in moving]
             low = False
         elif kind == "FakeQuantize":
-            first, *limits = moving
-            arguments = [self._node_of(first, low=low)]
-            arguments += [self._node_of(value, low=False) for value in limits]
+            return _Value(self._quantised(moving, attributes), low=low)
         else:
             arguments = [self._node_of(value, low=low) for value in moving]
         statics = [_numbers(value) for value in inputs[len(moving) :]]
@@ -130,6 +134,27 @@ class _Translation:
             # Flattened features: errors are computed in single precision.
             return _Value(self._graph.call_method("float", (node,)))
         return _Value(node, low=low)
+
+    def _quantised(self, inputs: Sequence[_Value], attributes: dict[str, Any]) -> fx.Node:
+        """Round values between limits; in one pass where 0 stays 0, as quantised networks have it.
+
+        What is cut off at limits that lie further apart need not be cut off before.
+        """
+        first, *limits = inputs
+        values = self._node_of(first, low=first.low)
+        steps = _steps([limit.constant for limit in limits], attributes["levels"])
+        if steps is None:
+            bounds = [self._node_of(limit, low=False) for limit in limits]
+            return self._graph.call_function(
+                OPERATIONS["FakeQuantize"], (values, *bounds), attributes
+            )
+        scales, zeros = steps
+        values = _unclamped(values, scales, zeros, attributes["levels"])
+        if scales.numel() == 1:
+            steps_of_all = (float(scales), int(zeros))
+            return self._graph.call_function(quantised_alike, (values, *steps_of_all), attributes)
+        stored = (self._stored(scales.flatten()), self._stored(zeros.flatten()))
+        return self._graph.call_function(quantised_by_channel, (values, *stored), attributes)
 
     def _convolution(
         self, inputs: Sequence[_Value], attributes: dict[str, Any], *, grouped: bool
@@ -176,6 +201,37 @@ class _Translation:
         self._count += 1
         self._root.register_buffer(name, tensor)
         return self._graph.get_attr(name)
+
+
+def _steps(limits: Sequence[Tensor | None], levels: int) -> tuple[Tensor, Tensor] | None:
+    """Return the distance of the levels and which of them is 0, for all values or by channel.
+
+    None if there is none that is 0, or levels go in that don't come out.
+    """
+    if any(limit is None for limit in limits):
+        return None
+    low, high, low_out, high_out = (limit for limit in limits if limit is not None)
+    by_channel = low.dim() == 4 and low.numel() == low.shape[1]
+    alike = torch.equal(low, low_out) and torch.equal(high, high_out)
+    if not alike or low.shape != high.shape or not (by_channel or low.numel() == 1):
+        return None
+    scales = (high.double() - low.double()) / (levels - 1)
+    zeros = -low.double() / scales
+    if bool(((zeros - zeros.round()).abs() > _OFF_ZERO).any()):
+        return None
+    return scales.float(), zeros.round().int()
+
+
+def _unclamped(values: fx.Node, scales: Tensor, zeros: Tensor, levels: int) -> fx.Node:
+    """Return what was clamped, if the levels' limits do the same."""
+    if values.target is not OPERATIONS["Clamp"]:
+        return values
+    least, most = (cast("float", values.kwargs[name]) for name in ("min", "max"))
+    slack = scales * _OFF_ZERO
+    low, high = slack - zeros * scales, (levels - 1 - zeros) * scales - slack
+    given = values.args[0]
+    inside = float(low.min()) >= least and float(high.max()) <= most
+    return given if inside and isinstance(given, fx.Node) else values
 
 
 def _attributes(operation: ov.Node) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from streamline.clock import monotonic_ns
-from streamline.errors import StreamlineError
+from streamline.errors import InferenceError
 from streamline.infer import Compute, Heads, Mapper, Scorer, distinct, open_mapper, open_scorer
 from streamline.messages import Judged, Prepared
 from streamline.model import Model
@@ -156,7 +156,7 @@ class Lane:
     def _scores_of(self, slot: int, head: int, count: int) -> list[float]:
         try:
             return [float(score) for score in self._scorer.result(slot, head=head)]
-        except StreamlineError as exc:
+        except InferenceError as exc:
             digest = self._heads.digests[head]
             _log.error("inference failed", model=digest[:12], frames=count, why=str(exc))
             return [math.nan] * count
@@ -214,7 +214,7 @@ class HeatMaps:
         heat = None
         try:
             heat = self._mapper.result(0, head=self._heads.of(prepared.origin.id.camera))[0]
-        except StreamlineError as exc:
+        except InferenceError as exc:
             _log.error("heat map failed", why=str(exc))
         self._next()
         pin = None if outcome.pin is None else replace(outcome.pin, map=heat)
