@@ -654,6 +654,10 @@ class Metrics(Section):
     )
     """Its port; 0: any free one; null: no endpoint."""
 
+    bench: FilePath | None = None
+    """A file that ``streamline bench paper --json`` writes, now or later: its figures are published
+    beside the paper's; null: none."""
+
 
 class Pipeline(Section):
     """One pipeline file, complete and checked."""

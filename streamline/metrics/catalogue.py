@@ -109,6 +109,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_stage_left_total": "Frames that a stage handed on or finished.",
     "streamline_fps": "Frames per second that left a stage, over the last 10 s.",
     "streamline_latency_seconds": "Time from capture to verdict.",
+    "streamline_deadline_seconds": "How long after capture a verdict is of use, where that is set.",
     "streamline_latency_unclaimed_total": "Verdicts without latency: clocks not known well.",
     "streamline_queue_unclaimed_total": "Messages without queue time: clocks not known well.",
     "streamline_link_up": "1 while the peer at the other end of a link over tcp talks.",
@@ -153,6 +154,9 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_worker_given_up": "1 once a worker has died too often to be restarted.",
     "streamline_worker_ready": "1 once a worker has everything it needs.",
     "streamline_worker_finished": "1 once all cameras of a worker have ended and drained.",
+    "streamline_bench_fps": "Frames per second by the published benchmark, here and in the paper.",
+    "streamline_bench_fit_seconds": "Time to learn a product, by the published benchmark.",
+    "streamline_bench_timestamp_seconds": "When the published benchmark was written.",
     "streamline_model_info": "The models in use; always 1.",
     "streamline_build_info": "The release in use; always 1.",
 }

@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import (
 
 from streamline.clock import monotonic_ns
 from streamline.ledger import Sample
+from streamline.metrics.benched import BenchFile
 from streamline.metrics.catalogue import HELP
 
 __all__ = ["Exporter", "FrameRates", "merged"]
@@ -103,6 +104,8 @@ class Exporter:
     rates : FrameRates
     information : mapping of metric name to label sets
         For ``…_info`` metrics, whose value is always 1.
+    bench : BenchFile, optional
+        Published figures of a benchmark.
     """
 
     def __init__(
@@ -110,10 +113,12 @@ class Exporter:
         samples: Callable[[], Iterable[Sample]],
         rates: FrameRates,
         information: Mapping[str, Iterable[Mapping[str, str]]],
+        bench: BenchFile | None = None,
     ) -> None:
         self._samples = samples
         self._rates = rates
         self._information = information
+        self._bench = bench
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -136,6 +141,8 @@ class Exporter:
         for camera, stage, rate in self._rates.rates():
             fps.add_metric([camera, stage], rate)
         yield fps
+        if self._bench is not None:
+            yield from _benched(self._bench)
         for name, label_sets in self._information.items():
             family = InfoMetricFamily(name.removesuffix("_info"), HELP[name])
             for labels in label_sets:
@@ -145,6 +152,24 @@ class Exporter:
     def describe(self) -> list[Metric]:
         """Nothing is known before the ledgers are; called by the registry."""
         return []
+
+
+def _benched(bench: BenchFile) -> Iterator[Metric]:
+    """Yield what a benchmark came to; nothing where there is none."""
+    rows = bench.rows()
+    if not rows:
+        return
+    columns = {
+        "streamline_bench_fps": [(one.row, one.fps) for one in rows],
+        "streamline_bench_fit_seconds": [(one.row, one.fit_s) for one in rows],
+    }
+    for name, column in columns.items():
+        family = GaugeMetricFamily(name, HELP[name], labels=["row"])
+        for row, value in column:
+            family.add_metric([row], value)
+        yield family
+    written = "streamline_bench_timestamp_seconds"
+    yield GaugeMetricFamily(written, HELP[written], value=bench.written_s)
 
 
 def _add(families: dict[str, Metric], sample: Sample) -> None:

@@ -5,9 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psutil
@@ -16,34 +14,9 @@ import pytest
 from tests.support.line import RunningLine, eventually, json_lines
 from tests.support.modbus import FIRST, controller, read_registers
 from tests.support.ports import free_port, listens
+from tests.support.receiver import receiver
 
 Event = dict[str, Any]
-
-
-@contextmanager
-def receiver(port: int) -> Iterator[list[Event]]:
-    """A web server that takes events down."""
-    got: list[Event] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield got
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def names(events: list[Event]) -> list[tuple[str, str]]:

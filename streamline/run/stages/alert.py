@@ -65,8 +65,11 @@ _REASONS: Final[tuple[Fault, ...]] = tuple(fault for fault in Fault if fault is 
 class _CameraAccount:
     """What the line publishes of one camera's verdicts."""
 
-    def __init__(self, ledger: Ledger, camera: str, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, ledger: Ledger, camera: str, rule: CameraRule) -> None:
+        self.threshold = rule.threshold
+        if rule.deadline_ns is not None:
+            deadline = ledger.gauge("streamline_deadline_seconds", camera=camera)
+            deadline.set(rule.deadline_ns / 1e9)
         self.judged = {
             verdict: ledger.counter(
                 "streamline_frames_judged_total", camera=camera, verdict=verdict.value
@@ -119,7 +122,7 @@ class AlertStage(Stage):
         self._judge = Judge(site.pipeline.name, rules)
         self._account = StageAccount(site.ledger, "alert", rules)
         self._cameras = {
-            name: _CameraAccount(site.ledger, name, rule.threshold) for name, rule in rules.items()
+            name: _CameraAccount(site.ledger, name, rule) for name, rule in rules.items()
         }
         cameras = site.pipeline.cameras
         self._drifts = {

@@ -66,7 +66,8 @@ class AlertDelivery:
             for name in self._sinks
         }
         self._durable = ledger.gauge("streamline_outbox_durable")
-        self._plc_up = ledger.gauge("streamline_plc_up")
+        controlled = site.pipeline.alert.plc is not None
+        self._plc_up = ledger.gauge("streamline_plc_up") if controlled else None
         self._registers: Registers | None = None
         self._plc: ModbusOutput | None = None
         self._outbox: Outbox | None = None
@@ -136,7 +137,7 @@ class AlertDelivery:
         if monotonic_ns() - self._counted_ns < _COUNT_NS:
             return
         self._counted_ns = monotonic_ns()
-        if self._plc is not None:
+        if self._plc is not None and self._plc_up is not None:
             self._plc_up.set(float(self._plc.up))
         if self._outbox is not None:
             self._show(self._outbox)

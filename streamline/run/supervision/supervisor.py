@@ -16,6 +16,7 @@ from streamline.audit.records import Account
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.ledger import Sample
+from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.model import Calibration, Manifest
 from streamline.run.control import Control, Phase
@@ -202,7 +203,8 @@ class _Supervisor:
                 for digest, model in distinct.items()
             ],
         }
-        exporter = Exporter(self._samples, self._rates, information)
+        bench = None if metrics.bench is None else BenchFile(metrics.bench)
+        exporter = Exporter(self._samples, self._rates, information, bench)
         self._endpoint = Endpoint(metrics.address, metrics.port, exporter, self._health)
         stack.callback(self._endpoint.close)
 

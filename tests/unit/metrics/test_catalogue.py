@@ -16,6 +16,7 @@ from streamline.config import Pipeline, load
 from streamline.ledger import Ledger, Sample
 from streamline.messages import PinKind
 from streamline.metrics import catalogue
+from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.accounting.account import StageAccount
 from streamline.run.control import Control
@@ -25,19 +26,30 @@ from streamline.run.runtime import Runtime
 from streamline.run.supervision.keeper import Keeper
 from streamline.run.views import Views
 from streamline.run.worker import Worker
+from tests.support.bench import write_bench
 from tests.support.models import save_tiny_model
 
 PIPELINE = """
 version: 1
 model: model
-cameras: {left: demo://inspect, right: demo://normal}
-alert: {sinks: [{type: log}, {type: jsonl, path: alerts.jsonl}]}
+cameras: {left: {source: demo://inspect, deadline_ms: 80}, right: demo://normal}
+alert:
+  sinks: [{type: log}, {type: jsonl, path: alerts.jsonl}]
+  plc: {host: 127.0.0.1}
 record: {evidence: evidence}
 links: {prepared: "tcp://127.0.0.1:15600"}
 """
 
-OF_THE_LINE = {"streamline_fps", "streamline_build_info", "streamline_model_info"}
-"""What no worker counts: the supervisor adds it."""
+OF_THE_LINE = {
+    "streamline_fps",
+    "streamline_build_info",
+    "streamline_model_info",
+    "streamline_deadline_seconds",
+    "streamline_bench_fps",
+    "streamline_bench_fit_seconds",
+    "streamline_bench_timestamp_seconds",
+}
+"""What no worker counts: the supervisor adds it, or it is as the pipeline file has it."""
 
 UNKNOWN_AT_FIRST = {"streamline_clock_error_seconds", "streamline_scene_ratio"}
 """What is no number until something has been measured."""
@@ -78,7 +90,8 @@ def page(tmp_path: Path) -> str:
     with workers(pipeline, tmp_path) as samples:
         rates = FrameRates()
         rates.note(samples)
-        return Exporter(lambda: samples, rates, information).render()[0].decode()
+        bench = BenchFile(write_bench(tmp_path / "bench.json"))
+        return Exporter(lambda: samples, rates, information, bench).render()[0].decode()
 
 
 def series_of(page: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:

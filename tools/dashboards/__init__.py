@@ -1,0 +1,1 @@
+"""Grafana's dashboards, built by code: docker/grafana/dashboards/ holds what comes of it."""
