@@ -81,9 +81,10 @@ class LineRecord:
             },
             infer=RunInfer(
                 backend=infer.backend,
-                device=infer.device,
+                device=infer.all_devices[0],
                 precision=infer.precision,
                 batch=infer.batch.max,
+                others=infer.all_devices[1:],
             ),
             machine=this_machine(),
             evidence="" if evidence is None else os.path.relpath(evidence.path, self.run.folder),

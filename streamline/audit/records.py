@@ -205,9 +205,14 @@ class RunInfer(msgspec.Struct, frozen=True, kw_only=True):
 
     backend: str
     device: str
+    """The first, if there are several."""
+
     precision: Literal["auto", "f32", "bf16", "f16"]
     batch: int
     """Most frames judged together."""
+
+    others: tuple[str, ...] = ()
+    """Further devices, each with cameras of its own."""
 
 
 class HeadOf(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,6 +135,8 @@ class Replayable:
         found = [f"{name} {ours}, not {theirs}" for name, theirs, ours in pairs if ours != theirs]
         if self.begun.part not in {None, "infer"}:
             found.append("scored on another host, perhaps")
+        if others := self.begun.infer.others:
+            found.append(f"cameras scored on {', '.join(others)} too")
         if compute.backend == "torch":
             # Its kernels go by the batch's size, which is not recorded.
             found.append("torch rounds as a batch is large")

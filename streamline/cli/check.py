@@ -1,9 +1,12 @@
 """The command that tells whether a pipeline file would start."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from streamline.config import Pipeline
 
 __all__ = ["check"]
 
@@ -38,3 +41,15 @@ def check(
         raise ConfigError("\n".join(missing))
     require_device(loaded)
     typer.echo(config.dump_effective(loaded), nl=False)
+    if loaded.infer.devices:
+        typer.echo(_shares(loaded), nl=False)
+
+
+def _shares(pipeline: "Pipeline") -> str:
+    """Say as comments which cameras' frames are judged on which device."""
+    from streamline.run.placement import infer_shares
+
+    return "".join(
+        f"# {share.name} on {share.device}: {', '.join(share.cameras)}\n"
+        for share in infer_shares(pipeline)
+    )

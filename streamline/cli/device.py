@@ -74,8 +74,11 @@ def require_device(pipeline: "Pipeline") -> None:
     from streamline.infer import settle
     from streamline.infer.configured import compute_of
 
-    try:
-        settle(compute_of(pipeline.infer))
-    except ConfigError as exc:
-        msg = f"{pipeline.where('infer.device')}: {exc}"
-        raise ConfigError(msg) from exc
+    infer = pipeline.infer
+    for device in infer.all_devices:
+        try:
+            settle(compute_of(infer, device))
+        except ConfigError as exc:
+            key = "infer.devices" if infer.devices else "infer.device"
+            msg = f"{pipeline.where(key)}: {exc}"
+            raise ConfigError(msg) from exc

@@ -83,13 +83,20 @@ def _endpoints(tree: Plain) -> Iterator[Claim]:
     links: list[KeyPath] = [("links", key) for key in ("frames", "prepared", "scores", "telemetry")]
     for path, text in _texts(tree, *links, *_sinks(tree, "address")):
         if found := endpoint(text):
-            yield Claim(path, f"the address {found[0]}:{found[1]}")
+            for number in range(_ends(tree) if path == ("links", "prepared") else 1):
+                yield Claim(path, f"the address {found[0]}:{found[1] + number}")
         elif text.startswith("ipc://"):
             yield Claim(path, f"the address {text}")
     port = _at(tree, "metrics", "port")
     if isinstance(port, int) and port:
         address = _at(tree, "metrics", "address") or "127.0.0.1"
         yield Claim(("metrics", "port"), f"the address {address}:{port}")
+
+
+def _ends(tree: Plain) -> int:
+    """Count the infer stages: each has a port of its own."""
+    devices = _at(tree, "infer", "devices")
+    return max(1, len(devices)) if isinstance(devices, list) else 1
 
 
 def _devices(tree: Plain) -> Iterator[Claim]:

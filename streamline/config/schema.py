@@ -435,6 +435,19 @@ class Batch(Section):
 
 _DEVICE = r"(CPU|(GPU|NPU)(\.[0-9]+)?)"
 
+DeviceName = Annotated[
+    str,
+    Field(
+        pattern=rf"^({_DEVICE}|AUTO(:{_DEVICE}(,{_DEVICE})*)?|cuda(:[0-9]+)?)$",
+        max_length=128,
+        json_schema_extra={
+            "x-allowed": "CPU, GPU, NPU, GPU.1, AUTO, or AUTO:GPU,CPU and the like; "
+            "with torch CPU, cuda, cuda:1 or AUTO"
+        },
+    ),
+]
+"""A device, as the inference library names it."""
+
 
 AutoOrCount = Annotated[
     Literal["auto"] | Annotated[int, Field(ge=1, le=1024)],
@@ -449,16 +462,12 @@ class Infer(Section):
     backend: Literal["openvino", "torch"] = "openvino"
     """The library that runs them; torch: for NVIDIA GPUs."""
 
-    device: str = Field(
-        default="CPU",
-        pattern=rf"^({_DEVICE}|AUTO(:{_DEVICE}(,{_DEVICE})*)?|cuda(:[0-9]+)?)$",
-        max_length=128,
-        json_schema_extra={
-            "x-allowed": "CPU, GPU, NPU, GPU.1, AUTO, or AUTO:GPU,CPU and the like; "
-            "with torch CPU, cuda, cuda:1 or AUTO"
-        },
-    )
+    device: DeviceName = "CPU"
     """The device, as the library names it; AUTO chooses one, of those listed if any are."""
+
+    devices: Annotated[tuple[DeviceName, ...], Field(max_length=64)] = ()
+    """Several devices in place of one, each with an infer stage of its own. The cameras, sorted by
+    model, are shared out among them in equal numbers; none: `device` has all."""
 
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
@@ -478,15 +487,39 @@ class Infer(Section):
 
     @field_validator("device")
     @classmethod
-    def _library_has_such_devices(cls, device: str, info: ValidationInfo) -> str:
-        torch = info.data.get("backend") == "torch"
-        if torch and device not in {"CPU", "AUTO"} and not device.startswith("cuda"):
-            what = "is no device of torch (must be CPU, cuda, cuda:1 or AUTO)"
-            raise mistake(what)
-        if not torch and device.startswith("cuda"):
-            what = "is a device of torch, not of OpenVINO (set infer.backend to torch)"
-            raise mistake(what)
+    def _library_has_such_a_device(cls, device: str, info: ValidationInfo) -> str:
+        if wrong := _of_another_library(device, info.data.get("backend")):
+            raise mistake(wrong)
         return device
+
+    @field_validator("devices")
+    @classmethod
+    def _library_has_such_devices(
+        cls, devices: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        for device in devices:
+            if wrong := _of_another_library(device, info.data.get("backend")):
+                what = f"has {device}, which {wrong}"
+                raise mistake(what)
+        if devices and info.data.get("device", "CPU") != "CPU":
+            what = "stands beside device (write one of them)"
+            raise mistake(what)
+        return devices
+
+    @property
+    def all_devices(self) -> tuple[str, ...]:
+        """All that are used, one at least."""
+        return self.devices or (self.device,)
+
+
+def _of_another_library(device: str, backend: str | None) -> str:
+    """Say what is wrong with a device of another library; nothing if it is this one's."""
+    torch = backend == "torch"
+    if torch and device not in {"CPU", "AUTO"} and not device.startswith("cuda"):
+        return "is no device of torch (must be CPU, cuda, cuda:1 or AUTO)"
+    if not torch and device.startswith("cuda"):
+        return "is a device of torch, not of OpenVINO (set infer.backend to torch)"
+    return ""
 
 
 class KeptPerMinute(Section):
@@ -706,6 +739,16 @@ class Pipeline(Section):
 
     drain_s: Seconds = Field(default=10.0, ge=0, le=600)
     """How long a stopping line may take to finish the frames in flight, s."""
+
+    @field_validator("links")
+    @classmethod
+    def _each_device_has_ends_of_its_own(cls, links: Links, info: ValidationInfo) -> Links:
+        infer = info.data.get("infer")
+        glued = [name for name in ("prepared", "scores") if getattr(links, name) == "inproc"]
+        if infer is not None and len(infer.devices) > 1 and glued:
+            what = f"has {glued[0]}: inproc, one process, but infer.devices are several (use ipc)"
+            raise mistake(what)
+        return links
 
     _file: str = PrivateAttr("")
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)

@@ -1,6 +1,6 @@
 """Which models a line starts with, and keeps to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -46,51 +46,52 @@ def read_manifests(pipeline: Pipeline) -> dict[str, Manifest]:
     ModelError
         If one can't be used.
     """
-    return _by_camera(pipeline, read_manifest)
+    return _by_camera(pipeline, pipeline.cameras, read_manifest)
 
 
-def load_models(pipeline: Pipeline) -> dict[str, Model]:
-    """Load the model of each camera; cameras that name the same directory share its numbers.
+def load_models(pipeline: Pipeline, cameras: Iterable[str]) -> dict[str, Model]:
+    """Load the models of cameras; those that name the same directory share its numbers.
 
     Raises
     ------
     ModelError
         If one can't be used.
     """
-    models = _by_camera(pipeline, load_model)
+    models = _by_camera(pipeline, cameras, load_model)
     calibrations = read_calibrations(pipeline, models)
     return {name: replace(models[name], calibration=calibrations[name]) for name in models}
 
 
-def _by_camera(pipeline: Pipeline, read: Callable[[Path], Read]) -> dict[str, Read]:
+def _by_camera(
+    pipeline: Pipeline, cameras: Iterable[str], read: Callable[[Path], Read]
+) -> dict[str, Read]:
+    paths = {name: pipeline.cameras[name].model.path for name in cameras}
     by_path: dict[Path, Read] = {}
-    for camera in pipeline.cameras.values():
-        path = camera.model.path
-        if path not in by_path:
-            by_path[path] = read(path)
-            require_preprocessing(by_path[path].preprocessing, PREPROCESSING)
-    return {name: by_path[camera.model.path] for name, camera in pipeline.cameras.items()}
+    for path in dict.fromkeys(paths.values()):
+        by_path[path] = read(path)
+        require_preprocessing(by_path[path].preprocessing, PREPROCESSING)
+    return {name: by_path[path] for name, path in paths.items()}
 
 
 def read_calibrations(
     pipeline: Pipeline, models: Mapping[str, Manifest] | Mapping[str, Model]
 ) -> dict[str, Calibration]:
-    """Read what the scores of each camera are held against.
+    """Read what the scores of each camera are held against whose model is given.
 
     Raises
     ------
     ModelError
         If one can't be used.
     """
+    cameras = {name: pipeline.cameras[name] for name in models}
     found: dict[tuple[Path, Path | None], Calibration] = {}
-    for name, camera in pipeline.cameras.items():
+    for name, camera in cameras.items():
         where = camera.model.path, camera.calibration
         if where not in found:
             path, own = where
             found[where] = calibration_of(path, models[name].digest, own)
     calibrations = {
-        name: found[camera.model.path, camera.calibration]
-        for name, camera in pipeline.cameras.items()
+        name: found[camera.model.path, camera.calibration] for name, camera in cameras.items()
     }
     for name, calibration in calibrations.items():
         _require_mask(pipeline, name, calibration.mask or _mask_of(models[name]))

@@ -2,11 +2,50 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from streamline.config import Pipeline
 from streamline.metrics.catalogue import STAGES
 
-__all__ = ["WorkerPlan", "plan"]
+__all__ = ["InferShare", "WorkerPlan", "infer_shares", "plan"]
+
+
+class InferShare(NamedTuple):
+    """One infer stage: where its models run, and whose frames come to it."""
+
+    name: str
+    """``infer``, or ``infer-1`` … where there are several."""
+
+    number: int
+    """From 0 on."""
+
+    device: str
+    cameras: tuple[str, ...]
+    """In the order of the file."""
+
+
+def infer_shares(pipeline: Pipeline) -> list[InferShare]:
+    """Share the cameras out among the devices: as many to each, those of one model together.
+
+    Frames of one model make larger batches, and its head is wanted on fewer devices. Devices that
+    are more than the cameras get none, and have no stage.
+    """
+    models = list(dict.fromkeys(camera.model.path for camera in pipeline.cameras.values()))
+    names = sorted(pipeline.cameras, key=lambda one: models.index(pipeline.cameras[one].model.path))
+    devices = pipeline.infer.all_devices[: len(names)]
+    ends = [len(names) * (number + 1) // len(devices) for number in range(len(devices))]
+    shares = []
+    for number, (device, first, end) in enumerate(zip(devices, [0, *ends], ends, strict=False)):
+        mine = frozenset(names[first:end])
+        shares.append(
+            InferShare(
+                name="infer" if len(devices) == 1 else f"infer-{number + 1}",
+                number=number,
+                device=device,
+                cameras=tuple(name for name in pipeline.cameras if name in mine),
+            )
+        )
+    return shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +57,10 @@ class WorkerPlan:
     """In order of travel."""
 
     cameras: tuple[str, ...]
-    """Whose frames its source and preprocess stages handle."""
+    """Whose frames its stages handle, the alert stage's apart: that one's are all."""
+
+    share: InferShare | None = None
+    """What its infer stage has; None without one."""
 
     @property
     def is_whole_line(self) -> bool:
@@ -70,7 +112,10 @@ def _glued(pipeline: Pipeline) -> Iterator[tuple[str, ...]]:
 
 def _workers(pipeline: Pipeline, stages: tuple[str, ...]) -> Iterator[WorkerPlan]:
     names = tuple(pipeline.cameras)
-    if "source" not in stages or "infer" in stages:
+    if "infer" in stages:
+        yield from _inferring(stages, infer_shares(pipeline), names)
+        return
+    if "source" not in stages:
         yield WorkerPlan(name="-".join(stages), stages=stages, cameras=names)
         return
     size = pipeline.cameras_per_process
@@ -78,3 +123,14 @@ def _workers(pipeline: Pipeline, stages: tuple[str, ...]) -> Iterator[WorkerPlan
         cameras = names[first : first + size]
         name = f"camera-{cameras[0]}" if size == 1 else f"cameras-{number}"
         yield WorkerPlan(name=name, stages=stages, cameras=cameras)
+
+
+def _inferring(
+    stages: tuple[str, ...], shares: list[InferShare], names: tuple[str, ...]
+) -> Iterator[WorkerPlan]:
+    """Yield a worker for each infer stage; stages that are glued to one are its only one."""
+    if len(shares) == 1:
+        yield WorkerPlan(name="-".join(stages), stages=stages, cameras=names, share=shares[0])
+        return
+    for share in shares:
+        yield WorkerPlan(name=share.name, stages=stages, cameras=share.cameras, share=share)

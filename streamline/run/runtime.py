@@ -162,12 +162,15 @@ class Runtime:
         """File that says where the run's audit record is; missing where there is none."""
         return self.folder / "audit"
 
-    def address(self, link: str, kind: str) -> str:
-        """Return the endpoint of a link configured as *kind*: inproc, ipc or ``tcp://…``."""
+    def address(self, link: str, kind: str, number: int = 0) -> str:
+        """Return the endpoint of a link configured as *kind*: inproc, ipc or ``tcp://…``.
+
+        Of several ends of one link each has a number, and the port so many after the first one's.
+        """
         if kind == "inproc":
             return f"inproc://{self.folder.name}/{link}"
         if kind == "ipc":
-            return self._socket_path(link)
+            return self._socket_path(f"{link}-{number}" if number else link)
         parts = urlsplit(kind)
         try:
             found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
@@ -177,7 +180,7 @@ class Runtime:
         # Both ends must come to the same address: a name that has both kinds means IPv4.
         family, *_, (host, *_) = min(found, key=lambda one: one[0] != socket.AF_INET)
         host = host if family == socket.AF_INET else f"[{host}]"
-        return f"tcp://{host}:{parts.port}"
+        return f"tcp://{host}:{(parts.port or 0) + number}"
 
     def _socket_path(self, link: str) -> str:
         path = self.folder / f"{link}.sock"

@@ -161,12 +161,12 @@ def _stages(
         from streamline.run.stages.alert import AlertStage  # noqa: PLC0415
 
         stages.append(AlertStage(site, _rules(pipeline, models, calibrations)))
-    if "infer" in plan.stages:
+    if plan.share is not None:
         from streamline.run.stages.infer import InferStage  # noqa: PLC0415
 
-        loaded = load_models(pipeline)
+        loaded = load_models(pipeline, plan.share.cameras)
         require_frozen(pipeline, loaded, site.runtime)
-        stages.append(InferStage(site, as_seen(loaded)))
+        stages.append(InferStage(site, plan.share, as_seen(loaded)))
     if "preprocess" in plan.stages:
         from streamline.run.stages.preprocess import PreprocessStage  # noqa: PLC0415
 

@@ -35,6 +35,7 @@ from streamline.run.accounting.fences import SUPERVISOR, Fences
 from streamline.run.accounting.journal import Journal, since_change
 from streamline.run.accounting.journal import Judged as Entry
 from streamline.run.control import Phase
+from streamline.run.placement import infer_shares
 from streamline.run.stages.delivery import AlertDelivery
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
@@ -143,7 +144,8 @@ class AlertStage(Stage):
         self._misfits: set[str] = set()
         """Cameras with scores of another model than the one whose threshold holds here."""
 
-        self._peers = Peers(site, "scores", stage="alert", peers=["infer"])
+        senders = [share.name for share in infer_shares(site.pipeline)]
+        self._peers = Peers(site, "scores", stage="alert", peers=senders)
         self._inlet: Inlet
 
     def work(self) -> None:

@@ -20,6 +20,7 @@ from streamline.model import Model
 from streamline.run.accounting.account import StageAccount
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
+from streamline.run.placement import InferShare
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.lanes import Entry, HeatMaps, Lane
 from streamline.run.stages.peers import Peers
@@ -48,17 +49,21 @@ _HANG_NS: Final = 10_000_000_000
 
 
 class InferStage(Stage):
-    """Scores the frames of all cameras.
+    """Scores the frames of all cameras, or of those that have come to this device.
 
     Parameters
     ----------
     site : Site
+    share : InferShare
+        Which of the infer stages this is.
     models : mapping of camera name to Model
-        Cameras whose models share a network share its batches; each model adds a head.
+        Of its cameras. Those whose models share a network share its batches; each model adds a
+        head.
     """
 
-    def __init__(self, site: Site, models: Mapping[str, Model]) -> None:
+    def __init__(self, site: Site, share: InferShare, models: Mapping[str, Model]) -> None:
         super().__init__(site, "infer")
+        self._share = share
         self._models = models
         """Until they are opened."""
 
@@ -89,9 +94,9 @@ class InferStage(Stage):
         self._wait_ns = _PATIENCE_NS if wait_ms == "auto" else round(wait_ms * 1e6)
         self._max = site.pipeline.infer.batch.max
         self._not_before_ns = 0
-        senders = [f"preprocess-{name}" for name in site.pipeline.cameras]
-        self._senders = Peers(site, "prepared", stage="infer", peers=senders)
-        self._receiver = Peers(site, "scores", stage="infer", peers=["alert"])
+        senders = [f"preprocess-{name}" for name in models]
+        self._senders = Peers(site, "prepared", stage=share.name, peers=senders)
+        self._receiver = Peers(site, "scores", stage=share.name, peers=["alert"])
         self._inlet: Inlet
         self._outlet: Outlet[Entry]
 
@@ -129,20 +134,23 @@ class InferStage(Stage):
     def _open(self, stack: ExitStack) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         stack.callback(os.close, self._wake)
-        context, address = self.site.context, self.site.address
+        context = self.site.context
         # Senders find it, and knock, while the models are opened.
-        self._inlet = Inlet(context, address("prepared"), window=self._window())
+        prepared = self.site.prepared_address(self._share)
+        self._inlet = Inlet(context, prepared, window=self._window())
         stack.callback(self._inlet.close)
         try:
             self._open_models(stack)
         except ConfigError as exc:
-            msg = f"{self.site.pipeline.where('infer.device')}: {exc}"
+            pipeline = self.site.pipeline
+            key = "infer.devices" if pipeline.infer.devices else "infer.device"
+            msg = f"{pipeline.where(key)}: {exc}"
             raise ConfigError(msg) from exc
         slots = sum(lane.slots for lane in self._lanes)
         self._outlet = Outlet(
             context,
-            address("scores"),
-            name="infer",
+            self.site.address("scores"),
+            name=self._share.name,
             depth=self._max * (slots + 1),
             evict=False,
         )
@@ -152,7 +160,8 @@ class InferStage(Stage):
         # What the graphs hold of the models is all that is needed from here on.
         models, self._models = self._models, {}
         pipeline = self.site.pipeline
-        compute = compute_of(pipeline.infer, alone=len(models) == 1 and not self._lossless)
+        alone = len(models) == 1 and not self._lossless
+        compute = compute_of(pipeline.infer, self._share.device, alone=alone)
         for group in grouped(models, score_network).values():
             lane = Lane(group, compute, self._wake)
             stack.callback(lane.close)

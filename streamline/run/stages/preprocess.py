@@ -14,6 +14,7 @@ from streamline.run.accounting.account import StageAccount, Timer
 from streamline.run.accounting.fences import SUPERVISOR, Fences
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
+from streamline.run.placement import infer_shares
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
 from streamline.run.stages.scene import SceneGuard
@@ -94,8 +95,13 @@ class PreprocessStage(Stage):
         self._senders = Peers(
             site, "frames", stage="preprocess", peers=[f"source-{name}" for name in self._cameras]
         )
+        self._shares = {
+            name: share for share in infer_shares(site.pipeline) for name in share.cameras
+        }
         self._receivers = {
-            name: Peers(site, "prepared", stage=f"preprocess-{name}", peers=["infer"])
+            name: Peers(
+                site, "prepared", stage=f"preprocess-{name}", peers=[self._shares[name].name]
+            )
             for name in self._cameras
         }
         self._inlet: Inlet
@@ -132,7 +138,7 @@ class PreprocessStage(Stage):
         self.beat()
         self._senders.note(self._inlet.peers)
         for name, outlet in self._outlets.items():
-            self._receivers[name].note(partial(_state_of, outlet))
+            self._receivers[name].note(partial(_state_of, self._shares[name].name, outlet))
 
     def _open(self) -> None:
         self._dropped_before = {
@@ -148,7 +154,7 @@ class PreprocessStage(Stage):
             self._shelves[camera.name] = self._shelf(camera)
             self._outlets[camera.name] = Outlet(
                 self.site.context,
-                self.site.address("prepared"),
+                self.site.prepared_address(self._shares[camera.name]),
                 name=f"preprocess-{camera.name}",
                 depth=camera.queue.depth,
                 evict=camera.queue.policy is QueuePolicy.DROP_OLDEST,
@@ -276,5 +282,5 @@ class PreprocessStage(Stage):
             self.ready.set()
 
 
-def _state_of(outlet: Outlet[_Sent]) -> dict[str, PeerState]:
-    return {"infer": outlet.state}
+def _state_of(peer: str, outlet: Outlet[_Sent]) -> dict[str, PeerState]:
+    return {peer: outlet.state}

@@ -12,6 +12,7 @@ from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
+from streamline.run.placement import InferShare
 from streamline.run.runtime import Runtime
 from streamline.transport.link import Context, Delivery
 from streamline.transport.parcels import Copied, Parcels
@@ -53,6 +54,10 @@ class Site:
         if self.pipeline.links.frames == "inproc":
             return self.runtime.address(f"frames-{camera}", "inproc")
         return self.address("frames")
+
+    def prepared_address(self, share: InferShare) -> str:
+        """Endpoint of the link from preprocess to one of the infer stages."""
+        return self.runtime.address("prepared", self.pipeline.links.prepared, share.number)
 
     def trusts(self, error_ns: int | None) -> bool:
         """Whether a time that may be so far off is good enough to claim a duration."""

@@ -520,6 +520,42 @@ def test_a_device_of_the_other_library_is_told_apart(tmp_path: Path, infer: str,
     assert says in found
 
 
+@pytest.mark.parametrize(
+    ("infer", "says"),
+    [
+        ("{backend: torch, devices: [CPU, GPU]}", "has GPU, which is no device of torch"),
+        ("{backend: torch, device: cuda:0, devices: [cuda:1]}", "stands beside device (write one"),
+    ],
+)
+def test_several_devices_are_of_one_library_and_stand_alone(
+    tmp_path: Path, infer: str, says: str
+) -> None:
+    text = GOOD.replace("infer:\n  batch: {max: 8, wait_ms: auto}", f"infer: {infer}")
+    (found,) = refusal(tmp_path / "line1.yaml", text)
+    assert found.startswith("16: infer.devices: ")
+    assert says in found
+
+
+@pytest.mark.parametrize(
+    ("links", "says"),
+    [
+        ("{scores: inproc}", "has scores: inproc, one process, but infer.devices are several"),
+        (
+            '{prepared: "tcp://127.0.0.1:5001", scores: "tcp://127.0.0.1:5002"}',
+            "the address 127.0.0.1:5002",
+        ),
+    ],
+)
+def test_infer_stages_of_several_devices_have_ends_of_their_own(
+    tmp_path: Path, links: str, says: str
+) -> None:
+    infer = "infer: {devices: [CPU, CPU]}"
+    text = GOOD.replace("infer:\n  batch: {max: 8, wait_ms: auto}", infer)
+    text = text[: text.index("links:")] + f"links: {links}\n"
+    found = refusal(tmp_path / "line1.yaml", text)
+    assert any(says in line for line in found), found
+
+
 def test_a_wrong_default_is_told_once_not_once_per_camera(tmp_path: Path) -> None:
     found = refusal(tmp_path / "line1.yaml", GOOD + "queue: {policy: wait}\n")
     assert found == ['20: queue.policy: is "wait" (must be auto, block or drop_oldest)']

@@ -101,7 +101,7 @@ def test_a_camera_may_have_a_calibration_of_its_own_for_a_model_that_it_shares(
     assert missing_files(two) == []
     found = read_calibrations(two, read_manifests(two))
     assert (found["left"].digest, found["right"].digest) == (own.digest, other.digest)
-    loaded = load_models(two)
+    loaded = load_models(two, two.cameras)
     assert loaded["left"].digest == loaded["right"].digest
     assert loaded["left"].detector is loaded["right"].detector
     (tmp_path / "right.json").unlink()
@@ -138,7 +138,7 @@ def test_a_camera_s_mask_must_be_the_one_that_its_threshold_was_read_under(
     masked = load(tmp_path / "masked.yaml")
     manifests = read_manifests(masked)
     assert read_calibrations(masked, manifests)["left"].mask == mask
-    models = as_seen(load_models(masked))
+    models = as_seen(load_models(masked, masked.cameras))
     names = {name: model.digest for name, model in models.items()}
     assert names["right"] == manifests["right"].digest
     assert names["left"] == digest_under(names["right"], mask)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from streamline.config import Pipeline, load
-from streamline.run.placement import WorkerPlan, plan
+from streamline.run.placement import WorkerPlan, infer_shares, plan
+from streamline.run.runtime import Runtime
 
 ORDER = ("source", "preprocess", "infer", "alert")
 LINKS = ("frames", "prepared", "scores")
@@ -134,3 +135,56 @@ def test_cameras_share_a_process_in_the_order_of_the_file(
     stages = ("source", "preprocess") if frames == "inproc" else ("source",)
     assert {one.stages for one in workers} == {stages}
     assert all(one.serves_cameras_only for one in workers)
+
+
+def with_devices(folder: Path, devices: str, **links: str) -> Pipeline:
+    """Cameras of two products by turns, on several devices."""
+    cameras = ", ".join(
+        f"{name}: {{source: demo://inspect, model: {'even' if i % 2 else 'odd'}}}"
+        for i, name in enumerate("abcde")
+    )
+    kinds = ", ".join(f"{link}: {kind}" for link, kind in links.items())
+    text = f"version: 1\ncameras: {{{cameras}}}\ninfer: {{backend: torch, devices: [{devices}]}}\n"
+    (folder / "line.yaml").write_text(f"{text}links: {{{kinds}}}\n")
+    return load(folder / "line.yaml")
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ("cuda:1", ["infer on cuda:1 | a b c d e"]),
+        ("cuda:0, cuda:1", ["infer-1 on cuda:0 | a c", "infer-2 on cuda:1 | b d e"]),
+        ("CPU, CPU, CPU", ["infer-1 on CPU | a", "infer-2 on CPU | c e", "infer-3 on CPU | b d"]),
+        (
+            ", ".join(["cuda"] * 7),
+            [f"infer-{i} on cuda | {name}" for i, name in enumerate("acebd", start=1)],
+        ),
+    ],
+)
+def test_cameras_are_shared_out_among_devices_by_model(
+    devices: str, expected: list[str], tmp_path: Path
+) -> None:
+    pipeline = with_devices(tmp_path, devices)
+    shares = infer_shares(pipeline)
+    assert [f"{one.name} on {one.device} | {' '.join(one.cameras)}" for one in shares] == expected
+    workers = [worker for worker in plan(pipeline) if "infer" in worker.stages]
+    assert [worker.share for worker in workers] == shares
+    assert [worker.name for worker in workers] == [share.name for share in shares]
+    assert sorted(name for share in shares for name in share.cameras) == list("abcde")
+
+
+def test_each_infer_stage_has_an_end_of_its_own(tmp_path: Path) -> None:
+    first, second = infer_shares(with_devices(tmp_path, "CPU, CPU"))
+    runtime = Runtime(tmp_path)
+    kinds = ("ipc", "tcp://127.0.0.1:5001")
+    ends = {
+        runtime.address("prepared", kind, share.number)
+        for kind in kinds
+        for share in (first, second)
+    }
+    assert ends == {
+        f"ipc://{tmp_path}/prepared.sock",
+        f"ipc://{tmp_path}/prepared-1.sock",
+        "tcp://127.0.0.1:5001",
+        "tcp://127.0.0.1:5002",
+    }

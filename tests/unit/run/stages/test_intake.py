@@ -29,6 +29,7 @@ from streamline.messages import (
 )
 from streamline.run.accounting.fences import SUPERVISOR, FenceCells
 from streamline.run.control import Control, Phase
+from streamline.run.placement import infer_shares
 from streamline.run.runtime import Runtime
 from streamline.run.stages.alert import AlertStage
 from streamline.run.stages.infer import InferStage
@@ -188,7 +189,7 @@ def test_a_frame_in_another_models_size_has_no_score_and_the_others_have_theirs(
         for seq, side in enumerate(sides)
     ]
     with (
-        running(InferStage(site, {"left": model})),
+        running(InferStage(site, infer_shares(site.pipeline)[0], {"left": model})),
         sender(site, site.address("prepared")) as before,
     ):
         outcomes = before.send(*NONSENSE, *map(encode_prepared, frames), meanwhile=alert)

@@ -21,6 +21,7 @@ from streamline.messages import Fault, FrameId, Judged, Origin, Pin, PinKind, Pr
 from streamline.model import Model, load_model, save_model
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Control
+from streamline.run.placement import infer_shares
 from streamline.run.runtime import Runtime
 from streamline.run.stages import infer
 from streamline.run.stages.infer import InferStage
@@ -223,7 +224,7 @@ def test_a_map_that_does_not_come_back_shows_in_the_stage_s_pulse(
         context=zmq.Context(),
         ledger=ledger,
     )
-    stage = InferStage(site, {})
+    stage = InferStage(site, infer_shares(pipeline)[0], {})
     stage._maps.append(maps)
 
     def pulse_s() -> float:
