@@ -17,6 +17,7 @@ from streamline.cli.bench import bench
 from streamline.cli.calibrate import calibrate
 from streamline.cli.check import check
 from streamline.cli.demo import demo
+from streamline.cli.doctor import doctor
 from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
 from streamline.cli.model import model
@@ -49,6 +50,7 @@ _app.command("score")(score)
 _app.command("run")(run)
 _app.command("stage")(stage)
 _app.command("check")(check)
+_app.command("doctor")(doctor)
 _app.command("verify")(verify)
 _app.command("replay")(replay)
 _app.command("eval")(evaluate)

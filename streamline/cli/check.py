@@ -29,7 +29,7 @@ def check(
     from streamline.errors import ConfigError, InputError
 
     if schema:
-        typer.echo(json.dumps(config.json_schema(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(config.published_schema(), indent=2, ensure_ascii=False))
         return
     if pipeline is None:
         msg = (

@@ -3,12 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from streamline.config.redact import redact_url
-
 if TYPE_CHECKING:
     from streamline.config.check import missing_files
     from streamline.config.dump import dump_effective
     from streamline.config.loader import load
+    from streamline.config.published import published_schema
     from streamline.config.schema import (
         Alert,
         Audit,
@@ -95,15 +94,16 @@ __all__ = [
     "load",
     "missing_files",
     "parse_source",
+    "published_schema",
     "read_secret",
-    "redact_url",
 ]
 
-# Who only redacts must not pay for pydantic and a YAML parser, so these come on first use.
+# Who asks for one of these must not pay for the rest, so they come on first use.
 _HOMES: Final = {
     "missing_files": "check",
     "dump_effective": "dump",
     "load": "loader",
+    "published_schema": "published",
     "Alert": "schema",
     "Audit": "schema",
     "Batch": "schema",

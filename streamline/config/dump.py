@@ -4,8 +4,8 @@ import io
 
 from ruamel.yaml import YAML
 
-from streamline.config.redact import redact_url
 from streamline.config.schema import Pipeline
+from streamline.redact import redact_url
 
 __all__ = ["dump_effective"]
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamline.config.document import KeyPath
-from streamline.config.redact import redact_url
+from streamline.redact import redact_url
 
-__all__ = ["Explained", "explain", "first_reason", "shown"]
+__all__ = ["Explained", "allowed", "explain", "first_reason", "members", "shown"]
 
 Schema = Mapping[str, Any]
 
@@ -64,6 +64,12 @@ def first_reason(error: ValidationError, tree: object, schema: Schema) -> str:
     """Return the first mistake in one sentence that begins with its key."""
     path, what = next(explain(error, tree, schema))
     return ": ".join(filter(None, (".".join(map(str, path)), what)))
+
+
+def allowed(part: Schema, root: Schema) -> str:
+    """Say what a part of a schema allows, as messages do."""
+    phrases = [str(part["x-allowed"])] if "x-allowed" in part else map(_phrase, members(part, root))
+    return _either(phrases)
 
 
 def shown(value: object) -> str:
@@ -129,7 +135,7 @@ def _sentence(kind: str, message: str, path: KeyPath, tree: object, schema: Sche
 def _unknown_key(path: KeyPath, tree: object, schema: Schema) -> str:
     _, holder = _value(tree, path[:-1])
     options = _subschemas(schema, path[:-1], tree)
-    parents = _fitting([one for option in options for one in _concrete(option, schema)], holder)
+    parents = _fitting([one for option in options for one in members(option, schema)], holder)
     known = sorted({key for parent in parents for key in parent.get("properties", ())})
     return f"unknown key ({_suggestion(str(path[-1]), known) or 'known here: ' + ', '.join(known)})"
 
@@ -178,23 +184,23 @@ def _subschemas(root: Schema, path: KeyPath, tree: object) -> list[Schema]:
     options: list[Schema] = [root]
     for depth, part in enumerate(path):
         _, node = _value(tree, path[:depth])
-        concrete = [one for option in options for one in _concrete(option, root)]
+        concrete = [one for option in options for one in members(option, root)]
         options = [below for one in _fitting(concrete, node) for below in _below(one, part)]
     return [
         option if "x-allowed" in option else one
         for option in options
-        for one in _concrete(option, root)
+        for one in members(option, root)
     ]
 
 
-def _concrete(schema: Schema, root: Schema) -> Iterator[Schema]:
-    """Follow references and unions down to schemas of one type."""
+def members(schema: Schema, root: Schema) -> Iterator[Schema]:
+    """Follow references and unions of a schema down to schemas of one type each."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
-        yield from _concrete(root["$defs"][name], root)
-    elif members := schema.get("anyOf") or schema.get("oneOf"):
-        for member in members:
-            yield from _concrete(member, root)
+        yield from members(root["$defs"][name], root)
+    elif union := schema.get("anyOf") or schema.get("oneOf"):
+        for member in union:
+            yield from members(member, root)
     else:
         yield schema
 

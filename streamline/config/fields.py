@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
-from streamline.config.redact import redact_url
+from streamline.redact import redact_url
 
 __all__ = [
     "NAME_PATTERN",

@@ -15,9 +15,9 @@ from streamline.config.defaults import Filled, fill_defaults
 from streamline.config.document import Document, KeyPath, Plain, parse
 from streamline.config.expand import expand
 from streamline.config.explain import explain, shown
-from streamline.config.redact import redact_url
 from streamline.config.schema import Pipeline, json_schema
 from streamline.errors import ConfigError
+from streamline.redact import redact_url
 
 __all__ = ["load"]
 

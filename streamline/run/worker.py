@@ -14,7 +14,7 @@ from streamline.alert.judge import CameraRule
 from streamline.config import Pipeline
 from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Ledger
-from streamline.log import configure_logging
+from streamline.log import configure_logging, flush_logging
 from streamline.model import Calibration, Manifest, digest_under
 from streamline.run.control import Control
 from streamline.run.failures import leave_failure
@@ -141,6 +141,7 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
         status = 70
     else:
         status = 0
+    flush_logging()
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: threads that hang in a camera's driver must not keep a finished worker alive.

@@ -51,6 +51,10 @@ class Source(Protocol):
     def frames(self) -> int | None:
         """How many frames there are from start to end, as the file says; None if unknown."""
 
+    @property
+    def codec(self) -> str:
+        """How its pictures are compressed, as FFmpeg or the driver names it; empty: not told."""
+
     def read(self) -> Reading | None:
         """Wait for the next frame; None at the end, or after `interrupt`.
 

@@ -61,6 +61,11 @@ class Decoder:
         self._since_damage = 0
         self._undecodable = 0
 
+    @property
+    def codec(self) -> str:
+        """How pictures are compressed, as FFmpeg names it."""
+        return self.stream.codec_context.name
+
     def next(self, *, deadline_ns: int | None = None) -> Decoded | None:
         """Decode until there is a frame; None at the end of the stream.
 

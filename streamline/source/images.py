@@ -121,6 +121,11 @@ class ImagesReader:
         """Number of frames from the first to the last image; None when looping."""
         return None if self._loop else len(self._paths) * self._hold
 
+    @property
+    def codec(self) -> str:
+        """See `streamline.source.Source.codec`: each image may be compressed otherwise."""
+        return ""
+
     def read(self) -> Reading | None:
         """See `streamline.source.Source.read`."""
         if self._is_over():

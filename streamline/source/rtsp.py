@@ -111,6 +111,11 @@ class RtspReader:
             msg = f"{label}: {exc}"
             raise SourceError(msg, reason=exc.reason) from None
 
+    @property
+    def codec(self) -> str:
+        """See `streamline.source.Source.codec`."""
+        return self._decoder.codec
+
     def read(self) -> Reading | None:
         """See `streamline.source.Source.read`."""
         if self._interrupted.is_set():

@@ -76,6 +76,11 @@ class UsbReader:
             msg = f"{self._path} opened but gave no frame; is another program using it?"
             raise SourceError(msg, reason="stalled")
 
+    @property
+    def codec(self) -> str:
+        """See `streamline.source.Source.codec`."""
+        return _fourcc(self._capture.get(cv2.CAP_PROP_FOURCC))
+
     def read(self) -> Reading | None:
         """See `streamline.source.Source.read`."""
         if self._interrupted.is_set():
@@ -150,8 +155,12 @@ def _code(fourcc: str) -> int:
     return int.from_bytes(fourcc.encode("ascii"), "little")
 
 
+def _fourcc(value: float) -> str:
+    return int(value).to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+
+
 def _shown(prop: int, value: float) -> str:
     if prop == cv2.CAP_PROP_FOURCC:
-        return "fourcc " + int(value).to_bytes(4, "little").decode("ascii", "replace")
+        return "fourcc " + _fourcc(value)
     names = {cv2.CAP_PROP_FRAME_WIDTH: "width", cv2.CAP_PROP_FRAME_HEIGHT: "height"}
     return f"{names.get(prop, 'fps')} {value:g}"

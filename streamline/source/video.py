@@ -67,6 +67,11 @@ class VideoReader:
         """Number of frames as the file's header says; None if it doesn't, or when looping."""
         return None if self._loop else self._decoder.stream.frames or None
 
+    @property
+    def codec(self) -> str:
+        """See `streamline.source.Source.codec`."""
+        return self._decoder.codec
+
     def read(self) -> Reading | None:
         """See `streamline.source.Source.read`."""
         if self._interrupted.is_set():

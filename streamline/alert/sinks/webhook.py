@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from streamline import __version__
 from streamline.alert.sinks.protocol import RejectedError
 from streamline.clock import wall_ns
-from streamline.config import redact_url
+from streamline.redact import redact_url
 
 __all__ = ["Webhook", "signature"]
 

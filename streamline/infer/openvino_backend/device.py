@@ -12,7 +12,7 @@ from openvino import opset13 as ops
 from streamline.errors import ConfigError
 from streamline.infer.protocol import Compute, Precision
 
-__all__ = ["compile_graph", "has_fixed_batch", "precisions", "settle"]
+__all__ = ["compile_graph", "devices", "has_fixed_batch", "precisions", "settle"]
 
 _CHOOSING: Final = "AUTO"
 """The device that chooses among those present, or among those that are listed after it."""
@@ -30,6 +30,12 @@ def settle(compute: Compute, *, exact: bool = False) -> Compute:
         device = _chosen(core, device)
     precision = _precision(core, device, compute.precision, exact=exact)
     return replace(compute, device=device, precision=precision)
+
+
+def devices() -> dict[str, str]:
+    """Return the devices that are present, by what OpenVINO calls them, with their full names."""
+    core = ov.Core()
+    return {one: str(core.get_property(one, "FULL_DEVICE_NAME")) for one in core.available_devices}
 
 
 def has_fixed_batch(compute: Compute) -> bool:

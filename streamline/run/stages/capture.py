@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 import structlog
 
 from streamline.clock import monotonic_ns, thread_ns, wall_ns
-from streamline.config import Camera, RtspSource, SizeChange, UsbSource, redact_url
+from streamline.config import Camera, RtspSource, SizeChange, UsbSource
 from streamline.errors import InputError, SourceError, SourceLostError
+from streamline.redact import redact_url
 from streamline.run.control import Control, Phase
 from streamline.source import (
     Backoff,

@@ -15,6 +15,7 @@ from streamline.run.accounting.fences import SUPERVISOR, Fences
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
 from streamline.run.placement import infer_shares
+from streamline.run.room import shelf_places
 from streamline.run.stages.intake import Intake
 from streamline.run.stages.peers import Peers
 from streamline.run.stages.scene import SceneGuard
@@ -37,12 +38,6 @@ _WINDOW: Final = 2
 
 _WINDOW_OF_FILES: Final = 8
 """The same where no camera is live: enough to be heard of, and answered, several at a time."""
-
-
-_BATCHES_LIVE: Final = 1
-_BATCHES_OF_FILES: Final = 6
-"""Full batches of a camera's frames that find room where both ends can see them; what is beyond
-that, on machines that work on more of them side by side, travels by message."""
 
 
 class _Sent(NamedTuple):
@@ -163,8 +158,7 @@ class PreprocessStage(Stage):
     def _shelf(self, camera: Camera) -> Shelf:
         """Make room for the frames of a camera that may be on their way at once."""
         size, pipeline = self._sizes[camera.name], self.site.pipeline
-        batches = _BATCHES_LIVE if camera.live else _BATCHES_OF_FILES
-        places = camera.queue.depth + batches * pipeline.infer.batch.max
+        places = shelf_places(camera, pipeline)
         path = self.site.runtime.shelf(camera.name) if pipeline.links.prepared == "ipc" else None
         try:
             return Shelf(path, places=places, size=size)

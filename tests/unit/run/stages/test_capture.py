@@ -388,6 +388,7 @@ class Breaking:
 
     live = True
     frames = None
+    codec = ""
 
     def __init__(self) -> None:
         self._left = 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamline.config import redact_url
+from streamline.redact import redact_url
 
 ODD = st.text(
     st.characters(codec="utf-8", exclude_characters="\n", exclude_categories=["Cs"]), min_size=1
@@ -82,7 +82,7 @@ def test_a_hostile_text_costs_no_time(text: str) -> None:
 
 def test_redacting_needs_no_pydantic() -> None:
     code = (
-        "import sys; from streamline.config.redact import redact_url;"
+        "import sys; from streamline.redact import redact_url;"
         "assert not {'pydantic', 'ruamel.yaml'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,39 @@
+"""The wall clock, held against what the system's own tools say."""
+
+import subprocess
+
+import pytest
+
+from streamline.clock import wall_ns
+from streamline.doctor import clock as module
+from streamline.doctor.clock import ClockWatch, clock
+from streamline.doctor.finding import Status
+
+
+def test_the_kernel_is_asked_as_its_own_header_has_it() -> None:
+    """Python's build has no adjtimex; Perl's header-free call has: syscall 159 of x86-64."""
+    synchronised, error_us = module._kept()
+    assert error_us >= 0
+    perl = (
+        "$_ = pack('L x4 q4 l x4', 0, 0, 0, 0, 0, 0) . ' ' x 256;"
+        "syscall(159, $_) >= 0 or exit 1; @f = unpack('L x4 q4 l', $_); print $f[5] & 0x40"
+    )
+    done = subprocess.run(["perl", "-e", perl], capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not done.stdout:
+        pytest.skip("no Perl, or another processor")
+    assert synchronised is (done.stdout == "0")
+
+
+def test_a_clock_that_is_set_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = ClockWatch()
+    now_ns = wall_ns()
+    monkeypatch.setattr(module, "wall_ns", lambda: now_ns + 3_600_000_000_000)
+    found = clock(watch)
+    assert (found.status, "+3600" in found.what) == (Status.WARN, True)
+
+
+def test_a_clock_without_a_battery_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wall_ns", lambda: 86_400_000_000_000)
+    found = clock(ClockWatch())
+    assert found.what == "it says 1970-01-02 00:00:00 UTC, which can't be"
+    assert "timedatectl" in found.remedy
