@@ -122,18 +122,20 @@ def inference(pipeline: Pipeline) -> Iterator[Finding]:
     from streamline.infer.configured import compute_of  # noqa: PLC0415
     from streamline.model import load_model  # noqa: PLC0415
 
-    compute = compute_of(pipeline.infer)
-    try:
-        settled = settle(compute)
-    except ConfigError as exc:
-        yield fail("inference", f"{pipeline.where('infer.device')}: {exc}", "change infer.device")
-        return
-    yield ok("inference", f"{settled.backend} on {settled.device} in {settled.precision}")
+    infer = pipeline.infer
+    for device in infer.all_devices:
+        try:
+            settled = settle(compute_of(infer, device))
+        except ConfigError as exc:
+            key = "infer.devices" if infer.devices else "infer.device"
+            yield fail("inference", f"{pipeline.where(key)}: {exc}", f"change {key}")
+            return
+        yield ok("inference", f"{settled.backend} on {settled.device} in {settled.precision}")
     for path in dict.fromkeys(camera.model.path for camera in pipeline.cameras.values()):
         if not path.is_dir():
             continue  # What is missing is told elsewhere.
         try:
-            doubt = threshold_doubt(load_model(path), compute)
+            doubt = threshold_doubt(load_model(path), compute_of(infer))
         except StreamlineError as exc:
             yield fail("model", f"{path}: {exc}", "fit the model again: streamline fit")
             continue
