@@ -20,6 +20,7 @@ from streamline.cli.demo import demo
 from streamline.cli.doctor import doctor
 from streamline.cli.eval import evaluate
 from streamline.cli.fit import fit
+from streamline.cli.keys import keys
 from streamline.cli.model import model
 from streamline.cli.paper import paper
 from streamline.cli.parity import parity
@@ -53,6 +54,7 @@ _app.command("check")(check)
 _app.command("doctor")(doctor)
 _app.command("verify")(verify)
 _app.command("replay")(replay)
+_app.command("keys")(keys)
 _app.command("eval")(evaluate)
 model.command("show")(show)
 model.command("calibrate")(calibrate)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from streamline.config.check import missing_files
     from streamline.config.dump import dump_effective
+    from streamline.config.links import Links
     from streamline.config.loader import load
     from streamline.config.published import published_schema
     from streamline.config.schema import (
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         Infer,
         KeptPerMinute,
         Learn,
-        Links,
         Metrics,
         ModelChoice,
         Pipeline,
@@ -113,7 +113,7 @@ _HOMES: Final = {
     "Infer": "schema",
     "KeptPerMinute": "schema",
     "Learn": "schema",
-    "Links": "schema",
+    "Links": "links",
     "Metrics": "schema",
     "ModelChoice": "schema",
     "Pipeline": "schema",

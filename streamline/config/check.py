@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from streamline.config.links import Links
 from streamline.config.schema import Camera, ModelChoice, Pipeline, Record
 from streamline.config.secrets import read_secret
 from streamline.config.sinks import AnySink, CommandSink
@@ -36,6 +37,7 @@ def missing_files(pipeline: Pipeline) -> list[str]:
     ]
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _record_needs(pipeline.record)]
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _sink_needs(pipeline.alert.sinks)]
+    lines += [f"{pipeline.where(key)}: {what}" for key, what in _link_needs(pipeline.links)]
     return list(dict.fromkeys(lines))
 
 
@@ -43,6 +45,11 @@ def _record_needs(record: Record) -> _Needs:
     key_file = None if record.audit is None else record.audit.key_file
     if key_file is not None and (problem := _unreadable(key_file, folder=False)):
         yield "record.audit.key_file", f"{problem} (make one: openssl rand -hex 32)"
+
+
+def _link_needs(links: Links) -> _Needs:
+    if links.keys is not None and (problem := _unreadable(links.keys.own_file, folder=False)):
+        yield "links.keys.own_file", f"{problem} (make one: streamline keys {links.keys.own_file})"
 
 
 def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:

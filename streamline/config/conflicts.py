@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from streamline.config.document import KeyPath, Plain
 from streamline.config.fields import endpoint, resolve
+from streamline.config.links import LINKS
 from streamline.config.schema import Camera, Pipeline
 
 __all__ = ["Claim", "conflicts", "learnt_twice"]
@@ -80,7 +81,7 @@ def _files(tree: Plain, base: Path) -> Iterator[Claim]:
 
 
 def _endpoints(tree: Plain) -> Iterator[Claim]:
-    links: list[KeyPath] = [("links", key) for key in ("frames", "prepared", "scores", "telemetry")]
+    links: list[KeyPath] = [("links", key) for key in LINKS]
     for path, text in _texts(tree, *links, *_sinks(tree, "address")):
         if found := endpoint(text):
             for number in range(_ends(tree) if path == ("links", "prepared") else 1):

@@ -1,5 +1,6 @@
 """What the sections of a pipeline file are made of: names, paths, numbers, secrets, addresses."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "SinkAddress",
     "Text",
     "endpoint",
+    "is_loopback",
     "mistake",
     "resolve",
 ]
@@ -92,6 +94,14 @@ def endpoint(address: str) -> tuple[str, int] | None:
     """Return host and port of a ``tcp://`` address, None for another or a malformed one."""
     match = _TCP.fullmatch(address)
     return (match["host"].strip("[]"), int(match["port"])) if match else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name ``localhost``, is of this computer alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _from_file(path: Path, info: ValidationInfo) -> Path:

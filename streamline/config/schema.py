@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from streamline.config.fields import (
     FilePath,
-    LinkAddress,
     Milliseconds,
     Name,
     Rate,
@@ -25,8 +24,9 @@ from streamline.config.fields import (
     Section,
     mistake,
 )
+from streamline.config.links import Links
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
-from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox
+from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox, ZmqSink
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 from streamline.mask import Mask, Polygon
 
@@ -40,7 +40,6 @@ __all__ = [
     "Infer",
     "KeptPerMinute",
     "Learn",
-    "Links",
     "Metrics",
     "ModelChoice",
     "Pipeline",
@@ -648,27 +647,6 @@ class Record(Section):
         return audit
 
 
-class Links(Section):
-    """Where the stages meet: ``inproc`` glues two into one process, the others separate them."""
-
-    frames: LinkAddress = "inproc"
-    """From source to preprocess; anything but inproc moves full pictures."""
-
-    prepared: LinkAddress = "ipc"
-    """From preprocess to infer."""
-
-    scores: LinkAddress = "ipc"
-    """From infer to alert."""
-
-    telemetry: LinkAddress | None = Field(
-        default=None, json_schema_extra={"x-allowed": "inproc, ipc, tcp://HOST:PORT or null"}
-    )
-    """Where stages on other hosts send their figures; null: all stages are on this host."""
-
-    clock_error_ms: Milliseconds = Field(default=5.0, ge=0.0, le=1000.0)
-    """How far a time from another host may be off; where it may be more, no latency is claimed."""
-
-
 class Metrics(Section):
     """The HTTP endpoint with ``/metrics``, ``/healthz`` and ``/readyz``."""
 
@@ -748,6 +726,20 @@ class Pipeline(Section):
         if infer is not None and len(infer.devices) > 1 and glued:
             what = f"has {glued[0]}: inproc, one process, but infer.devices are several (use ipc)"
             raise mistake(what)
+        return links
+
+    @field_validator("links")
+    @classmethod
+    def _subscribers_are_known(cls, links: Links, info: ValidationInfo) -> Links:
+        alert = info.data.get("alert")
+        sinks = () if alert is None else alert.sinks
+        for sink in sinks:
+            if isinstance(sink, ZmqSink) and sink.leaves and not sink.plain and links.keys is None:
+                what = (
+                    "has no keys, and alerts are published beyond this computer, on "
+                    f"{sink.address} (give keys, or plain: true beside that address)"
+                )
+                raise mistake(what)
         return links
 
     _file: str = PrivateAttr("")

@@ -15,6 +15,8 @@ from streamline.config.fields import (
     Section,
     SinkAddress,
     Text,
+    endpoint,
+    is_loopback,
     mistake,
 )
 
@@ -79,6 +81,15 @@ class ZmqSink(_Sink):
 
     address: SinkAddress
     """Where subscribers connect to: ``tcp://host:port`` or ``ipc:///path``."""
+
+    plain: bool = False
+    """Whether anybody in the network may subscribe; else only the hosts of `links.keys` may."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether subscribers may come from beyond this computer."""
+        found = endpoint(self.address)
+        return found is not None and not is_loopback(found[0])
 
 
 class WebhookSink(_Sink):

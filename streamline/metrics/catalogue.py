@@ -112,6 +112,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_deadline_seconds": "How long after capture a verdict is of use, where that is set.",
     "streamline_latency_unclaimed_total": "Verdicts without latency: clocks not known well.",
     "streamline_queue_unclaimed_total": "Messages without queue time: clocks not known well.",
+    "streamline_link_refused_total": "Connections that a locked link refused, by the reason.",
     "streamline_link_up": "1 while the peer at the other end of a link over tcp talks.",
     "streamline_clock_offset_seconds": "A sender's clock plus this is its receiver's.",
     "streamline_clock_error_seconds": "How far the clock offset may be off; NaN: not known.",

@@ -2,12 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streamline.config import Pipeline
 from streamline.metrics.catalogue import STAGES
 
-__all__ = ["InferShare", "WorkerPlan", "infer_shares", "plan"]
+__all__ = ["ALERTS", "InferShare", "WorkerPlan", "infer_shares", "plan"]
+
+ALERTS: Final = "alerts"
+"""The door of those who subscribe to alerts, beside those of the links."""
+
+_DOORS: Final = {
+    "source": (),
+    "preprocess": ("frames",),
+    "infer": ("prepared",),
+    "alert": ("scores", ALERTS),
+}
 
 
 class InferShare(NamedTuple):
@@ -66,6 +76,11 @@ class WorkerPlan:
     def is_whole_line(self) -> bool:
         """Whether it has every stage: it is no process of its own then."""
         return len(self.stages) == len(STAGES)
+
+    @property
+    def doors(self) -> tuple[str, ...]:
+        """Links that end here, and where subscribers come."""
+        return tuple(door for stage in self.stages for door in _DOORS[stage])
 
     @property
     def serves_cameras_only(self) -> bool:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
@@ -92,6 +93,13 @@ class Runtime:
 
     def _clear(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        found = self.folder.lstat()
+        # Who may write beside it could have put a link or a folder of his own there.
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            msg = (
+                f"{self.folder}: is no folder of this user's own; remove it, or set XDG_RUNTIME_DIR"
+            )
+            raise InputError(msg)
         self.folder.chmod(0o700)
         before = self._made_for.read_text().split() if self._made_for.exists() else []
         goes_on = len(before) == 2 and before[0] == self._continued

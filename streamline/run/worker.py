@@ -18,6 +18,7 @@ from streamline.log import configure_logging, flush_logging
 from streamline.model import Calibration, Manifest, digest_under
 from streamline.run.control import Control
 from streamline.run.failures import leave_failure
+from streamline.run.keyring import Keyring
 from streamline.run.models import (
     as_seen,
     load_models,
@@ -59,7 +60,10 @@ class Worker:
         self._finished = self._ledger.gauge("streamline_worker_finished", worker=plan.name)
         self._control = Control(runtime.control)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._keyring = Keyring(pipeline.links)
+        self._keyring.guard(self._context, self._keyring.refusals(self._ledger, plan.doors))
         self._site = Site(
+            keyring=self._keyring,
             pipeline=pipeline,
             runtime=runtime,
             control=self._control,
@@ -115,6 +119,7 @@ class Worker:
         if failed or not self._control.supervised:
             return  # The process ends; threads and sockets end with it.
         self._publish()
+        self._keyring.close()
         self._context.destroy(linger=200)
         self._ledger.close()
 

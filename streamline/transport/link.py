@@ -32,6 +32,7 @@ from streamline.clock import SAME_CLOCK, UNKNOWN_CLOCK, Shift, clock_name, monot
 from streamline.errors import InputError, WireError
 from streamline.transport import protocol
 from streamline.transport.clocks import ClockComparison
+from streamline.transport.curve import Door, Knocker, Lock
 from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
 from streamline.transport.sockets import Context, prepare, readable, send
 from streamline.transport.wire import WIRE_VERSION, Buffer
@@ -110,10 +111,19 @@ class Outlet(Generic[Token]):
     evict : bool
         When the queue is full: True drops its oldest message that was never sent, False leaves it
         to the owner not to offer more (`room`).
+    lock : Lock, optional
+        Of a link to another host.
     """
 
     def __init__(
-        self, context: Context, address: str, *, name: str, depth: int, evict: bool
+        self,
+        context: Context,
+        address: str,
+        *,
+        name: str,
+        depth: int,
+        evict: bool,
+        lock: Lock | None = None,
     ) -> None:
         self._name = name
         self._depth = depth
@@ -138,6 +148,9 @@ class Outlet(Generic[Token]):
         self.socket.immediate = True
         self.socket.routing_id = f"{name}/{os.getpid()}/{self._born_ns:x}".encode()[:255]
         prepare(self.socket, address)
+        if lock is not None:
+            lock.fit(self.socket)
+        self._knocker = None if lock is None else Knocker(self.socket, address)
         self.socket.connect(address)
 
     @property
@@ -298,6 +311,8 @@ class Outlet(Generic[Token]):
         # What nobody is connected to take is said again at once: a line is only waiting for it.
         if send(self.socket, [protocol.HELLO, protocol.write(hello)]):
             self._asked_ns = now_ns
+        elif self._knocker is not None:
+            self._knocker.knock_if_due()
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
         self._heard_ns = monotonic_ns()
@@ -433,6 +448,8 @@ class Inlet:
         Where to listen.
     window : int
         Messages that each outlet may have sent and this stage not yet taken.
+    door : Door, optional
+        Of a link from other hosts.
 
     Raises
     ------
@@ -440,7 +457,9 @@ class Inlet:
         If the address can't be bound.
     """
 
-    def __init__(self, context: Context, address: str, *, window: int) -> None:
+    def __init__(
+        self, context: Context, address: str, *, window: int, door: Door | None = None
+    ) -> None:
         self._window = window
         # A message of its own for every credit would cost more than the frame's own: the other
         # half of them lasts until the peer has heard of these.
@@ -456,6 +475,8 @@ class Inlet:
         self.socket.maxmsgsize = protocol.MAX_MESSAGE
         self.socket.router_handover = True
         prepare(self.socket, address)
+        if door is not None:
+            door.fit(self.socket)
         try:
             self.socket.bind(address)
         except zmq.ZMQError as exc:

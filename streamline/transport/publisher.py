@@ -3,6 +3,7 @@
 import zmq
 
 from streamline.errors import InputError
+from streamline.transport.curve import Door
 from streamline.transport.sockets import Context
 
 __all__ = ["Publisher"]
@@ -20,9 +21,11 @@ class Publisher:
         If the address can't be bound.
     """
 
-    def __init__(self, context: Context, address: str) -> None:
+    def __init__(self, context: Context, address: str, *, door: Door | None = None) -> None:
         self._socket = context.socket(zmq.PUB)
         self._socket.linger = 500
+        if door is not None:
+            door.fit(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as exc:

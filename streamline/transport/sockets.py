@@ -5,9 +5,10 @@ from typing import Final
 
 import zmq
 
-__all__ = ["READABLE", "Buffer", "Context", "prepare", "readable", "send"]
+__all__ = ["READABLE", "Buffer", "Context", "Socket", "prepare", "readable", "send"]
 
-Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+Context = zmq.Context[Socket]
 Buffer = bytes | memoryview
 
 # As plain numbers: with ZeroMQ's own enumerations each bit that is set or looked at is a call.

@@ -10,6 +10,7 @@ import zmq
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.errors import InputError
 from streamline.ledger import Sample, decode
+from streamline.transport.curve import Door, Knocker, Lock
 from streamline.transport.protocol import NONSENSE
 from streamline.transport.sockets import Context, prepare
 
@@ -56,15 +57,22 @@ class TelemetryOutlet:
     part : str
         Tells the workers of this part of the line from those of the others, whatever their names:
         each part has a supervisor.
+    lock : Lock, optional
+        Of a link to another host.
     """
 
-    def __init__(self, context: Context, address: str, part: str) -> None:
+    def __init__(
+        self, context: Context, address: str, part: str, *, lock: Lock | None = None
+    ) -> None:
         self._part = part
         self._socket = context.socket(zmq.PUSH)
         self._socket.sndhwm = 4
         self._socket.immediate = True
         prepare(self._socket, address)
         self._socket.linger = 200
+        if lock is not None:
+            lock.fit(self._socket)
+        self._knocker = None if lock is None else Knocker(self._socket, address)
         self._socket.connect(address)
 
     def send(self, worker: str, ledger: bytes) -> None:
@@ -73,7 +81,8 @@ class TelemetryOutlet:
         try:
             self._socket.send_multipart([head, ledger], zmq.NOBLOCK)
         except zmq.Again:
-            return
+            if self._knocker is not None:
+                self._knocker.knock_if_due()
 
     def close(self) -> None:
         """Send what is queued, then close."""
@@ -89,12 +98,14 @@ class TelemetryInlet:
         If the address can't be bound.
     """
 
-    def __init__(self, context: Context, address: str) -> None:
+    def __init__(self, context: Context, address: str, *, door: Door | None = None) -> None:
         self._latest: dict[tuple[str, str], Told] = {}
         self._socket = context.socket(zmq.PULL)
         self._socket.rcvhwm = 16
         self._socket.maxmsgsize = _MAX_LEDGER
         prepare(self._socket, address)
+        if door is not None:
+            door.fit(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as exc:

@@ -75,7 +75,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "fit", "score", "eval", "run", "stage", "check", "doctor", "model", "bench"],
+    ["demo", "fit", "score", "eval", "run", "stage", "check", "doctor", "keys", "model", "bench"],
 )
 def test_every_command_has_help(command: str) -> None:
     done = streamline(command, "--help")

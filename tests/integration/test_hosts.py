@@ -84,11 +84,7 @@ def write_pipeline(
     }
     if hosts is not None:
         sections["metrics"] = {"address": "${SERVER}", "port": 0}
-        sections["links"] = {
-            "prepared": f"tcp://${{SERVER}}:{hosts.prepared}",
-            "scores": "inproc",
-            "telemetry": f"tcp://${{SERVER}}:{hosts.telemetry}",
-        }
+        sections["links"] = hosts.links(folder)
     path.write_text(json.dumps({"version": 1, **sections}))
     return path
 

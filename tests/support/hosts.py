@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
 
+from streamline.transport.curve import KeyPair
 from tests.support.line import RunningLine
 from tests.support.links import Cable, free_port
 
@@ -23,20 +24,23 @@ class Host(ABC):
 
     Parameters
     ----------
+    role : str
+        What it is; a pipeline file has it as ``${HOST}``.
     server : str
         Address at which this host finds the server; a pipeline file has it as ``${SERVER}``.
     ahead_s : int
         By how much its monotonic clock is ahead of this test's.
     """
 
-    def __init__(self, server: str, *, ahead_s: int = 0) -> None:
+    def __init__(self, role: str, server: str, *, ahead_s: int = 0) -> None:
+        self.role = role
         self.server = server
         self.ahead_s = ahead_s
 
     @property
     def within(self) -> list[str]:
         """Command that runs another on this host."""
-        return ["env", f"SERVER={self.server}"]
+        return ["env", f"SERVER={self.server}", f"HOST={self.role}"]
 
     @abstractmethod
     def call(self, function: Callable[[], _T]) -> _T:
@@ -51,6 +55,21 @@ class TwoHosts(ABC):
     prepared: int
     telemetry: int
     """Ports on which the server listens."""
+
+    def links(self, folder: Path) -> dict[str, object]:
+        """Links of a line whose infer and alert stages are on the server; makes both their keys."""
+        keys: dict[str, dict[str, str]] = {}
+        for host in (self.camera, self.server):
+            pair = KeyPair.new()
+            pair.write(folder / f"{host.role}.key")
+            keys[host.role] = {"key": pair.public}
+        keys["server"]["address"] = "${SERVER}"
+        return {
+            "prepared": f"tcp://${{SERVER}}:{self.prepared}",
+            "scores": "inproc",
+            "telemetry": f"tcp://${{SERVER}}:{self.telemetry}",
+            "keys": {"own_file": f"{folder}/${{HOST}}.key", "hosts": keys},
+        }
 
     @abstractmethod
     def cut(self) -> None:
@@ -87,9 +106,9 @@ def _run(*command: str) -> None:
 class _Namespace(Host):
     """A network namespace, and a time namespace where its clock is ahead."""
 
-    def __init__(self, name: str, server: str, *, ahead_s: int = 0) -> None:
-        super().__init__(server, ahead_s=ahead_s)
-        self.name = name
+    def __init__(self, mark: str, role: str, server: str, *, ahead_s: int = 0) -> None:
+        super().__init__(role, server, ahead_s=ahead_s)
+        self.name = f"sl-{mark}-{role}"
 
     @property
     def within(self) -> list[str]:
@@ -128,8 +147,8 @@ class Namespaces(TwoHosts):
     def __init__(self) -> None:
         mark = f"{os.getpid() % 100000}"
         addresses = ("10.213.77.1", "10.213.77.2")
-        self.camera = _Namespace(f"sl-{mark}-a", addresses[1], ahead_s=1000)
-        self.server = _Namespace(f"sl-{mark}-b", addresses[1])
+        self.camera = _Namespace(mark, "camera", addresses[1], ahead_s=1000)
+        self.server = _Namespace(mark, "server", addresses[1])
         try:
             self._make(f"sl{mark}", addresses)
         except BaseException:
@@ -183,7 +202,7 @@ class Addresses(TwoHosts):
 
     def __init__(self) -> None:
         near, far = "127.0.0.2", "127.0.0.3"
-        self.camera, self.server = _Address(near), _Address(far)
+        self.camera, self.server = _Address("camera", near), _Address("server", far)
         self.prepared, self.telemetry = free_port(far), free_port(far)
         ports = (self.prepared, self.telemetry)
         self._cables = [Cable((far, port), at=(near, port)) for port in ports]

@@ -182,7 +182,12 @@ class AlertStage(Stage):
             self._chain = VerdictChain(
                 run, self._rules, audit.per_minute, on_lost=self._unrecorded.add
             )
-        self._inlet = Inlet(self.site.context, self.site.address("scores"), window=_WINDOW)
+        self._inlet = Inlet(
+            self.site.context,
+            self.site.address("scores"),
+            window=_WINDOW,
+            door=self.site.keyring.door("scores"),
+        )
 
     def _close(self) -> None:
         self._write_verdicts()

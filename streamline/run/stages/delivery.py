@@ -27,6 +27,7 @@ from streamline.config.sinks import Modbus
 from streamline.errors import InputError
 from streamline.extras import needs_extra
 from streamline.messages import Verdict
+from streamline.run.placement import ALERTS
 from streamline.run.runtime import outbox_path
 from streamline.run.stages.stage import CLOSE_S, Site
 from streamline.transport.publisher import Publisher
@@ -180,7 +181,9 @@ class AlertDelivery:
             case JsonlSink():
                 return partial(JsonLines, sink.path)
             case ZmqSink():
-                return partial(Publisher, self._site.context, sink.address)
+                locked = sink.leaves and not sink.plain
+                door = self._site.keyring.door(ALERTS) if locked else None
+                return partial(Publisher, self._site.context, sink.address, door=door)
             case WebhookSink():
                 return partial(_webhook, sink)
             case MqttSink():

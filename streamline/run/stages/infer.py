@@ -137,7 +137,8 @@ class InferStage(Stage):
         context = self.site.context
         # Senders find it, and knock, while the models are opened.
         prepared = self.site.prepared_address(self._share)
-        self._inlet = Inlet(context, prepared, window=self._window())
+        door, lock = self.site.keyring.door("prepared"), self.site.keyring.lock("scores")
+        self._inlet = Inlet(context, prepared, window=self._window(), door=door)
         stack.callback(self._inlet.close)
         try:
             self._open_models(stack)
@@ -153,6 +154,7 @@ class InferStage(Stage):
             name=self._share.name,
             depth=self._max * (slots + 1),
             evict=False,
+            lock=lock,
         )
         stack.callback(self._outlet.close)
 

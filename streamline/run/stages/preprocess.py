@@ -144,7 +144,8 @@ class PreprocessStage(Stage):
         name = next(iter(self._cameras))
         address = self.site.frames_address(name)
         window = _WINDOW if self._live else _WINDOW_OF_FILES
-        self._inlet = Inlet(self.site.context, address, window=window)
+        door = self.site.keyring.door("frames")
+        self._inlet = Inlet(self.site.context, address, window=window, door=door)
         for camera in self._cameras.values():
             self._shelves[camera.name] = self._shelf(camera)
             self._outlets[camera.name] = Outlet(
@@ -153,6 +154,7 @@ class PreprocessStage(Stage):
                 name=f"preprocess-{camera.name}",
                 depth=camera.queue.depth,
                 evict=camera.queue.policy is QueuePolicy.DROP_OLDEST,
+                lock=self.site.keyring.lock("prepared"),
             )
 
     def _shelf(self, camera: Camera) -> Shelf:

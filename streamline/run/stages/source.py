@@ -301,6 +301,7 @@ class SourceStage(Stage):
             name=self.name,
             depth=queue.depth,
             evict=queue.policy is QueuePolicy.DROP_OLDEST,
+            lock=self.site.keyring.lock("frames"),
         )
 
     def _close(self) -> None:

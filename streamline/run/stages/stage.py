@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread, get_native_id
 from typing import Final
 
@@ -9,9 +10,10 @@ import structlog
 import zmq
 
 from streamline.clock import monotonic_ns
-from streamline.config import Pipeline
+from streamline.config import Links, Pipeline
 from streamline.ledger import Ledger
 from streamline.run.control import Control, Phase
+from streamline.run.keyring import Keyring
 from streamline.run.placement import InferShare
 from streamline.run.runtime import Runtime
 from streamline.transport.link import Context, Delivery
@@ -39,6 +41,7 @@ class Site:
     control: Control
     context: Context
     ledger: Ledger
+    keyring: Keyring = field(default_factory=partial(Keyring, Links()))
     parcels: Parcels = field(default_factory=Copied)
     """How frames get from their sources to the preprocess stages."""
 

@@ -14,6 +14,7 @@ from streamline.run.accounting.crashes import Crashes
 from streamline.run.accounting.fences import SUPERVISOR
 from streamline.run.control import Control, Phase
 from streamline.run.failures import read_failure
+from streamline.run.keyring import Keyring
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stages.stage import CLOSE_S
@@ -77,11 +78,13 @@ class Keeper:
         In the order in which they are started.
     runtime, control, views
         The line's folder, its phase and its ledgers.
+    keyring : Keyring, optional
+        Of the supervisor's own link, if others' figures come in here.
     starter : callable
         Starts a worker.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the line
         self,
         pipeline: Pipeline,
         plans: Sequence[WorkerPlan],
@@ -89,6 +92,7 @@ class Keeper:
         control: Control,
         views: Views,
         *,
+        keyring: Keyring | None = None,
         starter: Starter = start,
     ) -> None:
         self._pipeline = pipeline
@@ -99,6 +103,9 @@ class Keeper:
         ledger = Ledger()
         self._kept = {plan.name: _Kept(plan, ledger) for plan in plans}
         self._crashes = Crashes(pipeline, plans, ledger, views)
+        self.refusals = {} if keyring is None else keyring.refusals(ledger, ["telemetry"])
+        """Counters of those who are refused where figures come in."""
+
         ledger.open(runtime.ledger(SUPERVISOR))
         self._ledger = ledger
         self.faults: list[StreamlineError] = []

@@ -20,6 +20,7 @@ from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.model import Calibration, Manifest
 from streamline.run.control import Control, Phase
+from streamline.run.keyring import Keyring
 from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
@@ -92,6 +93,7 @@ class _Supervisor:
         self._exports = only is None or any("alert" in p.stages for p in self._plans)
         self._views: Views
         self._keeper: Keeper
+        self._keyring: Keyring
         self._rates = FrameRates()
         self._stop = StopRequest()
         self._ready_ns: int | None = None
@@ -119,8 +121,14 @@ class _Supervisor:
             stack.enter_context(self._signals())
             self._views = Views(self._runtime)
             stack.callback(self._views.close)
+            self._keyring = Keyring(self._pipeline.links)
             self._keeper = Keeper(
-                self._pipeline, self._plans, self._runtime, self._control, self._views
+                self._pipeline,
+                self._plans,
+                self._runtime,
+                self._control,
+                self._views,
+                keyring=self._keyring if self._exports else None,
             )
             stack.callback(self._end)
             self._open_telemetry(stack)
@@ -184,11 +192,15 @@ class _Supervisor:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.destroy, 200)
         address = self._runtime.address("telemetry", kind)
+        keyring = self._keyring
         if self._exports:
-            self._pull = TelemetryInlet(context, address)
+            keyring.guard(context, self._keeper.refusals)
+            stack.callback(keyring.close)
+            self._pull = TelemetryInlet(context, address, door=keyring.door("telemetry"))
             stack.callback(self._pull.close)
         else:
-            self._push = TelemetryOutlet(context, address, self._runtime.account)
+            lock = keyring.lock("telemetry")
+            self._push = TelemetryOutlet(context, address, self._runtime.account, lock=lock)
             stack.callback(self._push.close)
 
     def _open_endpoint(self, stack: ExitStack, models: Mapping[str, Manifest]) -> None:

@@ -82,6 +82,16 @@ def test_folders_and_files_in_each_others_place_are_told(file: Path) -> None:
     ]
 
 
+def test_a_missing_key_of_this_host_is_told_with_the_cure(file: Path) -> None:
+    complete(file.parent)
+    keys = f"{{own_file: host.key, hosts: {{here: {{key: {'a' * 64}}}}}}}"
+    file.write_text(f"{TEXT}links: {{keys: {keys}}}\n")
+    path = file.parent / "host.key"
+    (told,) = missing_files(load(file))
+    cure = f"(make one: streamline keys {path})"
+    assert told == f"{file}:10: links.keys.own_file: there is no file {path} {cure}"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_video_without_permission_is_told(file: Path) -> None:
     complete(file.parent)

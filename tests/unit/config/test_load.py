@@ -35,6 +35,7 @@ from streamline.config import (
     dump_effective,
     load,
 )
+from streamline.config.links import HostKey, LinkKeys
 from streamline.messages import SCENE_FAULTS
 
 SMALL = "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
@@ -96,10 +97,17 @@ infer: {device: "AUTO:GPU,CPU", precision: bf16, streams: 4, threads: 6,
   batch: {max: 3, wait_ms: 1.5}, max_fps: 50}
 alert: {sinks: [{type: jsonl, path: a.jsonl}, {type: zmq, address: "tcp://*:5590"}]}
 record: {verdicts: v, drops: /d, evidence: ../e}
-links: {frames: ipc, prepared: "tcp://[::1]:1", scores: inproc, telemetry: "tcp://host:65535"}
+links:
+  frames: ipc
+  prepared: "tcp://[::1]:1"
+  scores: inproc
+  telemetry: "tcp://host:65535"
+  keys:
+    own_file: own.key
+    hosts: {here: {key: HERE, address: "::1"}, there: {key: THERE, address: host}}
 metrics: {address: 0.0.0.0, port: null}
 drain_s: 0
-""",
+""".replace("THERE", "b" * 64).replace("HERE", "a" * 64),
     )
     here = file.parent
     camera = pipeline.cameras["left"]
@@ -129,8 +137,16 @@ drain_s: 0
     assert pipeline.record == Record(
         verdicts=here / "v", drops=Path("/d"), evidence=Evidence(path=here.parent / "e")
     )
+    hosts = {
+        "here": HostKey(key="a" * 64, address="::1"),
+        "there": HostKey(key="b" * 64, address="host"),
+    }
     assert pipeline.links == Links(
-        frames="ipc", prepared="tcp://[::1]:1", scores="inproc", telemetry="tcp://host:65535"
+        frames="ipc",
+        prepared="tcp://[::1]:1",
+        scores="inproc",
+        telemetry="tcp://host:65535",
+        keys=LinkKeys(own_file=here / "own.key", hosts=hosts),
     )
     assert pipeline.metrics == Metrics(address="0.0.0.0", port=None)  # noqa: S104 never bound
     assert pipeline.drain_s == 0

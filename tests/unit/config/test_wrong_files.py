@@ -214,10 +214,39 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ),
         pytest.param(
             "prepared: ipc",
-            "prepared: tcp://10.0.0.20:5701\n  scores: tcp://10.0.0.20:5701",
-            "20: links.scores: wants the address 10.0.0.20:5701, "
+            "prepared: tcp://127.0.0.1:5701\n  scores: tcp://127.0.0.1:5701",
+            "20: links.scores: wants the address 127.0.0.1:5701, "
             "which links.prepared on line 19 has already",
             id="two-links-at-one-address",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "prepared: tcp://10.0.0.20:5701",
+            "18: links: prepared goes beyond this computer (give keys, made by streamline keys "
+            "FILE, or plain: true where everybody in the network is trusted)",
+            id="door-without-a-lock",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "prepared: tcp://10.0.0.20:5701\n  keys:\n    own_file: a\n"
+            f"    hosts: {{server: {{key: {'a' * 64}, address: 10.0.0.2}}}}",
+            "18: links: prepared goes to 10.0.0.20, and no host in keys.hosts has that address "
+            "(write address: beside the key of the host that listens there)",
+            id="lock-without-a-key",
+        ),
+        pytest.param(
+            "prepared: ipc",
+            "keys:\n    own_file: a\n"
+            f"    hosts: {{here: {{key: {'a' * 64}}}, there: {{key: {'a' * 64}}}}}",
+            "19: links.keys: has two hosts with the same key (each host has a key of its own)",
+            id="one-key-for-two-hosts",
+        ),
+        pytest.param(
+            "    - type: log",
+            '    - {type: zmq, address: "tcp://*:5590"}',
+            "18: links: has no keys, and alerts are published beyond this computer, on "
+            "tcp://*:5590 (give keys, or plain: true beside that address)",
+            id="alerts-for-everybody",
         ),
         pytest.param(
             "k: 2",

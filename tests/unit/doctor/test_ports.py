@@ -30,8 +30,9 @@ def test_links_and_publishers_are_looked_at_where_this_computer_listens(tmp_path
     here = free_port()
     text = (
         "metrics: {port: null}\n"
-        f'links: {{prepared: "tcp://127.0.0.1:{here}", scores: "tcp://192.0.2.7:5702"}}\n'
-        'alert: {sinks: [{type: zmq, address: "tcp://*:0"}]}\n'
+        f'links: {{plain: true, prepared: "tcp://127.0.0.1:{here}", '
+        'scores: "tcp://192.0.2.7:5702"}\n'
+        'alert: {sinks: [{type: zmq, address: "tcp://*:0", plain: true}]}\n'
     ).replace("*:0", f"*:{free_port()}")
     first, second, third = ports(pipeline(tmp_path, text), is_running=False)
     assert {one.status for one in (first, second, third)} == {Status.OK}
@@ -41,6 +42,6 @@ def test_links_and_publishers_are_looked_at_where_this_computer_listens(tmp_path
 
 
 def test_figures_can_be_shown_on_this_computer_only(tmp_path: Path) -> None:
-    line = pipeline(tmp_path, "metrics: {address: 192.0.2.7}\n")
+    line = pipeline(tmp_path, "metrics: {address: 192.0.2.7, plain: true}\n")
     (found,) = ports(line, is_running=False)
     assert (found.status, "192.0.2.7 is not this computer's" in found.what) == (Status.FAIL, True)

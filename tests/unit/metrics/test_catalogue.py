@@ -26,6 +26,7 @@ from streamline.run.runtime import Runtime
 from streamline.run.supervision.keeper import Keeper
 from streamline.run.views import Views
 from streamline.run.worker import Worker
+from streamline.transport.curve import KeyPair
 from tests.support.bench import write_bench
 from tests.support.models import save_tiny_model
 
@@ -37,7 +38,9 @@ alert:
   sinks: [{type: log}, {type: jsonl, path: alerts.jsonl}]
   plc: {host: 127.0.0.1}
 record: {evidence: evidence}
-links: {prepared: "tcp://127.0.0.1:15600"}
+links:
+  prepared: tcp://127.0.0.1:15600
+  keys: {own_file: own.key, hosts: {here: {key: "PUBLIC", address: 127.0.0.1}}}
 """
 
 OF_THE_LINE = {
@@ -73,6 +76,7 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
         keeper.end_all()
         views.close()
         for worker in made:
+            worker._keyring.close()
             worker._context.term()
             worker._ledger.close()
 
@@ -81,7 +85,9 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
 def page(tmp_path: Path) -> str:
     """What a line of two cameras exports before its first frame."""
     save_tiny_model(tmp_path / "model")
-    (tmp_path / "line.yaml").write_text(PIPELINE)
+    pair = KeyPair.new()
+    pair.write(tmp_path / "own.key")
+    (tmp_path / "line.yaml").write_text(PIPELINE.replace("PUBLIC", pair.public))
     pipeline = load(tmp_path / "line.yaml")
     information = {
         "streamline_build_info": [{"version": "1"}],

@@ -39,6 +39,26 @@ def test_a_folder_that_was_open_to_others_is_made_private(base: Path, pipeline: 
     runtime.release(lock)
 
 
+def test_a_link_in_the_folders_place_is_refused(base: Path, pipeline: Pipeline) -> None:
+    elsewhere = base / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    runtime = Runtime.of(pipeline)
+    runtime.folder.symlink_to(elsewhere)
+    with pytest.raises(InputError, match=r"is no folder of this user's own; remove it, or set XDG"):
+        runtime.acquire()
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_somebody_elses_folder_is_refused(pipeline: Pipeline, base: Path) -> None:
+    runtime = Runtime.of(pipeline)
+    runtime.folder.mkdir()
+    os.chown(runtime.folder, 65534, 65534)
+    with pytest.raises(InputError, match=r"is no folder of this user's own"):
+        runtime.acquire()
+    assert base in runtime.folder.parents
+
+
 @pytest.mark.usefixtures("base")
 def test_a_second_line_of_the_same_file_is_kept_out_and_disturbs_nothing(
     pipeline: Pipeline,
