@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from streamline.config.dump import dump_effective
     from streamline.config.links import Links
     from streamline.config.loader import load
+    from streamline.config.metrics import Metrics
     from streamline.config.published import published_schema
     from streamline.config.schema import (
         Alert,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         Infer,
         KeptPerMinute,
         Learn,
-        Metrics,
         ModelChoice,
         Pipeline,
         Queue,
@@ -114,7 +114,7 @@ _HOMES: Final = {
     "KeptPerMinute": "schema",
     "Learn": "schema",
     "Links": "links",
-    "Metrics": "schema",
+    "Metrics": "metrics",
     "ModelChoice": "schema",
     "Pipeline": "schema",
     "Queue": "schema",

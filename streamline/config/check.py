@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from streamline.config.links import Links
+from streamline.config.metrics import Metrics
 from streamline.config.schema import Camera, ModelChoice, Pipeline, Record
 from streamline.config.secrets import read_secret
 from streamline.config.sinks import AnySink, CommandSink
@@ -38,6 +39,7 @@ def missing_files(pipeline: Pipeline) -> list[str]:
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _record_needs(pipeline.record)]
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _sink_needs(pipeline.alert.sinks)]
     lines += [f"{pipeline.where(key)}: {what}" for key, what in _link_needs(pipeline.links)]
+    lines += [f"{pipeline.where(key)}: {what}" for key, what in _metrics_needs(pipeline.metrics)]
     return list(dict.fromkeys(lines))
 
 
@@ -50,6 +52,15 @@ def _record_needs(record: Record) -> _Needs:
 def _link_needs(links: Links) -> _Needs:
     if links.keys is not None and (problem := _unreadable(links.keys.own_file, folder=False)):
         yield "links.keys.own_file", f"{problem} (make one: streamline keys {links.keys.own_file})"
+
+
+def _metrics_needs(metrics: Metrics) -> _Needs:
+    for name in ("certificate_file", "key_file"):
+        path = getattr(metrics, name)
+        if path is not None and (problem := _unreadable(path, folder=False)):
+            yield f"metrics.{name}", problem
+    if metrics.token_file is not None and (problem := _no_secret(metrics.token_file)):
+        yield "metrics.token_file", f"{problem} (make one: openssl rand -hex 32)"
 
 
 def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:

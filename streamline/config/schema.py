@@ -25,6 +25,7 @@ from streamline.config.fields import (
     mistake,
 )
 from streamline.config.links import Links
+from streamline.config.metrics import Metrics
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
 from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox, ZmqSink
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
@@ -40,7 +41,6 @@ __all__ = [
     "Infer",
     "KeptPerMinute",
     "Learn",
-    "Metrics",
     "ModelChoice",
     "Pipeline",
     "Queue",
@@ -645,29 +645,6 @@ class Record(Section):
             what = "needs evidence that keeps the begins of alerts (name a folder: record.evidence)"
             raise mistake(what)
         return audit
-
-
-class Metrics(Section):
-    """The HTTP endpoint with ``/metrics``, ``/healthz`` and ``/readyz``."""
-
-    address: str = Field(
-        default="127.0.0.1",
-        pattern=r"^[0-9A-Za-z][0-9A-Za-z.-]{0,252}$|^[0-9A-Fa-f:.]{2,45}$",
-        json_schema_extra={"x-allowed": "an address or host name of this computer"},
-    )
-    """Where it listens; 0.0.0.0 opens it to the network."""
-
-    port: int | None = Field(
-        default=9464,
-        ge=0,
-        le=65535,
-        json_schema_extra={"x-allowed": "a port from 0 to 65535, or null"},
-    )
-    """Its port; 0: any free one; null: no endpoint."""
-
-    bench: FilePath | None = None
-    """A file that ``streamline bench paper --json`` writes, now or later: its figures are published
-    beside the paper's; null: none."""
 
 
 class Pipeline(Section):

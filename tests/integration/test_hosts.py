@@ -83,7 +83,7 @@ def write_pipeline(
         "metrics": {"port": 0},
     }
     if hosts is not None:
-        sections["metrics"] = {"address": "${SERVER}", "port": 0}
+        sections["metrics"] = {"address": "${SERVER}", "port": 0, "plain": True}
         sections["links"] = hosts.links(folder)
     path.write_text(json.dumps({"version": 1, **sections}))
     return path

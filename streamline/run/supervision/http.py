@@ -2,23 +2,31 @@
 
 import json
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any, Final
 
 import structlog
 
 from streamline.errors import InputError
 from streamline.metrics.exporter import Exporter
+from streamline.run.supervision.access import Access
 from streamline.run.supervision.health import Health
 
 __all__ = ["Endpoint"]
 
 _log = structlog.get_logger("streamline.run")
+
+Client = socket.socket | tuple[bytes, socket.socket]
+
+_CLIENTS: Final = 32
+"""Most that are served at once."""
 
 _POLL_S: Final = 0.05
 """How often it looks whether it is to close: a line's end waits for that."""
@@ -34,9 +42,15 @@ class Endpoint:
     """
 
     def __init__(
-        self, address: str, port: int, exporter: Exporter, health: Callable[[], Health]
+        self,
+        address: str,
+        port: int,
+        exporter: Exporter,
+        health: Callable[[], Health],
+        *,
+        access: Access = Access(),  # noqa: B008 - immutable
     ) -> None:
-        handler = partial(_Handler, exporter, health)
+        handler = partial(_Handler, exporter, health, access)
         try:
             self._server = _Server(address, port, handler)
         except OSError as exc:
@@ -45,6 +59,12 @@ class Endpoint:
                 "set metrics.port to a free one, 0 for any"
             )
             raise InputError(msg) from exc
+        self._scheme = "http" if access.tls is None else "https"
+        if access.tls is not None:
+            # Each client's own thread shakes hands with it: who is slow holds nobody else up.
+            self._server.socket = access.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = Thread(
             target=self._server.serve_forever, args=(_POLL_S,), name="http", daemon=True
         )
@@ -54,7 +74,8 @@ class Endpoint:
     def url(self) -> str:
         """Where it is, with the port that it got."""
         host, port = self._server.server_address[:2]
-        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
+        host = f"[{host!s}]" if ":" in str(host) else str(host)
+        return f"{self._scheme}://{host}:{port}"
 
     def close(self) -> None:
         """Stop serving; a request that is still being answered hears that this is the end."""
@@ -65,7 +86,7 @@ class Endpoint:
 
 
 class _Server(ThreadingHTTPServer):
-    """One thread a request; says nothing about clients that go away."""
+    """One thread a client, up to a limit; says nothing about those that go away."""
 
     daemon_threads = True
     # Daemon threads are not waited for: a client that never ends must not hold the line up.
@@ -78,6 +99,7 @@ class _Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         self.has_ended = False
         self._told = False
+        self._free = Semaphore(_CLIENTS)
         super().__init__((address, port), handler)
 
     def server_bind(self) -> None:
@@ -85,10 +107,28 @@ class _Server(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
+    def process_request(self, request: Client, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+        """Serve one more client, or turn it away where there are too many."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # No thread can be started.
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Client, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+        """Serve a client to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
     def handle_error(self, *_: object) -> None:
         """Tell of a failure once; a request that broke off is its client's business."""
         exc = sys.exception()
-        if self._told or isinstance(exc, ConnectionError | TimeoutError):
+        if self._told or isinstance(exc, ConnectionError | TimeoutError | ssl.SSLError):
             return
         self._told = True
         _log.error("request failed; told once", exc_info=exc)
@@ -103,9 +143,16 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
     server: _Server
 
-    def __init__(self, exporter: Exporter, health: Callable[[], Health], *args: Any) -> None:  # noqa: ANN401 - socketserver's
+    def __init__(
+        self,
+        exporter: Exporter,
+        health: Callable[[], Health],
+        access: Access,
+        *args: Any,  # noqa: ANN401 - socketserver's
+    ) -> None:
         self._exporter = exporter
         self._health = health
+        self._access = access
         super().__init__(*args)
 
     def do_GET(self) -> None:
@@ -116,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.has_ended:
             status, body, kind = 503, b"the line has ended\n", "text/plain"
         self.send_response(status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -129,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> tuple[int, bytes, str]:
         """Return status, body and its type."""
+        if not self._access.admits(self.headers.get("Authorization", "")):
+            return HTTPStatus.UNAUTHORIZED, b"a bearer token is needed\n", "text/plain"
         path = self.path.partition("?")[0]
         if path == "/metrics":
             return 200, *self._exporter.render(self.headers.get("Accept", ""))

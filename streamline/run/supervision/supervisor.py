@@ -24,6 +24,7 @@ from streamline.run.keyring import Keyring
 from streamline.run.models import freeze, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
+from streamline.run.supervision.access import Access
 from streamline.run.supervision.elsewhere import elsewhere
 from streamline.run.supervision.health import Health, health_of
 from streamline.run.supervision.http import Endpoint
@@ -217,7 +218,10 @@ class _Supervisor:
         }
         bench = None if metrics.bench is None else BenchFile(metrics.bench)
         exporter = Exporter(self._samples, self._rates, information, bench)
-        self._endpoint = Endpoint(metrics.address, metrics.port, exporter, self._health)
+        access = Access.of(metrics)
+        self._endpoint = Endpoint(
+            metrics.address, metrics.port, exporter, self._health, access=access
+        )
         stack.callback(self._endpoint.close)
 
     def _samples(self, *, rings: bool = False) -> list[Sample]:

@@ -92,6 +92,21 @@ def test_a_missing_key_of_this_host_is_told_with_the_cure(file: Path) -> None:
     assert told == f"{file}:10: links.keys.own_file: there is no file {path} {cure}"
 
 
+def test_what_opens_the_endpoint_is_looked_for(file: Path) -> None:
+    complete(file.parent)
+    here = file.parent
+    files = "certificate_file: a.pem, key_file: b.pem, token_file: token"
+    file.write_text(f"{TEXT}metrics: {{address: 0.0.0.0, {files}}}\n")
+    assert missing_files(load(file)) == [
+        f"{file}:10: metrics.certificate_file: there is no file {here}/a.pem",
+        f"{file}:10: metrics.key_file: there is no file {here}/b.pem",
+        (
+            f"{file}:10: metrics.token_file: can't read the secret's file {here}/token: "
+            "No such file or directory (make one: openssl rand -hex 32)"
+        ),
+    ]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_video_without_permission_is_told(file: Path) -> None:
     complete(file.parent)

@@ -105,7 +105,7 @@ links:
   keys:
     own_file: own.key
     hosts: {here: {key: HERE, address: "::1"}, there: {key: THERE, address: host}}
-metrics: {address: 0.0.0.0, port: null}
+metrics: {address: 0.0.0.0, port: 1, plain: true}
 drain_s: 0
 """.replace("THERE", "b" * 64).replace("HERE", "a" * 64),
     )
@@ -148,7 +148,7 @@ drain_s: 0
         telemetry="tcp://host:65535",
         keys=LinkKeys(own_file=here / "own.key", hosts=hosts),
     )
-    assert pipeline.metrics == Metrics(address="0.0.0.0", port=None)  # noqa: S104 never bound
+    assert pipeline.metrics == Metrics(address="0.0.0.0", port=1, plain=True)  # noqa: S104 never bound
     assert pipeline.drain_s == 0
 
 

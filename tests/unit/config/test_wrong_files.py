@@ -235,6 +235,19 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="lock-without-a-key",
         ),
         pytest.param(
+            "  prepared: ipc",
+            "  prepared: ipc\nmetrics: {address: 0.0.0.0, token_file: token}",
+            "20: metrics: opens the endpoint to the network (give certificate_file, key_file and "
+            "token_file, or plain: true where everybody in the network is trusted)",
+            id="endpoint-for-everybody",
+        ),
+        pytest.param(
+            "  prepared: ipc",
+            "  prepared: ipc\nmetrics: {certificate_file: a}",
+            "20: metrics: has one of certificate_file and key_file (give both)",
+            id="certificate-without-key",
+        ),
+        pytest.param(
             "prepared: ipc",
             "keys:\n    own_file: a\n"
             f"    hosts: {{here: {{key: {'a' * 64}}}, there: {{key: {'a' * 64}}}}}",

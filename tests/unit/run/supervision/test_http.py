@@ -2,24 +2,32 @@
 
 import json
 import socket
+import ssl
 import struct
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
+from pathlib import Path
 from threading import Event
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamline.config import Metrics
 from streamline.errors import InputError
 from streamline.ledger import Ledger, Sample
 from streamline.metrics.exporter import Exporter, FrameRates
+from streamline.run.supervision.access import Access
 from streamline.run.supervision.health import Health
-from streamline.run.supervision.http import Endpoint
+from streamline.run.supervision.http import _CLIENTS, Endpoint
+from tests.support.certificates import make_certificate, needs_openssl
+from tests.support.line import eventually
 
+TOKEN = "3b9f0c5d7a1e4286"  # noqa: S105 - of these tests alone
 HEALTHY = Health(healthy=True, ready=True, body={})
 
 
@@ -30,11 +38,15 @@ class Site:
     endpoint: Endpoint
     health: Health
 
-    def get(self, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+    trusts: Path | None = None
+    """Certificate that its clients trust."""
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
         """Ask for a path; return status, content type and body."""
-        request = urllib.request.Request(self.endpoint.url + path, method=method)  # noqa: S310 - ours
+        request = urllib.request.Request(self.endpoint.url + path, None, headers, method=method)  # noqa: S310 - ours
+        trust = None if self.trusts is None else ssl.create_default_context(cafile=self.trusts)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
+            with urllib.request.urlopen(request, timeout=30, context=trust) as answer:  # noqa: S310 - ours
                 assert isinstance(answer, HTTPResponse)
                 return answer.status, answer.headers["Content-Type"], answer.read()
         except HTTPError as error:
@@ -49,14 +61,32 @@ def exporter() -> Exporter:
     return Exporter(ledger.samples, FrameRates(), {})
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    """An endpoint at any free port."""
+@contextmanager
+def served(access: Access, trusts: Path | None = None) -> Iterator[Site]:
+    """Serve at any free port."""
     site: Site
-    endpoint = Endpoint("127.0.0.1", 0, exporter(), lambda: site.health)
-    site = Site(endpoint, Health(healthy=True, ready=True, body={"workers": {"infer": True}}))
+    endpoint = Endpoint("127.0.0.1", 0, exporter(), lambda: site.health, access=access)
+    health = Health(healthy=True, ready=True, body={"workers": {"infer": True}})
+    site = Site(endpoint, health, trusts)
     yield site
     endpoint.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """An endpoint for everybody."""
+    with served(Access()) as site:
+        yield site
+
+
+@pytest.fixture
+def locked_site(tmp_path: Path) -> Iterator[Site]:
+    """One that speaks TLS and wants a token."""
+    certificate, key = make_certificate(tmp_path)
+    (tmp_path / "token").write_text(TOKEN)
+    metrics = Metrics(certificate_file=certificate, key_file=key, token_file=tmp_path / "token")
+    with served(Access.of(metrics), certificate) as site:
+        yield site
 
 
 def test_metrics_are_served_as_prometheus_reads_them(site: Site) -> None:
@@ -100,6 +130,71 @@ def test_head_is_get_without_a_body(site: Site) -> None:
 def test_nothing_can_be_changed_from_outside(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE"):
         assert site.get("/metrics", method)[0] == 501
+
+
+@needs_openssl
+def test_who_has_the_token_is_answered_by_tls(locked_site: Site) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert locked_site.endpoint.url.startswith("https://127.0.0.1:")
+    status, _, body = locked_site.get("/metrics", **bearer)
+    assert status == 200
+    families = text_string_to_metric_families(body.decode())
+    assert {s.name: s.value for f in families for s in f.samples} == {"streamline_alerts_total": 2}
+    assert locked_site.get("/healthz", **bearer)[0] == 200
+    assert locked_site.get("/", **bearer)[0] == 404
+
+
+@needs_openssl
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/nowhere"])
+def test_who_has_no_token_learns_nothing(locked_site: Site, path: str) -> None:
+    needed = b"a bearer token is needed\n"
+    assert locked_site.get(path)[::2] == (401, needed)
+    assert locked_site.get(path, Authorization="Bearer 0000000000000000")[::2] == (401, needed)
+    assert locked_site.get(path, "HEAD")[::2] == (401, b"")
+
+
+@needs_openssl
+def test_a_certificate_that_a_client_does_not_trust_ends_it_before_the_token_is_sent(
+    locked_site: Site,
+) -> None:
+    locked_site.trusts = None
+    with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        locked_site.get("/metrics", Authorization=f"Bearer {TOKEN}")
+
+
+@needs_openssl
+def test_who_speaks_no_tls_or_says_nothing_is_no_news_and_holds_nobody_up(
+    locked_site: Site,
+) -> None:
+    port = int(locked_site.endpoint.url.rpartition(":")[2])
+    with (
+        structlog.testing.capture_logs() as logs,
+        socket.create_connection(("127.0.0.1", port)),
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+    ):
+        plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: line\r\n\r\n")
+        assert b"streamline_" not in plain.recv(1000)
+        status, *_ = locked_site.get("/metrics", Authorization=f"Bearer {TOKEN}")
+        assert status == 200
+    assert logs == []
+
+
+def test_more_clients_than_can_be_served_are_turned_away(site: Site) -> None:
+    port = int(site.endpoint.url.rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(_CLIENTS):
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            idle.sendall(b"GET /metrics HTTP/1.1\r\n")
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+        assert late.recv(1) == b""
+    eventually(lambda: answers(site), "clients have gone, and there is room again")
+
+
+def answers(site: Site) -> bool:
+    try:
+        return site.get("/metrics")[0] == 200
+    except (ConnectionError, URLError):
+        return False
 
 
 def test_a_port_in_use_is_refused_with_the_cure() -> None:
