@@ -24,6 +24,8 @@ _DECAY = 0.8
 
 _MOMENTA = (0.9, 0.95)
 
+_CPU = "cpu"
+
 
 class Weights(NamedTuple):
     """Encoder and decoder, each of shape ``(k, m)``; the same array if they are tied."""
@@ -66,10 +68,15 @@ def train_autoencoder(
     Raises
     ------
     ValueError
-        If the error grows beyond all bounds, or there is no such device.
+        If the error grows beyond all bounds, or there is no such device, or it fails.
     """
     with _one_thread():
-        return _trained(_Run(points, training, rank=rank, tied=tied), training, on_epoch)
+        try:
+            return _trained(_Run(points, training, rank=rank, tied=tied), training, on_epoch)
+        except (RuntimeError, AssertionError) as exc:
+            reason = str(exc).strip().splitlines()[0]
+            msg = f"torch can't train on {training.device or _CPU!r}: {reason}"
+            raise ValueError(msg) from exc
 
 
 @contextmanager
@@ -118,11 +125,8 @@ class _Run:
         # Adam works coordinate by coordinate: on principal axes it would be told the answer.
         self._turn = torch.linalg.qr(torch.randn(m, m, generator=self._random))[0]
         points = torch.from_numpy(np.asarray(coordinates / np.sqrt(total / n), np.float32))
-        try:
-            self._points = (points @ self._turn).to(training.device)
-        except (RuntimeError, AssertionError) as exc:
-            msg = f"torch can't train on {training.device!r}: {str(exc).splitlines()[0]}"
-            raise ValueError(msg) from exc
+        self._device = torch.device(training.device or _CPU)
+        self._points = (points @ self._turn).to(self._device)
         self._encoder = self._initial(rank, m)
         self._decoder = self._encoder if tied else self._initial(rank, m)
         weights = [self._encoder] if tied else [self._encoder, self._decoder]
@@ -134,7 +138,7 @@ class _Run:
             rows = self._turn[:rank]
         else:
             rows = torch.linalg.qr(torch.randn(m, rank, generator=self._random))[0].T
-        weights: Tensor = rows.clone().to(self._training.device).requires_grad_()
+        weights: Tensor = rows.clone().to(self._device).requires_grad_()
         return weights
 
     def epochs(self) -> Iterator[Epoch]:

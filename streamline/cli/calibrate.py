@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamline.cli.device import InferDevice, compute_on
+from streamline.cli.device import Backend, InferDevice, compute_on
 from streamline.cli.view import MaskOption, RegionOption, parse_mask, parse_roi
 
 __all__ = ["calibrate"]
@@ -54,6 +54,7 @@ def calibrate(  # noqa: PLR0913 - each is an option of the command
     roi: RegionOption = None,
     mask: MaskOption = None,
     infer_device: InferDevice = None,
+    backend: Backend = None,
 ) -> None:
     """Read the threshold anew, from normal frames that the model was not fitted to."""
     from streamline.alert.promise import promise_of
@@ -77,7 +78,9 @@ def calibrate(  # noqa: PLR0913 - each is an option of the command
         roi=region,
     )
     loaded = load_model(model)
-    settings = CalibrateSettings(alpha=alpha, mask=masked, compute=compute_on(infer_device))
+    settings = CalibrateSettings(
+        alpha=alpha, mask=masked, compute=compute_on(infer_device, backend)
+    )
     with Bars("calibrate") as bar:
         made = calibrate_sources(loaded, sources, selection, settings, progress=bar)
     written = recalibrate(model, made) if to is None else save_calibration(made, to)

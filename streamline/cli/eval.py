@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from streamline.cli.device import InferDevice, compute_on
+from streamline.cli.device import Backend, InferDevice, compute_on
 from streamline.cli.method import (
     AskedMethod,
     AskedScore,
@@ -104,6 +104,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     weights: Weights = None,
     size: Size = None,
     infer_device: InferDevice = None,
+    backend: Backend = None,
     layers: Layers = None,
     map_layers: MapLayers = None,
     retain: Retain = None,
@@ -132,7 +133,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
             "precision": precision,
             "weights": weights,
             "size": size,
-            "compute": compute_on(infer_device),
+            "compute": compute_on(infer_device, backend),
         },
         {
             "layers": layers,

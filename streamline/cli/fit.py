@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamline.cli.device import InferDevice, compute_on
+from streamline.cli.device import Backend, InferDevice, compute_on
 from streamline.cli.method import (
     AskedMethod,
     AskedScore,
@@ -83,6 +83,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
     precision: Precision = None,
     size: Size = None,
     infer_device: InferDevice = None,
+    backend: Backend = None,
     weights: Weights = None,
     roi: RegionOption = None,
     mask: MaskOption = None,
@@ -103,7 +104,7 @@ def fit(  # noqa: PLR0913 - each is an option of the command
         "precision": precision,
         "size": size,
         "weights": weights,
-        "compute": compute_on(infer_device),
+        "compute": compute_on(infer_device, backend),
         "mask": parse_mask(mask, sources, region),
     }
     own = {

@@ -87,7 +87,11 @@ Epochs = Annotated[
     typer.Option(metavar="N", min=1, help="fre-ae, fre-aet: train no longer than this: 1000."),
 ]
 Device = Annotated[
-    str | None, typer.Option(metavar="D", help="fre-ae, fre-aet: train on cpu or cuda.")
+    str | None,
+    typer.Option(
+        metavar="D",
+        help="fre-ae, fre-aet: train on cpu or cuda; where torch computes the features if it does.",
+    ),
 ]
 SamplingLevel = Annotated[
     str | None, typer.Option(metavar="L", help="sgfr: layer by which a frame's sub-bank is chosen.")

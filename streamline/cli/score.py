@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamline.cli.device import InferDevice, compute_on
+from streamline.cli.device import Backend, InferDevice, compute_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ def score(
         typer.Option(metavar="DIR", help="Write each image with its heat map over it."),
     ] = None,
     infer_device: InferDevice = None,
+    backend: Backend = None,
 ) -> None:
     """Print a JSON line for each image: score, p-value, threshold and verdict."""
     import json
@@ -44,7 +45,7 @@ def score(
 
     loaded = load_model(model)
     require_preprocessing(loaded.preprocessing, PREPROCESSING)
-    compute = compute_on(infer_device)
+    compute = compute_on(infer_device, backend)
     if doubt := threshold_doubt(loaded, compute):
         typer.echo(f"warning: {doubt}", err=True)
     paths = _listed(images)

@@ -5,6 +5,7 @@ in this package reads a file, an image or a clock, writes to an argument or draw
 """
 
 from streamline.fre.accumulate import SpanBuilder
+from streamline.fre.algebra import HOST, Algebra, Gram, column_parts, require_finite, require_frames
 from streamline.fre.autoencoder import Epoch, LinearAutoencoder, Training
 from streamline.fre.crossfit import (
     Part,
@@ -33,7 +34,10 @@ from streamline.fre.subspace import (
 )
 
 __all__ = [
+    "HOST",
+    "Algebra",
     "Epoch",
+    "Gram",
     "LinearAutoencoder",
     "Part",
     "Points",
@@ -43,6 +47,7 @@ __all__ = [
     "SpanBuilder",
     "Subspace",
     "Training",
+    "column_parts",
     "contiguous_blocks",
     "crossfit_errors",
     "effective_count",
@@ -55,6 +60,8 @@ __all__ = [
     "rank_for",
     "reconstruction_error",
     "reconstruction_residual",
+    "require_finite",
+    "require_frames",
     "resize_bilinear",
     "smaller_shares",
     "span_of",

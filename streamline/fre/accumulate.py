@@ -13,8 +13,9 @@ IJCV 77 (2008), section 3.1; the eigenvectors by the Gram matrix of what is merg
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre.algebra import HOST, Algebra, column_parts, require_finite
 from streamline.fre.progressive import Progressive
-from streamline.fre.span import Solver, Span, column_parts, decompose, span_of
+from streamline.fre.span import Solver, Span, decompose, span_of
 
 __all__ = ["SpanBuilder"]
 
@@ -40,6 +41,8 @@ class SpanBuilder:
     gap : int
         The latest frames wait for so many more before they are merged, so that none is judged
         by its neighbours.
+    algebra : Algebra
+        What multiplies and decomposes.
 
     Raises
     ------
@@ -48,7 +51,13 @@ class SpanBuilder:
     """
 
     def __init__(
-        self, *, rows: int, rank: int, held_out: Progressive | None = None, gap: int = 0
+        self,
+        *,
+        rows: int,
+        rank: int,
+        held_out: Progressive | None = None,
+        gap: int = 0,
+        algebra: Algebra = HOST,
     ) -> None:
         if not 1 <= rank <= rows // 2:
             msg = f"of {rows} rows at least 1 and at most {rows // 2} can be axes, got {rank}"
@@ -58,6 +67,7 @@ class SpanBuilder:
             raise ValueError(msg)
         self._rows = rows
         self._gap = gap
+        self._algebra = algebra
         self._held_out = held_out
         self._waiting = 0
         self._rank = rank
@@ -115,7 +125,8 @@ class SpanBuilder:
             As `span_of`.
         """
         if not self._axes:
-            return span_of(self._buffer[: self._filled], solver=solver)
+            held = self._buffer[: self._filled]
+            return span_of(held, solver=solver, algebra=self._algebra)
         if self._filled > self._axes:
             self._merge_but(0)
         return self._merged()
@@ -130,6 +141,7 @@ class SpanBuilder:
             energy=self._energy,
             rows=self._buffer[: self._axes],
             weights=None,
+            algebra=self._algebra,
         )
 
     def _merge_but(self, behind: int) -> None:
@@ -145,7 +157,8 @@ class SpanBuilder:
 
     def _judge(self, held_out: Progressive) -> None:
         if not self._axes:
-            held_out.judge_each_other(span_of(self._buffer[: self._filled]))
+            held = self._buffer[: self._filled]
+            held_out.judge_each_other(span_of(held, algebra=self._algebra))
             return
         fresh = self._buffer[self._axes + self._waiting : self._filled]
         if len(fresh):
@@ -166,14 +179,16 @@ class SpanBuilder:
         scale = np.ones(self._filled + 1)
         scale[: self._axes] = self._singular
         scale[-1] = np.sqrt(self._seen * new / total)
-        products = self._products() * scale * scale[:, None]
-        spectrum = decompose(products, energy=self._energy)
+        rows = self._buffer[: self._filled + 1]
+        products = self._algebra.products(rows) * scale * scale[:, None]
+        spectrum = decompose(products, energy=self._energy, algebra=self._algebra)
         keep = min(self._rank, len(spectrum.variances))
         singular = np.sqrt(spectrum.variances[:keep])
         vectors = spectrum.vectors[:, :keep]
         self._discarded += float(np.trace(products) - spectrum.variances[:keep].sum())
         self._carry_over(vectors * singular, scale, np.diagonal(products), new)
-        self._replace_rows((vectors / singular * scale[:, None]).T)
+        axes = np.asarray((vectors / singular * scale[:, None]).T, np.float32)
+        self._algebra.combine(axes, rows, centred=False, out=self._buffer[:keep])
         self._mean = (self._seen * old_mean + new * new_mean) / total
         self._singular, self._seen = singular, total
         self._axes = self._filled = keep
@@ -188,17 +203,8 @@ class SpanBuilder:
             mean[part] = wide.mean(axis=0)
             fresh[:, part] = wide - mean[part]
         self._buffer[self._filled] = old_mean - mean if self._axes else 0
-        if not np.isfinite(self._energy):
-            msg = "the features hold values that are no finite numbers"
-            raise ValueError(msg)
+        require_finite(self._energy)
         return mean
-
-    def _products(self) -> Doubles:
-        rows = self._buffer[: self._filled + 1]
-        products = np.zeros((len(rows), len(rows)))
-        for part in column_parts(rows):
-            products += rows[:, part] @ rows[:, part].T
-        return products
 
     def _carry_over(self, places: Doubles, scale: Doubles, squares: Doubles, new: int) -> None:
         """Write the coordinates of all frames, old and new, along the new axes."""
@@ -221,9 +227,3 @@ class SpanBuilder:
         share[: self._seen] = (new / total) ** 2
         self._outside = outside + share * beyond
         self._coordinates = fresh.astype(np.float32, copy=False)
-
-    def _replace_rows(self, weights: Doubles) -> None:
-        rows = self._buffer[: weights.shape[1]]
-        narrow = weights.astype(np.float32)
-        for part in column_parts(rows):
-            self._buffer[: len(narrow), part] = narrow @ rows[:, part]

@@ -66,8 +66,9 @@ class Training:
     """Weight of the squared weights in the loss, where the frames' mean square is 1."""
 
     seed: int = 0
-    device: str = "cpu"
-    """As torch names it: ``cpu``, ``cuda``, ``cuda:1`` …"""
+    device: str | None = None
+    """As torch names it: ``cpu``, ``cuda``, ``cuda:1`` …; None: what computes the features, if that
+    is torch's, else the CPU."""
 
     precision: Literal["f32", "bf16"] = "f32"
     """Of the products; weights and errors are kept in f32."""

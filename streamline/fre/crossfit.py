@@ -173,10 +173,10 @@ class Part:
         points -= mean
         energy = span.energy * len(fitted) / len(span.coordinates)
         if points.shape[0] > points.shape[1]:
-            spectrum = decompose(points.T @ points, energy=energy)
+            spectrum = decompose(points.T @ points, energy=energy, algebra=span.algebra)
             axes = spectrum.vectors.T
         else:
-            spectrum = decompose(points @ points.T, energy=energy)
+            spectrum = decompose(points @ points.T, energy=energy, algebra=span.algebra)
             axes = (spectrum.vectors / np.sqrt(spectrum.variances)).T @ points
         return cls(span=span, fitted=fitted, mean=mean, variances=spectrum.variances, axes=axes)
 

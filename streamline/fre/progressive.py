@@ -16,8 +16,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre.algebra import column_parts
 from streamline.fre.crossfit import contiguous_blocks, crossfit_errors, errors_left
-from streamline.fre.span import Span, column_parts
+from streamline.fre.span import Span
 from streamline.fre.subspace import rank_for
 
 __all__ = ["Progressive"]

@@ -6,20 +6,19 @@ eigenvectors; the covariance itself, at ``d`` in the hundred thousands, is never
 ``d`` is the smaller, the covariance is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from streamline.fre.algebra import HOST, Algebra, require_finite, require_frames
+
 __all__ = [
     "Points",
     "Solver",
     "Span",
     "Spectrum",
-    "centred_gram",
-    "column_parts",
     "decompose",
     "span_of",
 ]
@@ -81,6 +80,9 @@ class Span:
     weights: Doubles | None
     """Shape ``(m, p)``: each axis as a sum of centred `rows`; None if they are the axes."""
 
+    algebra: Algebra = HOST
+    """What multiplies them."""
+
     def lift(self, vectors: Floats, /) -> npt.NDArray[np.float32]:
         """Write vectors of the space as features.
 
@@ -95,11 +97,12 @@ class Span:
         """
         weights = vectors if self.weights is None else vectors @ self.weights
         lifted = np.empty((len(vectors), self.rows.shape[1]), np.float32)
-        for part in column_parts(self.rows):
-            wide = self.rows[:, part].astype(np.float64)
-            if self.weights is not None:
-                wide -= wide.mean(axis=0)
-            lifted[:, part] = weights @ wide
+        self.algebra.combine(
+            np.asarray(weights, np.float64),
+            self.rows,
+            centred=self.weights is not None,
+            out=lifted,
+        )
         return lifted
 
 
@@ -114,7 +117,7 @@ class Spectrum:
     """Shape ``(n, m)``: orthonormal columns."""
 
 
-def span_of(features: Floats, /, *, solver: Solver = "gram") -> Span:
+def span_of(features: Floats, /, *, solver: Solver = "gram", algebra: Algebra = HOST) -> Span:
     """Find the principal axes of frames, and the frames' places on them.
 
     Parameters
@@ -124,6 +127,8 @@ def span_of(features: Floats, /, *, solver: Solver = "gram") -> Span:
     solver : {'gram', 'svd'}
         How. By the Gram matrix no more than ``n²`` or ``d²`` doubles are made, by the singular
         value decomposition twice ``n d``.
+    algebra : Algebra
+        What multiplies and decomposes by the Gram matrix of frames; all else NumPy does.
 
     Raises
     ------
@@ -133,29 +138,30 @@ def span_of(features: Floats, /, *, solver: Solver = "gram") -> Span:
     """
     if solver == "svd":
         return _by_singular_values(features)
-    return (
-        _by_gram(features) if features.shape[0] <= features.shape[1] else _by_covariance(features)
-    )
+    if features.shape[0] > features.shape[1]:
+        return _by_covariance(features)
+    return _by_gram(features, algebra)
 
 
-def _by_gram(features: Floats) -> Span:
-    gram, energy = centred_gram(features)
-    spectrum = decompose(gram, energy=energy)
+def _by_gram(features: Floats, algebra: Algebra) -> Span:
+    gram = algebra.gram(features)
+    spectrum = decompose(gram.products, energy=gram.energy, algebra=algebra)
     singular = np.sqrt(spectrum.variances)
     return Span(
-        mean=_mean_of(features),
+        mean=gram.mean,
         coordinates=spectrum.vectors * singular,
         outside=np.zeros(len(features)),
         variances=spectrum.variances,
         discarded=0.0,
-        energy=energy,
+        energy=gram.energy,
         rows=features,
         weights=(spectrum.vectors / singular).T,
+        algebra=algebra,
     )
 
 
 def _by_covariance(features: Floats) -> Span:
-    _require_frames(features)
+    require_frames(features)
     mean = features.mean(axis=0, dtype=np.float64)
     products = np.zeros((len(mean), len(mean)))
     energy = 0.0
@@ -165,17 +171,17 @@ def _by_covariance(features: Floats) -> Span:
         energy += float(np.vdot(wide, wide))
         wide -= mean
         products += wide.T @ wide
-    _require_finite(energy)
+    require_finite(energy)
     spectrum = decompose(products, energy=energy)
     axes = spectrum.vectors.T
     return _along(axes, features - mean, mean, spectrum.variances, energy)
 
 
 def _by_singular_values(features: Floats) -> Span:
-    _require_frames(features)
+    require_frames(features)
     wide = features.astype(np.float64)
     energy = float(np.vdot(wide, wide))
-    _require_finite(energy)
+    require_finite(energy)
     mean = wide.mean(axis=0)
     wide -= mean
     _, singular, axes = np.linalg.svd(wide, full_matrices=False)
@@ -199,49 +205,7 @@ def _along(
     )
 
 
-def _mean_of(features: Floats) -> npt.NDArray[np.float32]:
-    mean = np.empty(features.shape[1], np.float32)
-    for part in column_parts(features):
-        mean[part] = features[:, part].mean(axis=0, dtype=np.float64)
-    return mean
-
-
-def centred_gram(features: Floats, /) -> tuple[Doubles, float]:
-    """Inner products of all pairs of frames after the mean frame is taken off.
-
-    Centres a bounded number of columns at a time in float64, so the copy never grows with
-    `d`, and no precision is lost where the mean is much larger than the variation.
-
-    Parameters
-    ----------
-    features : array of shape (n, d)
-        One row per frame; not modified.
-
-    Returns
-    -------
-    gram : array of shape (n, n)
-        ``(x_i - mean) · (x_j - mean)``, float64.
-    energy : float
-        Sum of squares of the frames before centring.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, no columns, or a value that is no finite number.
-    """
-    _require_frames(features)
-    gram = np.zeros((len(features), len(features)))
-    energy = 0.0
-    for part in column_parts(features):
-        wide = features[:, part].astype(np.float64)
-        energy += float(np.vdot(wide, wide))
-        wide -= wide.mean(axis=0)
-        gram += wide @ wide.T
-    _require_finite(energy)
-    return gram, energy
-
-
-def decompose(products: Doubles, /, *, energy: float) -> Spectrum:
+def decompose(products: Doubles, /, *, energy: float, algebra: Algebra = HOST) -> Spectrum:
     """Eigenvalues and eigenvectors of a centred Gram or covariance matrix, largest first.
 
     Parameters
@@ -250,13 +214,15 @@ def decompose(products: Doubles, /, *, energy: float) -> Spectrum:
         Sums of products of centred frames: of pairs of frames or of pairs of features.
     energy : float
         Sum of squares of the frames, which says what counts as no variation at all.
+    algebra : Algebra
+        What decomposes it.
 
     Raises
     ------
     ValueError
         If the frames do not differ beyond the rounding of float32 features.
     """
-    variances, vectors = np.linalg.eigh(products)
+    variances, vectors = algebra.eigh(products)
     variances, vectors = variances[::-1], vectors[:, ::-1]
     _require_variation(float(variances.clip(0).sum()), energy)
     # Below this an eigenvalue is rounding of the decomposition, its vector arbitrary.
@@ -264,27 +230,7 @@ def decompose(products: Doubles, /, *, energy: float) -> Spectrum:
     return Spectrum(variances=variances[kept].copy(), vectors=vectors[:, kept].copy())
 
 
-def _require_frames(features: Floats) -> None:
-    n, d = features.shape
-    if n < 2 or d < 1:
-        msg = f"a subspace needs at least 2 frames with 1 feature each, got shape ({n}, {d})"
-        raise ValueError(msg)
-
-
-def _require_finite(energy: float) -> None:
-    if not np.isfinite(energy):
-        msg = "the features hold values that are no finite numbers"
-        raise ValueError(msg)
-
-
 def _require_variation(total: float, energy: float) -> None:
     if total <= np.finfo(np.float32).eps ** 2 * energy:
         msg = "the frames do not differ from one another: nothing can be learnt from them"
         raise ValueError(msg)
-
-
-def column_parts(features: Floats, /) -> Iterator[slice]:
-    """Cut the columns into runs of which a float64 copy takes a bounded amount of memory."""
-    n, d = features.shape
-    step = max(1, _CHUNK_BYTES // (8 * n))
-    return (slice(start, min(start + step, d)) for start in range(0, d, step))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from streamline.backbone import Backbone
 from streamline.fre import held_out, span_of
 from streamline.infer import Features
+from streamline.learn.algebra import algebra_of
 from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import SgfrSettings
@@ -47,7 +48,8 @@ class BankFit:
             If the frames do not differ, or hold values that are no finite numbers.
         """
         features = self._joined()
-        places = Places.of(span_of(features[self._settings.deepest]))
+        algebra = algebra_of(self._settings.compute)
+        places = Places.of(span_of(features[self._settings.deepest], algebra=algebra))
         layers: dict[str, BankLayer] = {}
         for name, matrix in features.items():
             layer = self._net.layer(name)

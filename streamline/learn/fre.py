@@ -18,6 +18,7 @@ from streamline.fre import (
     subspace_of,
 )
 from streamline.infer import Features
+from streamline.learn.algebra import algebra_of
 from streamline.learn.detector import FittedDetector, Places
 from streamline.learn.holdout import HoldOut, hold_out
 from streamline.learn.settings import FitSettings
@@ -56,17 +57,28 @@ class FreFit:
             )
             for name in settings.score_layers
         }
+        self._algebra = algebra_of(settings.compute)
         self._score = {
-            name: _builder(settings, rank, judged, first.gap)
-            for name, judged in self._judged.items()
+            name: self._builder(rank, judged, first.gap) for name, judged in self._judged.items()
         }
         self._map = {
-            name: _builder(settings, settings.map_max_rank, None, 0)
+            name: self._builder(settings.map_max_rank, None, 0)
             for name in (() if self._shared else settings.map_layers)
         }
         self._rebuilders: dict[str, dict[str, Rebuilder]] = {"score": {}, "map": {}}
         self._warnings: list[str] = []
         self.frames = 0
+
+    def _builder(self, max_rank: int | None, judged: Progressive | None, gap: int) -> SpanBuilder:
+        half = self._settings.hold // 2
+        rank = min(half, _SPARE * (max_rank or half))
+        return SpanBuilder(
+            rows=self._settings.hold,
+            rank=rank,
+            held_out=judged,
+            gap=min(gap, rank - 1),
+            algebra=self._algebra,
+        )
 
     def add(self, passes: Sequence[Features], /) -> None:
         """Take the features of a batch: for the score, and for the map."""
@@ -173,14 +185,6 @@ class FreFit:
 
 def _tell(progress: Progress, what: str, total: int, done: int) -> None:
     progress(what, done, total)
-
-
-def _builder(
-    settings: FitSettings, max_rank: int | None, judged: Progressive | None, gap: int
-) -> SpanBuilder:
-    half = settings.hold // 2
-    rank = min(half, _SPARE * (max_rank or half))
-    return SpanBuilder(rows=settings.hold, rank=rank, held_out=judged, gap=min(gap, rank - 1))
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

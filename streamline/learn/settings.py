@@ -65,6 +65,16 @@ class CommonSettings:
     compute: Compute = field(default_factory=Compute)
     """What computes the features; the line should be judged by the same."""
 
+    def settled(self, compute: Compute) -> Self:
+        """Return the same settings with the devices named.
+
+        Parameters
+        ----------
+        compute : Compute
+            Settled.
+        """
+        return replace(self, compute=compute)
+
     def find_backbone(
         self, layers: Sequence[str], *, progress: Progress = ignore_progress
     ) -> Backbone:
@@ -149,6 +159,19 @@ class FitSettings(CommonSettings):
     def deepest(self) -> str:
         """Layer by which frames are told apart."""
         return self.score_layers[-1]
+
+    def settled(self, compute: Compute) -> Self:
+        """Return the same settings with the devices named.
+
+        Parameters
+        ----------
+        compute : Compute
+            Settled.
+        """
+        training = self.training
+        if training.device is None and compute.backend == "torch":
+            training = replace(training, device=compute.device.lower())
+        return replace(self, compute=compute, training=training)
 
     def resolved(self) -> Self:
         """Return the same settings with the layers named.
