@@ -41,6 +41,7 @@ __all__ = [
     "Ring",
     "Sample",
     "Table",
+    "await_writer",
     "begin_again",
     "decode",
     "inherit",
@@ -545,6 +546,20 @@ def inherit(path: Path, name: str, value: float, **labels: str) -> None:
         series, start = _layout(cells)
         first = {(s.name, s.labels): s.first for s in series if s.kind == "gauge"}
         struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
+
+
+def await_writer(path: Path) -> None:
+    """Wait until the process that writes a ledger is gone, if there is one.
+
+    Raises
+    ------
+    InputError
+        If it lives on.
+    OSError
+        If the file is missing.
+    """
+    with path.open("r+b") as file:
+        _claim(file, path)
 
 
 def begin_again(path: Path, *, anew: Container[str] = ()) -> None:

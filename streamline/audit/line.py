@@ -39,6 +39,8 @@ class LineRecord:
         Its section.
     part : str, optional
         The stage that is run on its own, each part of a line with a record of its own.
+    before : RunFolder, optional
+        Of the same line, which was killed: its record is gone on with if it is still there.
 
     Raises
     ------
@@ -46,7 +48,9 @@ class LineRecord:
         If the folder can't be written, or the key can't be read.
     """
 
-    def __init__(self, pipeline: Pipeline, audit: Audit, part: str | None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, audit: Audit, part: str | None, before: RunFolder | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._audit = audit
         self._part = part
@@ -54,7 +58,12 @@ class LineRecord:
         self._earlier = [run for run in runs_in(audit.path) if self._is_ours(run)]
         self._text = dump_effective(pipeline)
         config = hashlib.sha256(self._text.encode()).hexdigest()
-        self.run = RunFolder.new(audit.path, config=config, key_file=audit.key_file)
+        self._goes_on = before is not None and before.folder in self._earlier
+        self.run = (
+            before
+            if before is not None and self._goes_on
+            else RunFolder.new(audit.path, config=config, key_file=audit.key_file)
+        )
         self._chain: Chain = self.run.chain(LINE)
 
     def begin(
@@ -62,11 +71,15 @@ class LineRecord:
     ) -> None:
         """Record what the run begins with, and what had to go of earlier runs' records.
 
+        One that is gone on with has begun, and its chain says by itself that it was taken over.
+
         Raises
         ------
         InputError
             If it can't be written.
         """
+        if self._goes_on:
+            return
         infer = self._pipeline.infer
         evidence = self._pipeline.record.evidence
         begun = Begun(

@@ -140,7 +140,7 @@ class VerdictChain:
             _log.error("the end of the verdicts can't be recorded", why=exc.strerror)
 
     def _sync(self) -> None:
-        synced = None
+        synced, fails = None, False
         while not self._closing.wait(_SYNC_S):
             head = self._chain.head
             if head == synced:
@@ -148,6 +148,8 @@ class VerdictChain:
             try:
                 self._chain.sync()
             except OSError as exc:
-                _log.error("the audit record can't be synced", why=exc.strerror)
-                return
-            synced = head
+                if not fails:
+                    _log.error("the audit record can't be synced", why=exc.strerror)
+                fails = True
+            else:
+                synced, fails = head, False

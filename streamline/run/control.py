@@ -1,7 +1,6 @@
 """What the supervisor tells its workers: the phase of the line, in a mapped file."""
 
 import mmap
-import os
 import struct
 from enum import IntEnum
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Final
 
 __all__ = ["Control", "Phase"]
 
-_STATE: Final = struct.Struct("<qq")
+_STATE: Final = struct.Struct("<q")
 
 
 class Phase(IntEnum):
@@ -50,8 +49,8 @@ class Control:
 
     @staticmethod
     def create(path: Path) -> None:
-        """Make the file of a line that this process supervises."""
-        path.write_bytes(_STATE.pack(Phase.STARTING, os.getpid()))
+        """Make the file of a line that begins."""
+        path.write_bytes(_STATE.pack(Phase.STARTING))
 
     @property
     def phase(self) -> Phase:
@@ -59,12 +58,7 @@ class Control:
         phase: int = _STATE.unpack_from(self._map)[0]
         return _PHASES[phase]
 
-    @property
-    def supervised(self) -> bool:
-        """Whether the supervisor is still there."""
-        return Path(f"/proc/{_STATE.unpack_from(self._map)[1]}").exists()
-
     def enter(self, phase: Phase) -> None:
         """Tell every worker; going back is ignored."""
         if phase > self.phase:
-            _STATE.pack_into(self._map, 0, phase, os.getpid())
+            _STATE.pack_into(self._map, 0, phase)

@@ -28,6 +28,7 @@ __all__ = [
     "as_seen",
     "freeze",
     "load_models",
+    "names_of",
     "read_calibrations",
     "read_manifests",
     "require_frozen",
@@ -146,15 +147,20 @@ class _Frozen(msgspec.Struct, frozen=True):
     calibrations: dict[str, str]
 
 
-def freeze(
-    models: Mapping[str, Manifest], calibrations: Mapping[str, Calibration], runtime: Runtime
-) -> None:
-    """Write down what the line starts with: scores and thresholds are of the same models then."""
+def names_of(models: Mapping[str, Manifest], calibrations: Mapping[str, Calibration]) -> str:
+    """Return what names the models of a line, and no other ones."""
     frozen = _Frozen(
         models={name: one.digest for name, one in models.items()},
         calibrations={name: one.digest for name, one in calibrations.items()},
     )
-    runtime.models.write_bytes(msgspec.json.encode(frozen))
+    return msgspec.json.encode(frozen).decode()
+
+
+def freeze(
+    models: Mapping[str, Manifest], calibrations: Mapping[str, Calibration], runtime: Runtime
+) -> None:
+    """Write down what the line starts with: scores and thresholds are of the same models then."""
+    runtime.models.write_text(names_of(models, calibrations))
 
 
 def require_frozen(

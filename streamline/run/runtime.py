@@ -6,22 +6,26 @@ import os
 import shutil
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from streamline import __version__
+import structlog
+
+import streamline
 from streamline.config import Pipeline
 from streamline.errors import InputError
-from streamline.ledger import begin_again
+from streamline.ledger import LedgerView, await_writer
 from streamline.run.places import private_base, state_base
 
-__all__ = ["ENDED", "Runtime", "outbox_path"]
+__all__ = ["Runtime", "outbox_path"]
 
-ENDED: Final = "source_ended"
-"""Name of the tables that say that a camera's file has been played, for as long as a line runs."""
+_log = structlog.get_logger("streamline.run")
 
+_LEDGER: Final = ".ledger"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _LONGEST_SOCKET_PATH: Final = 107
 
 
@@ -35,35 +39,59 @@ def _named(pipeline: Pipeline, part: str = "") -> str:
     return f"{pipeline.name[:24]}-{mark}"
 
 
+def _program() -> str:
+    """Name what counts, and since when the host has been up: ledgers are of one and the same.
+
+    A checkout changes without its version, and a host that lost its power may have lost a part of
+    what was written.
+    """
+    modules = Path(streamline.__file__).parent.rglob("*.py")
+    newest_ns = max(module.stat().st_mtime_ns for module in modules)
+    boot = _BOOT.read_text() if _BOOT.exists() else ""
+    return f"{streamline.__version__}\0{newest_ns}\0{boot}"
+
+
 class Runtime:
     """The line's private folder: mode 0700, in memory where the host allows it.
 
-    Its name follows from the line's, so that a line started again finds and clears what a
-    killed one left behind; a lock keeps two lines of one name and file apart.
+    Its name follows from the line's, so that a line started again finds what a killed one left
+    behind; a lock keeps two lines of one name and file apart.
 
-    A part of a line goes on with the counters of the one before instead, however that ended: the
-    parts on other hosts live on, and what was judged and captured before is still part of their
-    account.
+    A line that was killed is gone on with: its counters stay, and the run that it recorded.  A part
+    of a line goes on with the counters of the one before however that ended: the parts on other
+    hosts live on, and what was judged and captured before is still part of their account.
 
     Parameters
     ----------
     folder : Path
-    continued : str
+    made_for : str
         Counters that were made for the same are gone on with; empty: for none.
+    lasting : bool
+        Whether they stay when the line ends in good order.
     """
 
-    def __init__(self, folder: Path, continued: str = "") -> None:
+    def __init__(self, folder: Path, made_for: str = "", *, lasting: bool = False) -> None:
         self.folder = folder
-        self._continued = continued
+        self.goes_on = False
+        """Whether there are counters to go on with."""
+
+        self._same = made_for
+        self._lasting = lasting
 
     @classmethod
     def of(cls, pipeline: Pipeline, part: str = "") -> "Runtime":
         """Return the folder that belongs to *pipeline*; `part` names a stage run on its own."""
-        same = hashlib.sha256(f"{__version__}\0{pipeline!r}".encode()).hexdigest()
-        return cls(private_base() / _named(pipeline, part), same if part else "")
+        same = f"{_program()}\0{pipeline!r}"
+        return cls(private_base() / _named(pipeline, part), same, lasting=bool(part))
 
-    def acquire(self) -> int:
+    def acquire(self, models: str = "") -> int:
         """Make the folder ours and clear it; return the descriptor that holds the lock.
+
+        Parameters
+        ----------
+        models : str
+            What names the models that it is for: the run of a killed line is not gone on with under
+            others.  Parts of one line don't know of each other's, so they pass none.
 
         Raises
         ------
@@ -78,7 +106,7 @@ class Runtime:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Only with the lock: a line that is just ending removes the folder.
-            self._clear()
+            self._clear(hashlib.sha256(f"{self._same}\0{models}".encode()).hexdigest())
         except BlockingIOError:
             os.close(lock)
             msg = "this line is running already; stop it first, or copy the pipeline file"
@@ -91,7 +119,8 @@ class Runtime:
             self._refuse(exc)
         return lock
 
-    def _clear(self) -> None:
+    def _clear(self, same: str) -> None:
+        """Remove what is not gone on with, once nobody of a line before writes it any more."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         found = self.folder.lstat()
         # Who may write beside it could have put a link or a folder of his own there.
@@ -102,15 +131,36 @@ class Runtime:
             raise InputError(msg)
         self.folder.chmod(0o700)
         before = self._made_for.read_text().split() if self._made_for.exists() else []
-        goes_on = len(before) == 2 and before[0] == self._continued
+        for worker in self.workers():
+            await_writer(self.ledger(worker))
+        self.goes_on = len(before) == 2 and before[0] == same
+        if not self.goes_on:
+            self._made_for.unlink(missing_ok=True)  # First: what is left is half of something.
+            self._tell_what_is_lost()
         for entry in self.folder.iterdir():
-            if goes_on and entry.suffix == ".ledger":
-                begin_again(entry, anew=frozenset({ENDED}))
-            else:
+            if not (self.goes_on and self._is_gone_on_with(entry)):
                 entry.unlink()
-        if self._continued:
-            account = before[1] if goes_on else uuid4().hex
-            self._made_for.write_text(f"{self._continued} {account}")
+        if self._same:
+            account = before[1] if self.goes_on else uuid4().hex
+            self._made_for.write_text(f"{same} {account}")
+
+    def _tell_what_is_lost(self) -> None:
+        """Log what a killed line had under way, where nobody will account for it."""
+        lost = 0.0
+        for worker in self.workers():
+            with suppress(ValueError):  # Of a release that counted otherwise.
+                view = LedgerView(self.ledger(worker))
+                lost += sum(view.values("streamline_frames_in_flight").values())
+                view.close()
+        if lost:
+            _log.warning(
+                "a line was killed that had another file, model or release: counts begin anew",
+                frames_lost=int(lost),
+            )
+
+    def _is_gone_on_with(self, entry: Path) -> bool:
+        # A part's record of a run ends with it, whatever follows.
+        return entry.suffix == _LEDGER or (entry == self.audit and not self._lasting)
 
     @property
     def _made_for(self) -> Path:
@@ -125,15 +175,25 @@ class Runtime:
         msg = f"{self.folder}: can't be made ({cause.strerror}); set XDG_RUNTIME_DIR"
         raise InputError(msg) from cause
 
+    def conclude(self) -> None:
+        """Note that the run is over: who starts now begins another, though we be killed yet."""
+        if not self._lasting:
+            self._made_for.unlink(missing_ok=True)
+
     def release(self, lock: int) -> None:
         """Give up the lock, whose empty file stays; remove a whole line's folder.
 
         Without its name, one that waits for this file and one that makes a new one would both
         hold the lock.  A part of a line leaves its counters to the next that is started.
         """
-        if not self._continued:
+        if not self._lasting:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(lock)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it is the run of a line that was killed that is gone on with."""
+        return self.goes_on and not self._lasting
 
     @property
     def control(self) -> Path:
@@ -142,7 +202,7 @@ class Runtime:
 
     def ledger(self, worker: str) -> Path:
         """File of a worker's counters."""
-        return self.folder / f"{worker}.ledger"
+        return self.folder / f"{worker}{_LEDGER}"
 
     def workers(self) -> list[str]:
         """Names of the workers that have opened their counters; none where no line has begun."""
@@ -150,7 +210,7 @@ class Runtime:
             names = os.listdir(self.folder)  # noqa: PTH208 - asked for many times a second
         except FileNotFoundError:
             return []
-        return [name.removesuffix(".ledger") for name in sorted(names) if name.endswith(".ledger")]
+        return [name.removesuffix(_LEDGER) for name in sorted(names) if name.endswith(_LEDGER)]
 
     def failure(self, worker: str) -> Path:
         """File in which a worker says why it could not start."""

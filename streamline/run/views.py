@@ -1,6 +1,7 @@
 """The ledgers of a host's workers, mapped for reading as they appear."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -59,7 +60,9 @@ class Views:
             self._views.clear()
 
     def _mapped(self) -> Mapping[str, LedgerView]:
-        for worker in () if self._is_closed else self._runtime.workers():
-            if worker not in self._views:
-                self._views[worker] = LedgerView(self._runtime.ledger(worker))
+        # Where there are no descriptors left, what is mapped already still tells.
+        with suppress(OSError):
+            for worker in () if self._is_closed else self._runtime.workers():
+                if worker not in self._views:
+                    self._views[worker] = LedgerView(self._runtime.ledger(worker))
         return self._views

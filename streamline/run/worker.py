@@ -12,7 +12,7 @@ import zmq
 
 from streamline.alert.judge import CameraRule
 from streamline.config import Pipeline
-from streamline.errors import LineError, StreamlineError
+from streamline.errors import StreamlineError
 from streamline.ledger import Ledger
 from streamline.log import configure_logging, flush_logging
 from streamline.model import Calibration, Manifest, digest_under
@@ -29,6 +29,7 @@ from streamline.run.models import (
 from streamline.run.placement import WorkerPlan
 from streamline.run.runtime import Runtime
 from streamline.run.stages.stage import Site, Stage
+from streamline.run.tether import end_with_supervisor
 from streamline.transport.parcels import Copied, Lent
 
 __all__ = ["Worker", "work"]
@@ -58,7 +59,6 @@ class Worker:
         self._ready = self._ledger.gauge("streamline_worker_ready", worker=plan.name)
         self._connected = self._ledger.gauge("streamline_worker_connected", worker=plan.name)
         self._finished = self._ledger.gauge("streamline_worker_finished", worker=plan.name)
-        self._control = Control(runtime.control)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._keyring = Keyring(pipeline.links)
         self._keyring.guard(self._context, self._keyring.refusals(self._ledger, plan.doors))
@@ -66,7 +66,7 @@ class Worker:
             keyring=self._keyring,
             pipeline=pipeline,
             runtime=runtime,
-            control=self._control,
+            control=Control(runtime.control),
             context=self._context,
             ledger=self._ledger,
             parcels=Lent() if pipeline.links.frames == "inproc" else Copied(),
@@ -81,8 +81,6 @@ class Worker:
         ------
         StreamlineError
             What a stage could not do, in one sentence.
-        LineError
-            If the supervisor is gone.
         """
         for stage in self._stages:
             stage.start()
@@ -109,14 +107,11 @@ class Worker:
         for stage in self._stages:
             if stage.failure is not None:
                 raise stage.failure
-        if not self._control.supervised:
-            msg = f"worker {self._plan.name}: the supervisor is gone"
-            raise LineError(msg)
 
     def _close(self) -> None:
         """Let the stages that are still running see the end, then free everything."""
         failed = any(stage.failure is not None for stage in self._stages)
-        if failed or not self._control.supervised:
+        if failed:
             return  # The process ends; threads and sockets end with it.
         self._publish()
         self._keyring.close()
@@ -128,8 +123,10 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     """Be a worker process, from start to exit status.
 
     The terminal's Ctrl-C and a service manager's SIGTERM reach every process of the line; only
-    the supervisor acts on them, and tells its workers by the line's phase.
+    the supervisor acts on them, and tells its workers by the line's phase.  Where it is killed,
+    its workers go with it: the next start takes over what they leave.
     """
+    end_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Told apart in ps and top; the kernel keeps 15 characters.

@@ -1,10 +1,6 @@
 """An alert that was raised is delivered: to sinks that are away, by stages that die."""
 
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +9,11 @@ import pytest
 
 from tests.support.line import RunningLine, eventually, json_lines
 from tests.support.modbus import FIRST, controller, read_registers
-from tests.support.ports import free_port, listens
-from tests.support.receiver import receiver
+from tests.support.mosquitto import broker, heard_events, is_installed, subscribe, subscriber
+from tests.support.ports import free_port
+from tests.support.receiver import names, receiver
 
 Event = dict[str, Any]
-
-
-def names(events: list[Event]) -> list[tuple[str, str]]:
-    """Each event once, in the order in which it first came."""
-    return list(dict.fromkeys((event["id"], event["type"]) for event in events))
 
 
 def write_line(
@@ -69,7 +61,7 @@ def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
             "alerts wait for the webhook",
         )
         assert line.metric("streamline_outbox_durable") == 1
-        with receiver(port) as got:
+        with receiver(port) as hook:
             eventually(
                 lambda: line.metric("streamline_outbox_pending", sink="webhook") == 0,
                 "nothing waits any more",
@@ -80,7 +72,7 @@ def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
     verdicts = json_lines(tmp_path / "verdicts.jsonl")
     raised = {verdict["alert"] for verdict in verdicts if verdict["alert"]}
     assert {alert for alert, kind in names(told) if kind == "begin"} == raised
-    assert names(got) == names(told)
+    assert names(hook.got) == names(told)
     assert not (tmp_path / "outbox.db").exists()
 
 
@@ -99,45 +91,15 @@ def test_what_waits_at_the_end_is_delivered_by_the_next_start(
         assert "alerts wait for the next start" in line.log
     first = names(json_lines(alerts))
     assert (tmp_path / "outbox.db").exists()
-    with receiver(port) as got, RunningLine(pipeline, tmp_path) as line:
+    with receiver(port) as hook, RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
-        eventually(lambda: names(got)[: len(first)] == first, "what waited comes first")
+        eventually(lambda: names(hook.got)[: len(first)] == first, "what waited comes first")
         line.stop()
         assert line.wait() == 0, line.log
-    assert names(got) == names(json_lines(alerts))
+    assert names(hook.got) == names(json_lines(alerts))
 
 
-@contextmanager
-def broker(folder: Path, port: int) -> Iterator[None]:
-    """A broker that remembers who subscribed, and what they have yet to hear, over its own end."""
-    settings = f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-    (folder / "broker.conf").write_text(f"{settings}persistence_location {folder}/\nuser root\n")
-    start = ["mosquitto", "-c", str(folder / "broker.conf")]
-    with subprocess.Popen(start, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: listens(port), "the broker listens")
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-def subscription(port: int) -> list[str]:
-    """The command of one whom the broker knows from then on, whether it is there or not."""
-    command = "mosquitto_sub -h 127.0.0.1 -t plant/# -q 1 -V 5 -i reader -c -x 1000 -p"
-    return [*command.split(), str(port)]
-
-
-@contextmanager
-def subscriber(port: int, path: Path) -> Iterator[None]:
-    """Writes what it hears, and what came while it was away."""
-    with path.open("ab") as file, subprocess.Popen(subscription(port), stdout=file) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-@pytest.mark.skipif(shutil.which("mosquitto_sub") is None, reason="no mosquitto here")
+@pytest.mark.skipif(not is_installed(), reason="no mosquitto here")
 def test_a_broker_that_goes_away_and_comes_back_gets_every_alert(
     tmp_path: Path, demo_model: Path
 ) -> None:
@@ -145,13 +107,13 @@ def test_a_broker_that_goes_away_and_comes_back_gets_every_alert(
     mqtt = {"type": "mqtt", "host": "127.0.0.1", "port": port, "topic": "plant", "timeout_s": 2}
 
     def told() -> list[Event]:
-        return [json.loads(one) for one in heard.read_text().splitlines() if one.startswith("{")]
+        return heard_events(heard)
 
     def has_all() -> bool:
         return names(told()) == names(json_lines(alerts))
 
     with broker(tmp_path, port):
-        subprocess.run([*subscription(port), "-E"], check=True, timeout=60)
+        subscribe(port)
     with RunningLine(write_line(tmp_path, demo_model, [mqtt]), tmp_path) as line:
         line.await_ready()
         with broker(tmp_path, port), subscriber(port, heard):

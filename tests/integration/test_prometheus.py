@@ -59,7 +59,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
         run.mkdir(mode=0o700)
         patch.setenv("XDG_RUNTIME_DIR", str(run))
         server = stack.enter_context(RtspServer(repeat(clip, folder / "long.mp4", seconds=300)))
-        told = stack.enter_context(receiver(ports["hook"]))
+        told = stack.enter_context(receiver(ports["hook"])).got
         stack.enter_context(controller(ports["plc"]))
         pipeline = write_line(folder, demo_model, server.url, ports)
         line = stack.enter_context(RunningLine(pipeline, folder))

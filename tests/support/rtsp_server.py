@@ -67,7 +67,9 @@ class RtspServer:
         method: Literal["basic", "digest"] = "digest",
     ) -> None:
         require_gstreamer()
-        self._video = video
+        self.video = video
+        """What it serves; another one, from its next start on."""
+
         self._account = [method, user, password] if user else ["none"]
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -90,7 +92,7 @@ class RtspServer:
     def start(self) -> None:
         """Start the server, or start it again at the same address; wait until it listens."""
         script = Path(__file__).with_name("rtsp_serve.py")
-        command = [_PYTHON, str(script), str(self._video), str(self._port), *self._account]
+        command = [_PYTHON, str(script), str(self.video), str(self._port), *self._account]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = _output(self._process).readline().split()
         if line[:1] != ["listening"]:

@@ -10,17 +10,16 @@ from typing import Final
 
 import structlog
 
-from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
-from streamline.errors import InputError
 from streamline.ledger import Ledger, inherit
 from streamline.messages import Dropped, FrameId
 from streamline.metrics.catalogue import CAMERA_STATES
-from streamline.run.accounting.fates import decided, drop_line, unlogged
+from streamline.run.accounting.fates import decided, drop_line, logged_lately, unlogged
 from streamline.run.accounting.fences import FenceCells, have_seen
 from streamline.run.accounting.held import held_at_death
 from streamline.run.accounting.journal import commits_in
+from streamline.run.accounting.logs import LineLog
 from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
 
@@ -42,6 +41,7 @@ class Crashes:
     ) -> None:
         self._views = views
         self._drops = pipeline.record.drops
+        self._log = LineLog(ledger, "drops", pipeline.record.drops)
         self._judge = next((plan.name for plan in plans if "alert" in plan.stages), None)
         self._fences = FenceCells(ledger, pipeline.cameras)
         self._counts = {
@@ -170,10 +170,8 @@ class Crashes:
         known = decided(views, camera, incarnation)
         why = {frame: _CRASHED for frame in held if frame.seq not in known}
         why |= unlogged(views, held, self._drops)
-        lines = [drop_line(frame, why[frame]) for frame in sorted(why)]
-        try:
-            log = JsonLines(self._drops)
-            log.write(b"".join(lines))
-            log.close()
-        except (InputError, OSError) as exc:
-            _log.error("drop log can't be written", why=str(exc))
+        # A supervisor that was killed itself may have written some of them.
+        for frame in logged_lately(self._drops) & why.keys():
+            del why[frame]
+        self._log.write([drop_line(frame, why[frame]) for frame in sorted(why)])
+        self._log.close()

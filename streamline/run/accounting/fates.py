@@ -74,9 +74,9 @@ def unlogged(
 
 
 def drop_line(frame: FrameId, drop: Dropped) -> bytes:
-    """Return a dropped frame's line in the drop log."""
+    """Return a dropped frame's line in the drop log, without its line break."""
     line = {**frame._asdict(), "stage": drop.stage, "reason": drop.reason}
-    return json.dumps(line).encode() + b"\n"
+    return json.dumps(line).encode()
 
 
 def logged_lately(log: Path) -> set[FrameId]:

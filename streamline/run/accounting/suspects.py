@@ -14,9 +14,12 @@ from streamline.clock import monotonic_ns
 from streamline.ledger import Ledger
 from streamline.messages import FrameId
 
-__all__ = ["Suspects"]
+__all__ = ["RUNNING", "Suspects"]
 
 _log = structlog.get_logger("streamline.run")
+
+RUNNING: Final = "running"
+"""Name of the tables of frames at work."""
 
 _SLOTS: Final = 1024
 _FIELDS: Final = 4
@@ -43,7 +46,7 @@ class Suspects:
     def __init__(self, ledger: Ledger, stage: str, cameras: Sequence[str]) -> None:
         self._stage = stage
         self._cameras = list(cameras)
-        self._table = ledger.table("running", _SLOTS * _FIELDS, stage=stage)
+        self._table = ledger.table(RUNNING, _SLOTS * _FIELDS, stage=stage)
         self._free = list(range(_SLOTS))
         self._running: dict[FrameId, int] = {}
         self._deaths: dict[FrameId, int] = {}

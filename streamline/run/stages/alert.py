@@ -10,7 +10,6 @@ from streamline.alert.deadline import unless_late
 from streamline.alert.events import VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
-from streamline.alert.sinks import JsonLines
 from streamline.audit.records import Counts
 from streamline.audit.runs import RunFolder
 from streamline.audit.verdicts import VerdictChain
@@ -34,6 +33,7 @@ from streamline.run.accounting.fates import logged_lately
 from streamline.run.accounting.fences import SUPERVISOR, Fences
 from streamline.run.accounting.journal import Journal, since_change
 from streamline.run.accounting.journal import Judged as Entry
+from streamline.run.accounting.logs import LineLog
 from streamline.run.control import Phase
 from streamline.run.placement import infer_shares
 from streamline.run.stages.delivery import AlertDelivery
@@ -131,7 +131,7 @@ class AlertStage(Stage):
             for name, rule in rules.items()
         }
         self._delivery = AlertDelivery(site)
-        self._verdicts: JsonLines | None = None
+        self._verdicts = LineLog(site.ledger, "verdicts", site.pipeline.record.verdicts)
         self._lines: list[bytes] = []
         self._chain: VerdictChain | None = None
         self._unrecorded = site.ledger.counter("streamline_audit_lost_total", stage="alert")
@@ -175,8 +175,8 @@ class AlertStage(Stage):
     def _open(self) -> None:
         pipeline = self.site.pipeline
         self._delivery.open()
-        if pipeline.record.verdicts is not None:
-            self._verdicts = JsonLines(pipeline.record.verdicts)
+        if self.phase < Phase.RUNNING:
+            self._verdicts.open()
         run, audit = RunFolder.told_in(self.site.runtime.audit), pipeline.record.audit
         if run is not None and audit is not None:
             self._chain = VerdictChain(
@@ -193,8 +193,7 @@ class AlertStage(Stage):
         self._write_verdicts()
         self._inlet.close()
         self._delivery.close()
-        if self._verdicts is not None:
-            self._verdicts.close()
+        self._verdicts.close()
         if self._chain is not None:
             cameras = self._cameras.items()
             self._chain.close({name: one.so_far(round(one.alerts.value)) for name, one in cameras})
@@ -376,7 +375,7 @@ class AlertStage(Stage):
 
     def _log(self, scored: Scored, judgement: Judgement, latency_s: float | None) -> None:
         """Take a line for the verdict log, if there is one."""
-        if self._verdicts is not None:
+        if self._verdicts.is_wanted:
             self._lines.append(to_json(self._verdict(scored, judgement, latency_s)))
 
     def _audit(
@@ -450,16 +449,8 @@ class AlertStage(Stage):
         """Append the verdicts since the last time, in one write each."""
         if self._chain is not None:
             self._chain.write()
-        if self._verdicts is None or not self._lines:
-            return
-        lines: Sequence[bytes] = self._lines
-        self._lines = []
-        try:
-            self._verdicts.write(b"\n".join(lines) + b"\n")
-        except OSError as exc:
-            _log.error("verdict log can't be written, goes on without", why=exc.strerror)
-            self._verdicts.close()
-            self._verdicts = None
+        self._verdicts.write(self._lines)
+        self._lines.clear()
 
 
 def _limit(cameras: Iterable[str], kept: KeptPerMinute) -> PinLimit:

@@ -12,7 +12,6 @@ import numpy as np
 import structlog
 import zmq
 
-from streamline.alert.sinks import JsonLines
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Camera, QueuePolicy
 from streamline.errors import WireError
@@ -30,13 +29,13 @@ from streamline.messages import (
     PixelFormat,
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
-from streamline.run.accounting.account import StageAccount, Timer
+from streamline.run.accounting.account import ENDED, StageAccount, Timer
 from streamline.run.accounting.fates import decided, drop_line, unlogged
 from streamline.run.accounting.held import HeldFrames
+from streamline.run.accounting.logs import LineLog
 from streamline.run.accounting.orphans import Orphans
 from streamline.run.control import Phase
 from streamline.run.placement import plan
-from streamline.run.runtime import ENDED
 from streamline.run.stages.capture import CameraState, Capture, Mailbox, all_hang
 from streamline.run.stages.intake import REFUSED
 from streamline.run.stages.keeping import Keeping
@@ -180,7 +179,7 @@ class SourceStage(Stage):
         self._seq = 0
         self._ticked_ns = 0
         self._outlet: Outlet[Frame]
-        self._drops: JsonLines | None = None
+        self._drops = LineLog(site.ledger, "drops", site.pipeline.record.drops)
         self._keeping = Keeping(site, camera)
 
     def work(self) -> None:
@@ -291,9 +290,9 @@ class SourceStage(Stage):
                 self._record_drop(frame, drop)
 
     def _open(self) -> None:
-        queue, drops = self._camera.queue, self.site.pipeline.record.drops
-        if drops is not None:
-            self._drops = JsonLines(drops)
+        queue = self._camera.queue
+        if self.phase < Phase.RUNNING:
+            self._drops.open()
         self._keeping.open()
         self._outlet = Outlet(
             self.site.context,
@@ -308,8 +307,7 @@ class SourceStage(Stage):
         self._capture.stop()
         self._outlet.close()
         self._keeping.close()
-        if self._drops is not None:
-            self._drops.close()
+        self._drops.close()
         # A camera that hangs in its driver keeps the mailbox; the process ends all the same.
         if self._capture.is_alive():
             self._capture.join(timeout=0.5)
@@ -470,14 +468,7 @@ class SourceStage(Stage):
         self._record_drop(frame_id, Dropped(stage="source", reason=reason))
 
     def _record_drop(self, frame_id: FrameId, drop: Dropped) -> None:
-        if self._drops is None:
-            return
-        try:
-            self._drops.write(drop_line(frame_id, drop))
-        except OSError as exc:
-            _log.error("drop log can't be written, goes on without", why=exc.strerror)
-            self._drops.close()
-            self._drops = None
+        self._drops.write([drop_line(frame_id, drop)])
 
     def _tick(self) -> None:
         """Publish the camera's state, and its peer's; time counts once the line runs."""

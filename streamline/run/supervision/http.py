@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Semaphore, Thread
+from threading import Event, Semaphore, Thread
 from typing import Any, Final
 
 import structlog
@@ -124,6 +124,14 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; where that fails, not again at once: it waits at the door."""
+        try:
+            return super().get_request()
+        except OSError:
+            Event().wait(_POLL_S)
+            raise
 
     def handle_error(self, *_: object) -> None:
         """Tell of a failure once; a request that broke off is its client's business."""

@@ -9,9 +9,11 @@ import structlog
 from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
-from streamline.ledger import Ledger
+from streamline.ledger import Ledger, begin_again
+from streamline.run.accounting.account import ENDED
 from streamline.run.accounting.crashes import Crashes
 from streamline.run.accounting.fences import SUPERVISOR
+from streamline.run.accounting.suspects import RUNNING
 from streamline.run.control import Control, Phase
 from streamline.run.failures import read_failure
 from streamline.run.keyring import Keyring
@@ -106,15 +108,35 @@ class Keeper:
         self.refusals = {} if keyring is None else keyring.refusals(ledger, ["telemetry"])
         """Counters of those who are refused where figures come in."""
 
-        ledger.open(runtime.ledger(SUPERVISOR))
+        self._takeovers = ledger.counter("streamline_line_takeovers_total")
+        path = runtime.ledger(SUPERVISOR)
+        if path.exists():
+            begin_again(path)
+        ledger.open(path)
         self._ledger = ledger
         self.faults: list[StreamlineError] = []
         """Why workers were given up, or ended badly."""
 
     def start_all(self) -> None:
-        """Start every worker."""
+        """Start every worker, after taking over from those of a line before."""
+        if self._runtime.goes_on:
+            self._take_over()
         for kept in self._kept.values():
             self._start(kept)
+
+    def _take_over(self) -> None:
+        """Account for what died with its source, and let each worker go on with its counters."""
+        anew = {ENDED}
+        if self._runtime.was_killed:
+            self._takeovers.add()
+            _log.warning("the line was killed; this one goes on with its run and its counters")
+            anew.add(RUNNING)  # Frames that died with their sources never come again.
+        for kept in self._kept.values():
+            self._crashes.open(kept.plan)
+        self._crashes.settle(ended=True)
+        for name in self._runtime.workers():
+            if name in self._kept:
+                begin_again(self._runtime.ledger(name), anew=anew)
 
     def alive(self) -> dict[str, bool]:
         """Whether each worker runs."""

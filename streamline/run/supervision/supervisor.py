@@ -1,5 +1,6 @@
 """Start a line's workers, watch them, drain them, and say what the run came to."""
 
+import errno
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ import zmq
 from streamline import __version__
 from streamline.audit.line import LineRecord
 from streamline.audit.records import Account
+from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
 from streamline.ledger import Sample
@@ -21,7 +23,7 @@ from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.model import Calibration, Manifest
 from streamline.run.control import Control, Phase
 from streamline.run.keyring import Keyring
-from streamline.run.models import freeze, read_calibrations, read_manifests
+from streamline.run.models import freeze, names_of, read_calibrations, read_manifests
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
 from streamline.run.supervision.access import Access
@@ -44,6 +46,9 @@ _SHORT_TICK_S: Final = 0.01
 """The same while something is waited for: that the line is ready, or drained."""
 
 _SECOND_NS: Final = 1_000_000_000
+
+_SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a host may have too little of for a while."""
 
 _GRACE_NS: Final = 3 * _SECOND_NS
 """How long cameras that take their time to open hold up those that are ready."""
@@ -103,6 +108,7 @@ class _Supervisor:
         self._endpoint: Endpoint | None = None
         self._told: Sequence[Told] = ()
         self._noted_ns = 0
+        self._is_short = False
         self._record: LineRecord | None = None
         self._push: TelemetryOutlet | None = None
         self._pull: TelemetryInlet | None = None
@@ -112,9 +118,9 @@ class _Supervisor:
         """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
         models = read_manifests(self._pipeline)
         with ExitStack() as stack:
-            lock = self._runtime.acquire()
-            stack.callback(self._runtime.release, lock)
             calibrations = read_calibrations(self._pipeline, models)
+            lock = self._runtime.acquire("" if self._only else names_of(models, calibrations))
+            stack.callback(self._runtime.release, lock)
             freeze(models, calibrations, self._runtime)
             self._open_record(stack, models, calibrations)
             Control.create(self._runtime.control)
@@ -143,7 +149,7 @@ class _Supervisor:
         """Be the line's main loop."""
         while self._control.phase is not Phase.DRAINING:
             self._stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
-            self._keeper.look_after()
+            self._look_after()
             now_ns = monotonic_ns()
             if self._ready_ns is None and self._is_ready(now_ns):
                 self._ready_ns = now_ns
@@ -155,6 +161,19 @@ class _Supervisor:
                 self._control.enter(Phase.DRAINING)
         self._drain()
         return self._report()
+
+    def _look_after(self) -> None:
+        """See to the workers; where the host has no descriptors left, at the next time again."""
+        try:
+            self._keeper.look_after()
+        except OSError as exc:
+            if exc.errno not in _SHORT_OF:
+                raise
+            if not self._is_short:
+                _log.error("workers can't be seen to for now", why=exc.strerror)
+            self._is_short = True
+        else:
+            self._is_short = False
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -181,7 +200,8 @@ class _Supervisor:
         audit = self._pipeline.record.audit
         if audit is None:
             return
-        self._record = LineRecord(self._pipeline, audit, self._only)
+        before = RunFolder.told_in(self._runtime.audit)
+        self._record = LineRecord(self._pipeline, audit, self._only, before)
         stack.callback(self._record.close)
         self._record.begin(models, calibrations)
         self._record.run.leave_in(self._runtime.audit)
@@ -274,7 +294,7 @@ class _Supervisor:
         deadline_ns = monotonic_ns() + round(self._pipeline.drain_s * _SECOND_NS)
         pause = Event()
         while self._keeper.has_sources and not self._keeper.sources_have_ended():
-            self._keeper.look_after()
+            self._look_after()
             now_ns = monotonic_ns()
             self._note_if_due(now_ns)
             late = now_ns > deadline_ns
@@ -302,6 +322,7 @@ class _Supervisor:
         if self._record is not None:
             faults = tuple(map(str, report.faults))
             self._record.end(_accounts(report), alerts=report.alerts, faults=faults)
+        self._runtime.conclude()
         return report
 
     def _end(self) -> None:

@@ -1,7 +1,5 @@
 """The phase of a line, as its workers see it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,27 +37,3 @@ def test_the_phase_only_ever_goes_up(
     for number, phase in enumerate(phases):
         control.enter(phase)
         assert control.phase == max(phases[: number + 1])
-
-
-def test_a_supervisor_is_there_until_its_process_ends(tmp_path: Path) -> None:
-    path = tmp_path / "control"
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from streamline.run.control import Control\n"
-        "Control.create(Path(sys.argv[1]))\n"
-        "print('made', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    supervisor = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert supervisor.stdin is not None
-    assert supervisor.stdout is not None
-    assert supervisor.stdout.readline() == b"made\n"
-    control = Control(path)
-    assert control.supervised
-    supervisor.stdin.close()
-    assert supervisor.wait(timeout=60) == 0
-    supervisor.stdout.close()
-    assert not control.supervised

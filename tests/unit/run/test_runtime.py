@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from streamline.config import Pipeline, load
 from streamline.errors import InputError
@@ -101,7 +102,7 @@ def test_what_a_killed_line_left_behind_is_cleared(base: Path, pipeline: Pipelin
     assert len(runtime.workers()) == 1
     assert base in runtime.folder.parents
     lock = runtime.acquire()
-    assert list(runtime.folder.iterdir()) == []
+    assert [path.name for path in runtime.folder.iterdir()] == ["made-for"]
     runtime.release(lock)
 
 
@@ -184,22 +185,59 @@ def test_a_path_too_long_for_a_socket_is_refused_with_the_cure() -> None:
         Runtime(Path(longest + "x")).address("scores", "ipc")
 
 
+@pytest.mark.parametrize("part", ["", "infer"])
 @pytest.mark.usefixtures("base")
-def test_a_part_that_was_killed_goes_on_with_its_counts_and_no_gauge(pipeline: Pipeline) -> None:
-    runtime = Runtime.of(pipeline, "infer")
-    os.close(runtime.acquire())  # As a kill does: the lock is free, the folder stays.
-    counted = Ledger()
-    counted.counter("frames_total").add(7)
-    counted.gauge("finished").set(1.0)
-    counted.open(runtime.ledger("infer"))
-    counted.close()
-    runtime.control.touch()
-    again = Runtime.of(pipeline, "infer")
-    lock = again.acquire()
-    view = LedgerView(again.ledger("infer"))
-    assert (view.value("frames_total"), view.value("finished")) == (7.0, 0.0)
+def test_a_line_or_a_part_that_was_killed_goes_on_with_its_counts(
+    pipeline: Pipeline, part: str
+) -> None:
+    runtime = Runtime.of(pipeline, part)
+    os.close(runtime.acquire("m"))  # As a kill does: the lock is free, the folder stays.
+    assert not runtime.goes_on
+    for path in (runtime.ledger("infer"), runtime.control, runtime.audit, runtime.shelf("left")):
+        path.write_text("kept")
+    again = Runtime.of(pipeline, part)
+    lock = again.acquire("m")
+    assert (again.goes_on, again.was_killed) == (True, not part)
+    assert again.ledger("infer").read_text() == "kept"
+    # The run that a whole line recorded goes on; a part begins a new one.
+    assert again.audit.exists() is (not part)
     assert not again.control.exists()
-    view.close()
+    assert not again.shelf("left").exists()
+    again.release(lock)
+
+
+def killed(pipeline: Pipeline, models: str) -> Runtime:
+    """A whole line that was killed with frames in flight."""
+    runtime = Runtime.of(pipeline)
+    os.close(runtime.acquire(models))
+    ledger = Ledger()
+    ledger.gauge("streamline_frames_in_flight", camera="left").set(3.0)
+    ledger.open(runtime.ledger("camera-left"))
+    ledger.close()
+    return runtime
+
+
+@pytest.mark.usefixtures("base")
+def test_under_other_models_a_killed_line_is_not_gone_on_with_and_its_loss_is_told(
+    pipeline: Pipeline,
+) -> None:
+    killed(pipeline, "old")
+    again = Runtime.of(pipeline)
+    with capture_logs() as log:
+        lock = again.acquire("new")
+    assert not again.goes_on
+    assert again.workers() == []
+    assert [entry["frames_lost"] for entry in log] == [3]
+    again.release(lock)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_line_that_was_killed_after_its_run_was_over_begins_another(pipeline: Pipeline) -> None:
+    killed(pipeline, "m").conclude()
+    again = Runtime.of(pipeline)
+    lock = again.acquire("m")
+    assert not again.goes_on
+    assert again.workers() == []
     again.release(lock)
 
 
@@ -244,32 +282,28 @@ def test_a_part_that_ended_in_order_counts_on_when_it_is_started_again_a_whole_l
         lock = runtime.acquire()
         ledger = Ledger()
         captured = ledger.counter("captured_total", camera="left")
-        ended = ledger.table("source_ended", 1, camera="left")
         ledger.open(runtime.ledger("camera-left"))
-        assert ended[0] == 0  # What was played before is played again.
         captured.add(1000)
-        accounts.add(runtime.account if part else "")
-        ended[0] = 1.0
+        accounts.add(runtime.account)
         totals.append(captured.value)
         ledger.close()
         runtime.release(lock)
     assert totals == ([1000, 2000, 3000] if part else [1000, 1000, 1000])
-    assert len(accounts) == 1
+    assert len(accounts) == (1 if part else 3)
 
 
 @pytest.mark.parametrize("part", ["", "infer"])
 @pytest.mark.usefixtures("base")
-def test_counts_of_a_whole_line_or_of_another_file_are_not_gone_on_with(
-    pipeline: Pipeline, part: str
-) -> None:
+def test_counts_of_another_file_are_not_gone_on_with(pipeline: Pipeline, part: str) -> None:
     runtime = Runtime.of(pipeline, part)
     os.close(runtime.acquire())
     runtime.ledger("infer").touch()
     other = pipeline.model_copy(update={"drain_s": 1.5})
-    account = runtime.account if part else ""
+    account = runtime.account
     again = Runtime.of(other, part)
     assert again.folder == runtime.folder
     lock = again.acquire()
-    assert not part or again.account != account
+    assert not again.goes_on
+    assert again.account != account
     assert not again.workers()
     again.release(lock)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamline.alert.sinks import JsonLines
+from streamline.alert.sinks import CutShortError, JsonLines
 from streamline.errors import InputError
 
 
@@ -81,7 +81,7 @@ def test_a_full_disk_is_an_os_error_for_the_caller_to_count() -> None:
     sink.close()
 
 
-def test_what_a_full_disk_cut_off_is_a_line_of_its_own(tmp_path: Path) -> None:
+def test_what_a_full_disk_takes_of_a_line_is_cut_off_again(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
     sink = JsonLines(path)
     sink.deliver("a", b'{"n":1}')
@@ -97,7 +97,28 @@ def test_what_a_full_disk_cut_off_is_a_line_of_its_own(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, ignored)
     sink.deliver("b", b'{"n":2}')
     sink.close()
-    assert path.read_bytes() == b'{"n":1}\n{"n"\n{"n":2}\n'
+    assert path.read_bytes() == b'{"n":1}\n{"n":2}\n'
+
+
+def test_lines_that_a_full_disk_still_took_are_told_apart_from_those_that_are_lost(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    path.write_bytes(b'{"n"')  # A killed writer's.
+    sink = JsonLines(path)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (24, limits[1]))
+    try:
+        with pytest.raises(CutShortError) as found:
+            sink.write([b'{"n":%d}' % n for n in range(9)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    sink.write([b"{}"])
+    sink.close()
+    assert found.value.taken == 2
+    assert path.read_bytes() == b'{"n"\n{"n":0}\n{"n":1}\n{}\n'
 
 
 def test_what_a_killed_writer_left_half_is_ended_first(tmp_path: Path) -> None:

@@ -166,6 +166,16 @@ def test_a_drop_that_the_source_had_logged_itself_is_not_logged_again(line: Line
     assert line.named() == [3]
 
 
+def test_what_a_killed_supervisor_had_logged_as_crashed_is_not_logged_again(line: Line) -> None:
+    line.capture(3)
+    die(line)
+    again = Crashes(line.pipeline, line.plans, Ledger(), line.views)
+    again.open(line.camera_plan)
+    again.settle(ended=True)
+    assert line.crashed() == 3
+    assert line.named() == [0, 1, 2]
+
+
 def test_a_frame_that_was_written_down_and_not_counted_was_never_captured(line: Line) -> None:
     line.capture(3)
     line.held.add(3)

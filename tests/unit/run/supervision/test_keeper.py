@@ -239,6 +239,32 @@ def test_a_camera_that_is_given_up_leaves_the_line_to_the_others(
         assert line.keeper.sources_have_ended()
 
 
+def test_a_worker_of_a_killed_line_goes_on_with_its_counts_and_no_gauge(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_line(pipeline, tmp_path, monkeypatch) as line:
+        line.keeper.start_all()
+        die(line)
+        line.look()
+        line.pulse.set(7.0)
+        line.finished.set(1.0)
+        line.end()
+        line.runtime.goes_on = True
+        line.views = Views(line.runtime)
+        again = Keeper(
+            line.pipeline, [PLAN], line.runtime, line.control, line.views, starter=line.start
+        )
+        again.start_all()
+        view = line.views.by_worker()["infer"]
+        assert view.value("stage_pulse_seconds", stage="infer") == 0
+        assert view.value("streamline_worker_finished", worker="infer") == 0
+        assert line.restarts() == 1
+        assert again.alive() == {"infer": True}
+        assert line.views.by_worker()[SUPERVISOR].value("streamline_line_takeovers_total") == 1
+        line.started[-1].kill()
+        again.end_all()
+
+
 def test_one_that_ends_badly_when_all_is_done_is_a_fault_and_no_more(line: Line) -> None:
     line.command = FAIL
     line.keeper.start_all()

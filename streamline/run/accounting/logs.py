@@ -1,0 +1,83 @@
+"""The verdict log and the drop log: what a disk does not take is counted, and they go on after."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from streamline.alert.sinks import CutShortError, JsonLines
+from streamline.errors import InputError
+from streamline.ledger import Ledger
+
+__all__ = ["LineLog"]
+
+_log = structlog.get_logger("streamline.run")
+
+
+class LineLog:
+    """One log of the line, whose disk may be full or gone for a while.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Not opened yet.
+    name : str
+        ``verdicts`` or ``drops``.
+    path : Path, optional
+        Its file; None: nobody wants it, and nothing is written.
+    """
+
+    def __init__(self, ledger: Ledger, name: str, path: Path | None) -> None:
+        self._lost = ledger.counter("streamline_log_lines_lost_total", log=name)
+        self._name = name
+        self._path = path
+        self._file: JsonLines | None = None
+        self._missing = 0
+        """Lines lost since the last one that was written."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is to be a log."""
+        return self._path is not None
+
+    def open(self) -> None:
+        """Open the file; where nobody does, the first lines do.
+
+        Raises
+        ------
+        InputError
+            If it can't be opened for appending.
+        """
+        if self._path is not None:
+            self._file = JsonLines(self._path)
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Append lines, each without its line break."""
+        if self._path is None or not lines:
+            return
+        try:
+            self._file = self._file or JsonLines(self._path)
+            self._file.write(lines)
+        except InputError as exc:
+            self._lose(len(lines), str(exc))
+        except CutShortError as exc:
+            self._lose(len(lines) - exc.taken, str(exc))
+        else:
+            self._come_back()
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _come_back(self) -> None:
+        if self._missing:
+            _log.warning("log is written again", log=self._name, lines_lost=self._missing)
+            self._missing = 0
+
+    def _lose(self, lines: int, why: str) -> None:
+        if not self._missing:
+            _log.error("log can't be written, lines lost are counted", log=self._name, why=why)
+        self._missing += lines
+        self._lost.add(lines)

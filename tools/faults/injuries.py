@@ -1,0 +1,239 @@
+"""What may happen to a line and to all that it depends on, one thing at a time."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from tests.support.line import eventually
+from tools.faults.rig import Rig
+
+__all__ = ["INJURIES", "Injury", "Outcome", "possible", "suffer"]
+
+Hurt = Callable[[Rig, random.Random], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injury:
+    """Something that happens, lasts and is over."""
+
+    hurt: Hurt
+    """Holds for as long as its context is open."""
+
+    needs: str = ""
+    """What a rig must have for it: ``served``, ``broker``, ``disk`` or ``clock``."""
+
+    lasts: bool = True
+    """False for a blow, which is over at once."""
+
+    limit_s: float = 10.0
+    """How long all may take to be as before, from its end on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One injury, and what followed."""
+
+    name: str
+    lasted_s: float
+    recovered_s: float
+    """From its end until every camera was judged again and no alert waited any more."""
+
+    limit_s: float
+    raised: int
+    """Alerts that began meanwhile, recovery included."""
+
+    @property
+    def met(self) -> bool:
+        """Whether that was in time."""
+        return self.recovered_s <= self.limit_s
+
+
+def possible(rig: Rig) -> list[str]:
+    """Names of the injuries that the rig can have."""
+    there = {
+        "": True,
+        "served": bool(rig.served),
+        "broker": rig.broker is not None,
+        "disk": rig.disk is not None,
+        "clock": rig.clock is not None,
+    }
+    return [name for name, injury in INJURIES.items() if there[injury.needs]]
+
+
+def suffer(
+    rig: Rig, name: str, *, lasting_s: float, alerts: int = 0, chance: random.Random | None = None
+) -> Outcome:
+    """Let something happen to a rig, and wait until all is as before.
+
+    Parameters
+    ----------
+    rig : Rig
+    name : str
+        One of `INJURIES`.
+    lasting_s : float
+        How long it lasts.
+    alerts : int
+        How many alerts must have begun before it is over.
+    chance : random.Random, optional
+        Picks whom it hits.
+    """
+    injury, before = INJURIES[name], rig.raised
+    began_s = time.monotonic()
+    with injury.hurt(rig, chance or random.Random(0)):  # noqa: S311 - nobody is to guess it
+        if injury.lasts:
+            time.sleep(lasting_s)
+            eventually(lambda: rig.raised >= before + alerts, f"{name}: alerts begin meanwhile")
+    ended_s = time.monotonic()
+    rig.await_verdicts(2)
+    eventually(lambda: rig.are_up() and rig.is_told(), f"{name}: all is as before")
+    return Outcome(
+        name=name,
+        lasted_s=ended_s - began_s,
+        recovered_s=time.monotonic() - ended_s,
+        limit_s=injury.limit_s,
+        raised=rig.raised - before,
+    )
+
+
+@contextmanager
+def _server_killed(rig: Rig, chance: random.Random) -> Iterator[None]:
+    server = chance.choice(rig.served).server
+    server.stop()
+    yield
+    server.start()
+
+
+@contextmanager
+def _server_frozen(rig: Rig, chance: random.Random) -> Iterator[None]:
+    server = chance.choice(rig.served).server
+    server.freeze()
+    yield
+    server.thaw()
+
+
+@contextmanager
+def _other_size(rig: Rig, chance: random.Random) -> Iterator[None]:
+    served = chance.choice(rig.served)
+    served.show(rig.other_film)
+    yield
+    served.show(rig.film)
+
+
+@contextmanager
+def _packets_damaged(rig: Rig, chance: random.Random) -> Iterator[None]:
+    proxy = chance.choice(rig.served).proxy
+    proxy.lost = proxy.damaged = 0.02
+    yield
+    proxy.lost = proxy.damaged = 0.0
+
+
+@contextmanager
+def _broker_down(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    if rig.broker is not None:
+        rig.broker.down()
+        yield
+        rig.broker.up()
+
+
+@contextmanager
+def _hook_hangs(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    rig.hook.answers.clear()
+    yield
+    rig.hook.answers.set()
+
+
+@contextmanager
+def _hook_fails(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    rig.hook.status = 500
+    yield
+    rig.hook.status = 204
+
+
+@contextmanager
+def _disk_full(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    if rig.disk is None:
+        return
+    disk, lost = rig.disk, rig.lines_lost()
+
+    def has_cost_lines() -> bool:
+        disk.fill()  # Again: what had to go of the evidence has made room.
+        return rig.lines_lost() > lost
+
+    disk.fill()
+    yield
+    eventually(has_cost_lines, "a full disk costs lines of a log")
+    disk.free()
+
+
+@contextmanager
+def _no_descriptors(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    with rig.short_of_descriptors():
+        yield
+
+
+def _worker_hit(signum: signal.Signals, kind: str) -> Hurt:
+    """Send a worker of a kind a signal; over when the supervisor has started it again."""
+
+    @contextmanager
+    def hurt(rig: Rig, chance: random.Random) -> Iterator[None]:
+        name = chance.choice([one for one in rig.workers if one.startswith(kind)])
+        restarts = rig.restarts
+        rig.processes()[name].send_signal(signum)
+        yield
+        eventually(lambda: rig.restarts > restarts, f"{name} is restarted")
+
+    return hurt
+
+
+@contextmanager
+def _supervisor_killed(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    rig.kill_line()
+    yield
+    rig.start()
+
+
+def _clock_set(by_s: int) -> Hurt:
+    """Set the wall clock, and back after a while."""
+
+    @contextmanager
+    def hurt(rig: Rig, _chance: random.Random) -> Iterator[None]:
+        if rig.clock is not None:
+            rig.clock.set(by_s)
+            yield
+            rig.clock.set(0)
+
+    return hurt
+
+
+def _blow(hurt: Hurt, limit_s: float = 10.0) -> Injury:
+    return Injury(hurt=hurt, lasts=False, limit_s=limit_s)
+
+
+_RETRIED_S: Final = 75.0
+"""A sink that was away is tried again within a minute, longer outages at the longest delay."""
+
+INJURIES: Final[Mapping[str, Injury]] = {
+    "camera's server killed": Injury(hurt=_server_killed, needs="served", limit_s=45.0),
+    "camera's server frozen": Injury(hurt=_server_frozen, needs="served", limit_s=45.0),
+    "camera of another size": Injury(hurt=_other_size, needs="served", limit_s=45.0),
+    "packets lost and damaged": Injury(hurt=_packets_damaged, needs="served", limit_s=45.0),
+    "broker down": Injury(hurt=_broker_down, needs="broker", limit_s=_RETRIED_S),
+    "webhook hangs": Injury(hurt=_hook_hangs, limit_s=_RETRIED_S),
+    "webhook answers 500": Injury(hurt=_hook_fails, limit_s=_RETRIED_S),
+    "disk full": Injury(hurt=_disk_full, needs="disk", limit_s=_RETRIED_S),
+    "no descriptors left": Injury(hurt=_no_descriptors, limit_s=_RETRIED_S),
+    "infer killed": _blow(_worker_hit(signal.SIGKILL, "infer")),
+    "infer stopped": _blow(_worker_hit(signal.SIGSTOP, "infer")),
+    "alert killed": _blow(_worker_hit(signal.SIGKILL, "alert")),
+    "alert stopped": _blow(_worker_hit(signal.SIGSTOP, "alert")),
+    "camera's worker killed": _blow(_worker_hit(signal.SIGKILL, "camera")),
+    "camera's worker stopped": _blow(_worker_hit(signal.SIGSTOP, "camera")),
+    "supervisor killed": _blow(_supervisor_killed, limit_s=20.0),
+    "clock set back an hour": Injury(hurt=_clock_set(-3600), needs="clock"),
+    "clock set a day ahead": Injury(hurt=_clock_set(86_400), needs="clock"),
+}
+"""By what is said of them."""
