@@ -61,7 +61,7 @@ def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
             "alerts wait for the webhook",
         )
         assert line.metric("streamline_outbox_durable") == 1
-        with receiver(port) as hook:
+        with receiver(port) as web:
             eventually(
                 lambda: line.metric("streamline_outbox_pending", sink="webhook") == 0,
                 "nothing waits any more",
@@ -72,7 +72,7 @@ def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
     verdicts = json_lines(tmp_path / "verdicts.jsonl")
     raised = {verdict["alert"] for verdict in verdicts if verdict["alert"]}
     assert {alert for alert, kind in names(told) if kind == "begin"} == raised
-    assert names(hook.got) == names(told)
+    assert names(web.got) == names(told)
     assert not (tmp_path / "outbox.db").exists()
 
 
@@ -91,12 +91,12 @@ def test_what_waits_at_the_end_is_delivered_by_the_next_start(
         assert "alerts wait for the next start" in line.log
     first = names(json_lines(alerts))
     assert (tmp_path / "outbox.db").exists()
-    with receiver(port) as hook, RunningLine(pipeline, tmp_path) as line:
+    with receiver(port) as web, RunningLine(pipeline, tmp_path) as line:
         line.await_ready()
-        eventually(lambda: names(hook.got)[: len(first)] == first, "what waited comes first")
+        eventually(lambda: names(web.got)[: len(first)] == first, "what waited comes first")
         line.stop()
         assert line.wait() == 0, line.log
-    assert names(hook.got) == names(json_lines(alerts))
+    assert names(web.got) == names(json_lines(alerts))
 
 
 @pytest.mark.skipif(not is_installed(), reason="no mosquitto here")
