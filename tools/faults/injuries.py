@@ -29,6 +29,9 @@ class Injury:
     lasts: bool = True
     """False for a blow, which is over at once."""
 
+    kills: bool = False
+    """Whether processes of the line die of it."""
+
     limit_s: float = 10.0
     """How long all may take to be as before, from its end on."""
 
@@ -210,7 +213,7 @@ def _clock_set(by_s: int) -> Hurt:
 
 
 def _blow(hurt: Hurt, limit_s: float = 10.0) -> Injury:
-    return Injury(hurt=hurt, lasts=False, limit_s=limit_s)
+    return Injury(hurt=hurt, lasts=False, kills=True, limit_s=limit_s)
 
 
 _RETRIED_S: Final = 75.0

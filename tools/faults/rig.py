@@ -262,7 +262,11 @@ class Rig:
         self.line.__exit__(None, None, None)
 
     def kill_line(self) -> float:
-        """SIGKILL the supervisor; return how long its workers lived on, s."""
+        """SIGKILL the supervisor while frames are under way; return how long workers live on, s."""
+        self.processes()["infer"].suspend()
+        eventually(
+            lambda: self.counters.total("streamline_frames_in_flight") > 0, "a frame is under way"
+        )
         workers = psutil.Process(self.line.pid).children(recursive=True)
         began_s = time.monotonic()
         os.kill(self.line.pid, signal.SIGKILL)
