@@ -1,25 +1,29 @@
 """Write what documents say of settings and metrics, from the code that has them.
 
 ``python -m tools.reference`` writes pipelines/pipeline.schema.json, the settings in
-pipelines/README.md and the metrics in docker/README.md; each stands between two marks.
+pipelines/README.md, and in docker/README.md the alerts of docker/prometheus/rules.yml and the
+metrics; each stands between two marks.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from ruamel.yaml import YAML
 
 from streamline.config import json_schema, published_schema
 from streamline.config.explain import allowed, members
 from streamline.metrics.catalogue import HELP
 
-__all__ = ["PARTS", "configuration", "metrics", "schema", "with_reference"]
+__all__ = ["PARTS", "alerts", "configuration", "metrics", "rules", "schema", "with_reference"]
 
 Schema = Mapping[str, Any]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
-_BEGIN: Final = "<!-- made by: python -m tools.reference -->"
+_RULES: Final = _ROOT / "docker/prometheus/rules.yml"
+_BEGIN: Final = "<!-- {part}, made by: python -m tools.reference -->"
 _END: Final = "<!-- end -->"
 
 
@@ -49,23 +53,52 @@ def metrics() -> str:
     return "\n".join(["| series | what it is |", "|---|---|", *rows])
 
 
-def with_reference(text: str, made: str) -> str:
-    """Put what was made between the marks of a document.
+def rules() -> list[dict[str, Any]]:
+    """Return the alerting rules, in the order of their file."""
+    groups = YAML(typ="safe", pure=True).load(_RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def alerts() -> str:
+    """Return an entry for each alert: when it comes, what it means, what to do."""
+    entries = []
+    for rule in rules():
+        said = rule["annotations"]
+        entries.append(
+            f"### {rule['alert']}\n\n"
+            f"{rule['labels']['severity'].capitalize()}{_lasting(rule)}: "
+            f"`{_line(rule['expr'])}`.\n\n"
+            f"{_line(said['meaning'])}\n\n"
+            f"**What to do.** {_line(said['action'])}"
+        )
+    return "\n\n".join(entries)
+
+
+def _lasting(rule: Mapping[str, Any]) -> str:
+    return f", when for {rule['for']}" if "for" in rule else ", at once when"
+
+
+def with_reference(text: str, part: str, made: str) -> str:
+    """Put what was made between the marks of a part of a document.
 
     Raises
     ------
     ValueError
-        If the document has no marks.
+        If the document has no such marks.
     """
-    before, _, rest = text.partition(_BEGIN)
+    begin = _BEGIN.format(part=part)
+    before, _, rest = text.partition(begin)
     _, end, after = rest.partition(_END)
     if not end:
-        msg = f"there is no {_BEGIN} … {_END}"
+        msg = f"there is no {begin} … {_END}"
         raise ValueError(msg)
-    return f"{before}{_BEGIN}\n{made}\n{_END}{after}"
+    return f"{before}{begin}\n{made}\n{_END}{after}"
 
 
-PARTS: Final = {"pipelines/README.md": configuration, "docker/README.md": metrics}
+PARTS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
+    "pipelines/README.md": {"settings": configuration},
+    "docker/README.md": {"alerts": alerts, "metrics": metrics},
+}
 """What is put into which document."""
 
 
@@ -155,9 +188,10 @@ def _cell(text: str) -> str:
 def main() -> None:
     """Write all of it."""
     (_ROOT / "pipelines/pipeline.schema.json").write_text(schema())
-    for name, make in PARTS.items():
+    for name, parts in PARTS.items():
         document = _ROOT / name
-        document.write_text(with_reference(document.read_text(), make()))
+        for part, make in parts.items():
+            document.write_text(with_reference(document.read_text(), part, make()))
 
 
 if __name__ == "__main__":
