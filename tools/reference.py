@@ -75,7 +75,7 @@ def alerts() -> str:
 
 
 def _lasting(rule: Mapping[str, Any]) -> str:
-    return f", when for {rule['for']}" if "for" in rule else ", at once when"
+    return f", once this has held for {rule['for']}" if "for" in rule else ", as soon as this holds"
 
 
 def with_reference(text: str, part: str, made: str) -> str:

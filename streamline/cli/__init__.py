@@ -32,7 +32,7 @@ from streamline.cli.show import show
 from streamline.cli.verify import verify
 from streamline.errors import ConfigError, InputError, StreamlineError
 
-__all__ = ["main"]
+__all__ = ["command_line", "main"]
 
 # The parser's own error has no public name in typer; it is what BadParameter derives from.
 _UsageError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
@@ -85,13 +85,20 @@ def _root(
         raise typer.Exit(2)
 
 
+def command_line() -> typer.core.TyperGroup:
+    """Return all commands with their options, as the parser has them."""
+    group = typer.main.get_group(_app)
+    group.name = "streamline"
+    return group
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what went wrong is told on standard error."""
     _keep_blas_to_one_thread()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         begin_to_run(given)
-        result = typer.main.get_command(_app).main(
+        result = command_line().main(
             args=given,
             prog_name="streamline",
             standalone_mode=False,

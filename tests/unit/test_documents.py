@@ -1,0 +1,98 @@
+"""What documents tell a reader to type exists, and what they link to is there.
+
+That it works is shown by running it: tests/integration/test_documents.py.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from streamline.cli import command_line
+from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, commands, links
+
+MARKS = {"", "install", "long", "data", "torch", "hardware", "hosts", "root", "docker"}
+PROGRAMS = {
+    ".", "alias", "apt-get", "apt", "cat", "cd", "chmod", "chown", "cp", "curl", "docker", "export",
+    "git", "install", "journalctl", "ln", "ls", "mkdir", "openssl", "pip", "python3", "systemctl",
+    "systemd-analyze", "promtool", "useradd", "usermod",
+}  # fmt: skip
+"""Of the system: what of them is typed is looked at by who reads."""
+
+
+def parsed(arguments: list[str]) -> None:
+    """Have the program's own parser read a command line, and run nothing."""
+    command: Any = command_line()
+    name: str | None = "streamline"
+    context = None
+    while isinstance(command, typer.core.TyperGroup):
+        context = command.make_context(name, list(arguments), parent=context)
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return
+        name, command, arguments = command.resolve_command(context, rest)
+    command.make_context(name, list(arguments), parent=context)
+
+
+def options_of(folder: Path) -> set[str]:
+    """Return what a tool's source mentions of options."""
+    files = folder.glob("*.py") if folder.is_dir() else [folder]
+    return set(re.findall(r"--[a-z][a-z-]*", "\n".join(file.read_text() for file in files)))
+
+
+def checked(words: list[str]) -> None:
+    """Check one command as far as that goes without running it."""
+    program, *arguments = words
+    program = program.removeprefix(".venv/bin/").removeprefix("venv/bin/")
+    if program == "streamline":
+        parsed(arguments)
+    elif program == "python" and arguments[0] == "-m":
+        module = ROOT / arguments[1].replace(".", "/")
+        tool = module if module.is_dir() else module.with_suffix(".py")
+        assert tool.exists(), words
+        assert {one for one in arguments if one.startswith("--")} <= options_of(tool), words
+    elif program == "python":
+        assert (ROOT / arguments[0]).exists(), words
+    elif "/" in program:
+        assert (ROOT / program).exists(), words
+    else:
+        assert program in PROGRAMS, words
+
+
+@pytest.mark.parametrize("block", list(blocks()), ids=str)
+def test_every_command_and_option_in_a_document_exists(block: Block) -> None:
+    assert block.mark in MARKS
+    found = list(commands(block))
+    assert found
+    for words in found:
+        checked(words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_named_in_a_sentence_exists(document: str) -> None:
+    text = re.sub(
+        r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    group: Any = command_line()
+    for found in re.findall(r"`streamline ([a-z-]+)(?: ([a-z-]+))?", text):
+        command = group.commands[found[0]]
+        if isinstance(command, typer.core.TyperGroup) and found[1]:
+            assert found[1] in command.commands, found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_links_to_is_there(document: str) -> None:
+    assert [one for one in links(document) if not one.exists()] == []
+
+
+def test_a_misspelt_option_is_noticed() -> None:
+    block = Block("x", 1, "", "streamline fit good --out model --secnds 3   # --seconds\n")
+    with pytest.raises(Exception, match="--secnds"):
+        checked(next(commands(block)))
+
+
+def test_commands_are_taken_apart_as_a_shell_does() -> None:
+    text = "A='x y' sudo one 'a b' \\\n  --c > out && two | three  # four && five\n"
+    assert list(commands(Block("x", 1, "", text))) == [["one", "a b", "--c"], ["two"], ["three"]]
