@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,7 +27,10 @@ JsonFile = Annotated[
 
 
 def run(pipeline: PipelineFile, *, duration: Duration = None, json: JsonFile = None) -> None:
-    """Run a line until its sources end, the time is over, or SIGTERM or Ctrl-C comes."""
+    """Run a line until its sources end, the time is over, or SIGTERM or Ctrl-C comes.
+
+    SIGHUP lets a line that no terminal controls read its file again.
+    """
     _run(pipeline, None, duration, json)
 
 
@@ -73,7 +77,13 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     _require_files(pipeline, only)
     if any(worker.is_whole_line for worker in plan(pipeline, only)):
         dismiss()
-    report = run_line(pipeline, only=only, duration_s=duration_s, on_ready=_announce)
+    report = run_line(
+        pipeline,
+        only=only,
+        duration_s=duration_s,
+        on_ready=_announce,
+        reread=partial(_reread, path, only),
+    )
     write_text(json_file, report.to_json())
     if only is None:
         typer.echo(report_table(report))
@@ -83,6 +93,22 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
 def _announce(url: str | None) -> None:
     where = "" if url is None else f"; figures at {url}/metrics"
     typer.echo(f"the line is ready{where}", err=True)
+
+
+def _reread(path: Path, only: str | None) -> "Pipeline":
+    """Read the file again for a line that runs; raise what is wrong with it."""
+    from streamline.config import load
+    from streamline.errors import ConfigError
+
+    pipeline = load(path)
+    for camera in pipeline.cameras.values():
+        if not camera.model.path.exists():
+            where = pipeline.where(f"cameras.{camera.name}.model")
+            what = f"there is no model at {camera.model.path}"
+            msg = f"{where}: {what} (a line that runs learns none: streamline fit)"
+            raise ConfigError(msg)
+    _require_files(pipeline, only)
+    return pipeline
 
 
 def _require_files(pipeline: "Pipeline", only: str | None) -> None:

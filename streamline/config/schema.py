@@ -692,6 +692,10 @@ class Pipeline(Section):
     metrics: Metrics = Metrics()
     """The HTTP endpoint."""
 
+    ready_s: Seconds = Field(default=30.0, ge=0, le=600)
+    """How long a service manager waits for the first verdict before it is told that the line is up
+    and why nothing is judged yet, s."""
+
     drain_s: Seconds = Field(default=10.0, ge=0, le=600)
     """How long a stopping line may take to finish the frames in flight, s."""
 

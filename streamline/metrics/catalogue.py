@@ -156,6 +156,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_worker_restarts_total": "Times that a worker died or was stuck and was restarted.",
     "streamline_worker_given_up": "1 once a worker has died too often to be restarted.",
     "streamline_worker_ready": "1 once a worker has everything it needs.",
+    "streamline_reload_refused": "1 while the line goes on with another file than it was to read.",
     "streamline_worker_finished": "1 once all cameras of a worker have ended and drained.",
     "streamline_bench_fps": "Frames per second by the published benchmark, here and in the paper.",
     "streamline_bench_fit_seconds": "Time to learn a product, by the published benchmark.",

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from streamline.run.supervision.line import run_line
     from streamline.run.supervision.report import CameraReport, Report
-    from streamline.run.supervision.supervisor import run_line
 
 __all__ = ["CameraReport", "Report", "run_line"]
 
@@ -13,7 +13,7 @@ __all__ = ["CameraReport", "Report", "run_line"]
 _HOMES: Final = {
     "CameraReport": "supervision.report",
     "Report": "supervision.report",
-    "run_line": "supervision.supervisor",
+    "run_line": "supervision.line",
 }
 
 

@@ -122,13 +122,14 @@ class Worker:
 def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     """Be a worker process, from start to exit status.
 
-    The terminal's Ctrl-C and a service manager's SIGTERM reach every process of the line; only
-    the supervisor acts on them, and tells its workers by the line's phase.  Where it is killed,
-    its workers go with it: the next start takes over what they leave.
+    The terminal's Ctrl-C and end, and a service manager's SIGTERM, reach every process of the line;
+    only the supervisor acts on them, and tells its workers by the line's phase.  Where it is
+    killed, its workers go with it: the next start takes over what they leave.
     """
     end_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Told apart in ps and top; the kernel keeps 15 characters.
     Path("/proc/self/comm").write_text(f"sl:{plan.name}"[:15])
     configure_logging()

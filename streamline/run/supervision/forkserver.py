@@ -23,6 +23,9 @@ __all__ = ["context", "dismiss", "sheltered", "start_early"]
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
 _ARENAS: Final = "MALLOC_ARENA_MAX"
 
+_FOR_ALL: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What a terminal or a service manager sends to a whole group of processes."""
+
 _ENVIRONMENT: Final = {_SAFE_PATH: "1", _ARENAS: "2"}
 """Of the workers.  The C library gives every thread that comes and goes with a decoder or a device
 an arena of its own, and what has once been used in each stays: 10 to 25 MiB a process."""
@@ -70,7 +73,7 @@ def sheltered(base: Path) -> Iterator[None]:
     temporary, tempfile.tempdir = tempfile.tempdir, str(nursery(base))
     # Started by itself first: when it starts, it unblocks the very signals that are blocked here.
     resource_tracker.ensure_running()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_ALL)
     try:
         with _environment():
             yield

@@ -23,6 +23,12 @@ class Health(NamedTuple):
     ready: bool
     """Some camera was judged within the last 5 s."""
 
+    judged: bool
+    """Some camera has been judged."""
+
+    stuck: tuple[str, ...]
+    """Cameras whose frames wait for their verdicts in vain."""
+
     body: dict[str, Any]
 
 
@@ -54,18 +60,18 @@ def health_of(
         if name is not None:
             _note(cameras.setdefault(name, {"state": None}), sample, now_s)
     ages = [c["last_verdict_age_s"] for c in cameras.values() if "last_verdict_age_s" in c]
-    stuck = [name for name, camera in cameras.items() if _is_stuck(camera, running_s)]
+    stuck = tuple(name for name, camera in cameras.items() if _is_stuck(camera, running_s))
     healthy = all(workers.values()) and not stuck
     ready = running_s is not None and any(age <= _STALE_S for age in ages)
     body = {
         "healthy": healthy,
         "ready": ready,
-        "stuck": stuck,
+        "stuck": list(stuck),
         "workers": dict(workers),
         "given_up": given_up,
         "cameras": cameras,
     }
-    return Health(healthy, ready, body)
+    return Health(healthy, ready, bool(ages), stuck, body)
 
 
 def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
@@ -76,6 +82,8 @@ def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
         camera["reason"] = sample.labels["reason"]
     elif sample.name == "streamline_camera_state_since_timestamp_seconds" and value:
         camera["since_age_s"] = round(now_s - value, 3)
+    elif sample.name == "streamline_frames_in_flight":
+        camera["in_flight"] = round(value)
     elif sample.name == "streamline_last_frame_timestamp_seconds" and value:
         camera["last_frame_age_s"] = round(now_s - value, 3)
     elif sample.name == "streamline_last_verdict_timestamp_seconds" and value:
@@ -83,11 +91,11 @@ def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:
 
 
 def _is_stuck(camera: Mapping[str, Any], running_s: float | None) -> bool:
-    """Whether frames come and verdicts don't."""
-    if running_s is None:
+    """Whether frames come and verdicts don't, or none comes since those before are not judged."""
+    if running_s is None or camera["state"] not in {"ok", "unusable"}:
         return False
-    open_ = camera["state"] in {"ok", "unusable"}
-    delivering = open_ and camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
+    waiting = camera.get("in_flight", 0) > 0
+    delivering = waiting or camera.get("last_frame_age_s", _STUCK_S) < _STALE_S
     # Nothing was judged while the camera was away, or before the line was ready.
     since_s = camera.get("since_age_s", 0.0)
     unjudged_s = min(camera.get("last_verdict_age_s", since_s), since_s, running_s)

@@ -3,14 +3,14 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from streamline.errors import LineError, StreamlineError
 from streamline.ledger import Sample, quantiles
 from streamline.metrics.catalogue import LATENCY_RING
 
-__all__ = ["CameraReport", "Report", "report_of"]
+__all__ = ["CameraReport", "Report", "joined", "report_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,8 @@ class CameraReport:
 
     in_flight: int
     fps: float
-    """Verdicts per second between the first and the last one; 0 for fewer than two."""
+    """Verdicts per second between the first and the last one; 0 for fewer than two.  This and what
+    follows to `reason`: since the configuration was last read."""
 
     latency_ms: Mapping[str, float]
     """Exact quantiles p50, p95, p99 of capture to verdict over the latest 65,536 frames; NaN
@@ -46,6 +47,19 @@ class CameraReport:
 
     evidence_skipped: int
     """Frames that should have been stored and were not."""
+
+    def after(self, earlier: "CameraReport") -> "CameraReport":
+        """Return this with what was counted under an earlier configuration."""
+        return replace(
+            self,
+            captured=self.captured + earlier.captured,
+            judged=_sum(self.judged, earlier.judged),
+            dropped=_sum(self.dropped, earlier.dropped),
+            in_flight=self.in_flight + earlier.in_flight,
+            state_s=_sum(self.state_s, earlier.state_s),
+            evidence=self.evidence + earlier.evidence,
+            evidence_skipped=self.evidence_skipped + earlier.evidence_skipped,
+        )
 
     @property
     def closes(self) -> bool:
@@ -100,6 +114,27 @@ class Report:
     def to_json(self) -> str:
         """Return the run as JSON text."""
         return json.dumps(self.as_dict(), indent=2) + "\n"
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Return one report of a run under several configurations, one after another."""
+    cameras: dict[str, CameraReport] = {}
+    for report in reports:
+        for name, camera in report.cameras.items():
+            cameras[name] = camera.after(cameras[name]) if name in cameras else camera
+    return Report(
+        cameras=cameras,
+        alerts=sum(report.alerts for report in reports),
+        duration_s=sum(report.duration_s for report in reports),
+        faults=tuple(fault for report in reports for fault in report.faults),
+    )
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _sum(one: Mapping[str, _Number], other: Mapping[str, _Number]) -> dict[str, _Number]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**other, **one}}
 
 
 def report_of(

@@ -1,11 +1,9 @@
 """Start a line's workers, watch them, drain them, and say what the run came to."""
 
 import errno
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Event
-from types import FrameType
 from typing import Final
 
 import structlog
@@ -17,7 +15,7 @@ from streamline.audit.records import Account
 from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
-from streamline.ledger import Sample
+from streamline.ledger import Sample, gauge_sample
 from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.model import Calibration, Manifest
@@ -32,11 +30,11 @@ from streamline.run.supervision.health import Health, health_of
 from streamline.run.supervision.http import Endpoint
 from streamline.run.supervision.keeper import Keeper
 from streamline.run.supervision.report import Report, report_of
-from streamline.run.supervision.stop import StopRequest
+from streamline.run.supervision.service import Service
 from streamline.run.views import Views
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
-__all__ = ["run_line"]
+__all__ = ["Supervisor"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -54,44 +52,19 @@ _GRACE_NS: Final = 3 * _SECOND_NS
 """How long cameras that take their time to open hold up those that are ready."""
 
 
-def run_line(
-    pipeline: Pipeline,
-    *,
-    only: str | None = None,
-    duration_s: float | None = None,
-    on_ready: Callable[[str | None], None] | None = None,
-) -> Report:
-    """Run a line until its sources end, the time is over, or SIGTERM or SIGINT comes.
+class Supervisor:
+    """A line under one configuration, from folder to report.
 
     Parameters
     ----------
     pipeline : Pipeline
     only : str, optional
-        Run only the workers that contain this stage; the others run elsewhere.
-    duration_s : float, optional
-        Drain this long after the line became ready, s.
-    on_ready : callable, optional
-        Called once with the HTTP endpoint's URL, None if there is none.
-
-    Returns
-    -------
-    Report
-        Also if not all went well: see its `faults`.
-
-    Raises
-    ------
-    InputError
-        If something that the pipeline file names can't be used.
+        Run only the workers that contain this stage.
+    service : Service
+        What it has in common with the configurations before and after.
     """
-    supervisor = _Supervisor(pipeline, only)
-    with supervisor.opened():
-        return supervisor.run(duration_s, on_ready)
 
-
-class _Supervisor:
-    """One run of a line, from folder to report."""
-
-    def __init__(self, pipeline: Pipeline, only: str | None) -> None:
+    def __init__(self, pipeline: Pipeline, only: str | None, service: Service) -> None:
         self._pipeline = pipeline
         self._only = only
         self._plans = plan(pipeline, only)
@@ -101,7 +74,13 @@ class _Supervisor:
         self._keeper: Keeper
         self._keyring: Keyring
         self._rates = FrameRates()
-        self._stop = StopRequest()
+        self._service = service
+        self.successor: Pipeline | None = None
+        """What is to be gone on with, once this has ended for it."""
+
+        self.counted: Sequence[Sample] = ()
+        """What had been counted at the end, under earlier configurations too."""
+
         self._ready_ns: int | None = None
         self._connected_ns: int | None = None
         self._control: Control
@@ -113,9 +92,14 @@ class _Supervisor:
         self._push: TelemetryOutlet | None = None
         self._pull: TelemetryInlet | None = None
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether it came to run."""
+        return self._ready_ns is not None
+
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Own the line's folder, signals, endpoint and workers for as long as the block runs."""
+        """Own the line's folder, endpoint and workers for as long as the block runs."""
         models = read_manifests(self._pipeline)
         with ExitStack() as stack:
             calibrations = read_calibrations(self._pipeline, models)
@@ -125,7 +109,6 @@ class _Supervisor:
             self._open_record(stack, models, calibrations)
             Control.create(self._runtime.control)
             self._control = Control(self._runtime.control)
-            stack.enter_context(self._signals())
             self._views = Views(self._runtime)
             stack.callback(self._views.close)
             self._keyring = Keyring(self._pipeline.links)
@@ -144,21 +127,38 @@ class _Supervisor:
             yield
 
     def run(
-        self, duration_s: float | None, on_ready: Callable[[str | None], None] | None
+        self,
+        duration_s: float | None,
+        on_ready: Callable[[str | None], None],
+        renew: Callable[[], Pipeline | None] | None,
     ) -> Report:
-        """Be the line's main loop."""
+        """Be the line's main loop.
+
+        Parameters
+        ----------
+        duration_s : float, optional
+            Drain this long after the line became ready, s.
+        on_ready : callable
+            Called with the HTTP endpoint's URL, None if there is none.
+        renew : callable, optional
+            Called when a reload is asked for; what it returns becomes the successor.
+        """
+        self._service.herald.begin(self._pipeline.ready_s)
         while self._control.phase is not Phase.DRAINING:
-            self._stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
+            self._service.stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
             self._look_after()
             now_ns = monotonic_ns()
             if self._ready_ns is None and self._is_ready(now_ns):
                 self._ready_ns = now_ns
                 self._control.enter(Phase.RUNNING)
-                if on_ready is not None:
-                    on_ready(self._endpoint.url if self._endpoint else None)
+                on_ready(self._endpoint.url if self._endpoint else None)
             self._note_if_due(now_ns)
-            if self._is_over(now_ns, duration_s):
+            if renew is not None and self.was_ready and self._service.reload.take():
+                self.successor = renew()
+            if self.successor is not None or self._is_over(now_ns, duration_s):
                 self._control.enter(Phase.DRAINING)
+        if self.successor is None:
+            self._service.herald.stop()
         self._drain()
         return self._report()
 
@@ -174,21 +174,6 @@ class _Supervisor:
             self._is_short = True
         else:
             self._is_short = False
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into a drain; give the old handlers back after."""
-
-        def request_stop(_signum: int, _frame: FrameType | None) -> None:
-            self._stop.make()
-
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        old = {signum: signal.signal(signum, request_stop) for signum in wanted}
-        try:
-            yield
-        finally:
-            for signum, handler in old.items():
-                signal.signal(signum, handler)
 
     def _open_record(
         self,
@@ -244,14 +229,25 @@ class _Supervisor:
         )
         stack.callback(self._endpoint.close)
 
-    def _samples(self, *, rings: bool = False) -> list[Sample]:
-        """Everything that is counted, here and on other hosts."""
+    def _present(self, *, rings: bool = False) -> list[Sample]:
+        """Everything that is counted under this configuration, here and on other hosts."""
         return self._views.samples(rings=rings) + elsewhere(self._told)
+
+    def _samples(self) -> list[Sample]:
+        """Everything that is published."""
+        refused = float(self._service.herald.refused)
+        return [
+            *self._present(),
+            *self._service.past,
+            gauge_sample("streamline_reload_refused", refused),
+        ]
 
     def _note_if_due(self, now_ns: int) -> None:
         if now_ns - self._noted_ns >= _SECOND_NS:
             self._noted_ns = now_ns
             self._note()
+            fps = sum(rate for _, stage, rate in self._rates.rates() if stage == "alert")
+            self._service.herald.look(self._health(), fps, self._control.phase)
 
     def _note(self) -> None:
         """Once a second: take down the counts, and pass them on if the exporter is elsewhere.
@@ -260,7 +256,7 @@ class _Supervisor:
         """
         if self._pull is not None:
             self._told = list(self._pull.latest().values())
-        self._rates.note(self._samples())
+        self._rates.note(self._present())
         if self._push is not None:
             for worker, view in self._views.by_worker().items():
                 self._push.send(worker, view.snapshot())
@@ -270,7 +266,7 @@ class _Supervisor:
         running_s = None
         if self._control.phase is Phase.RUNNING and self._ready_ns is not None:
             running_s = (monotonic_ns() - self._ready_ns) / _SECOND_NS
-        return health_of(self._samples(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
+        return health_of(self._present(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
 
     def _is_ready(self, now_ns: int) -> bool:
         if not self._views.told("streamline_worker_connected", self._plans):
@@ -281,7 +277,7 @@ class _Supervisor:
         return late or self._views.told("streamline_worker_ready", self._plans)
 
     def _is_over(self, now_ns: int, duration_s: float | None) -> bool:
-        if self._stop.made or self._keeper.sources_have_ended():
+        if self._service.stop.made or self._keeper.sources_have_ended():
             return True
         if not self._keeper.can_go_on:
             return True
@@ -314,7 +310,7 @@ class _Supervisor:
         started_ns = self._ready_ns if self._ready_ns is not None else monotonic_ns()
         duration_s = (monotonic_ns() - started_ns) / _SECOND_NS
         report = report_of(
-            self._samples(rings=True),
+            self._present(rings=True),
             self._pipeline.cameras,
             duration_s,
             faults=self._keeper.faults,
@@ -323,6 +319,7 @@ class _Supervisor:
             faults = tuple(map(str, report.faults))
             self._record.end(_accounts(report), alerts=report.alerts, faults=faults)
         self._runtime.conclude()
+        self.counted = self._views.samples() + list(self._service.past)
         return report
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamline.config import Pipeline, load
-from streamline.ledger import Ledger, Sample
+from streamline.ledger import Ledger, Sample, gauge_sample
 from streamline.messages import PinKind
 from streamline.metrics import catalogue
 from streamline.metrics.benched import BenchFile
@@ -47,6 +47,7 @@ OF_THE_LINE = {
     "streamline_fps",
     "streamline_build_info",
     "streamline_model_info",
+    "streamline_reload_refused",
     "streamline_deadline_seconds",
     "streamline_bench_fps",
     "streamline_bench_fit_seconds",
@@ -97,6 +98,7 @@ def page(tmp_path: Path) -> str:
         rates = FrameRates()
         rates.note(samples)
         bench = BenchFile(write_bench(tmp_path / "bench.json"))
+        samples.append(gauge_sample("streamline_reload_refused", 0.0))
         return Exporter(lambda: samples, rates, information, bench).render()[0].decode()
 
 

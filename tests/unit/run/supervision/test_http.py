@@ -28,7 +28,7 @@ from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.line import eventually
 
 TOKEN = "3b9f0c5d7a1e4286"  # noqa: S105 - of these tests alone
-HEALTHY = Health(healthy=True, ready=True, body={})
+HEALTHY = Health(healthy=True, ready=True, judged=True, stuck=(), body={})
 
 
 @dataclass
@@ -66,7 +66,9 @@ def served(access: Access, trusts: Path | None = None) -> Iterator[Site]:
     """Serve at any free port."""
     site: Site
     endpoint = Endpoint("127.0.0.1", 0, exporter(), lambda: site.health, access=access)
-    health = Health(healthy=True, ready=True, body={"workers": {"infer": True}})
+    health = Health(
+        healthy=True, ready=True, judged=True, stuck=(), body={"workers": {"infer": True}}
+    )
     site = Site(endpoint, health, trusts)
     yield site
     endpoint.close()
@@ -254,7 +256,7 @@ def test_a_request_that_fails_is_told_once_and_one_that_broke_off_never() -> Non
         body = bodies.pop(0)
         asked.set()
         assert gone.wait(30)
-        return Health(healthy=True, ready=True, body=body)
+        return Health(healthy=True, ready=True, judged=True, stuck=(), body=body)
 
     with structlog.testing.capture_logs() as logs:
         endpoint = Endpoint("127.0.0.1", 0, exporter(), health)

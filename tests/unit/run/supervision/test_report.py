@@ -9,7 +9,7 @@ import pytest
 
 from streamline.ledger import Ledger, Sample
 from streamline.metrics.catalogue import LATENCY_RING
-from streamline.run.supervision.report import CameraReport, Report, report_of
+from streamline.run.supervision.report import CameraReport, Report, joined, report_of
 
 
 def line(
@@ -148,3 +148,20 @@ def test_the_json_is_strict_and_has_null_where_there_is_no_number() -> None:
 def test_the_json_has_every_figure_of_a_camera() -> None:
     report: Report = report_of(line(), ["left"], 1.0)
     assert set(report.as_dict()["cameras"]["left"]) == set(CameraReport.__slots__)
+
+
+def test_what_came_before_a_reload_is_added_and_who_left_stays() -> None:
+    early = report_of(line("left", in_flight=0) + line("gone", in_flight=0), ["left", "gone"], 10.0)
+    late = report_of(line("left") + line("new"), ["left", "new"], 5.0)
+    both = joined([early, late])
+    assert both.cameras.keys() == {"left", "gone", "new"}
+    left, one = both.cameras["left"], late.cameras["left"]
+    assert (left.captured, left.in_flight) == (40, 1)
+    assert left.judged == {verdict: 2 * n for verdict, n in one.judged.items()}
+    assert left.dropped == {what: 2 * n for what, n in one.dropped.items()}
+    assert left.state_s["ok"] == 14.5
+    assert left.fps == one.fps
+    assert both.cameras["gone"] == early.cameras["gone"]
+    assert both.duration_s == 15.0
+    assert both.alerts == early.alerts + late.alerts
+    assert joined([late]) == late

@@ -1,11 +1,11 @@
-"""Asking a line to end, from a signal handler too."""
+"""Asking something of a line, from a signal handler too."""
 
 from queue import Empty, SimpleQueue
 
-__all__ = ["StopRequest"]
+__all__ = ["Request"]
 
 
-class StopRequest:
+class Request:
     """Made at any moment, also while the very thread that waits for it is anywhere inside.
 
     A signal handler runs between two steps of the main thread.  `threading.Event` must not be set
@@ -32,3 +32,11 @@ class StopRequest:
         except Empty:
             return
         self._requests.put(None)  # It stays made.
+
+    def take(self) -> bool:
+        """Whether anybody has asked since this was called last."""
+        asked = False
+        while self.made:
+            self._requests.get()
+            asked = True
+        return asked

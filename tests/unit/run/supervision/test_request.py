@@ -1,4 +1,4 @@
-"""A stop may be asked for at any moment, by the waiting thread's own signal handler."""
+"""Something may be asked for at any moment, by the waiting thread's own signal handler."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
-from streamline.run.supervision.stop import StopRequest
+from streamline.run.supervision.request import Request
 
 
 class AtStep:
@@ -52,7 +52,7 @@ def steps_survived(
 
 
 def test_a_request_at_any_step_of_the_wait_lets_it_return() -> None:
-    steps, all_of_them = steps_survived(StopRequest, StopRequest.make, wait_s=0.001)
+    steps, all_of_them = steps_survived(Request, Request.make, wait_s=0.001)
     assert all_of_them
     assert steps > 10
 
@@ -64,7 +64,7 @@ def test_an_event_would_not_do() -> None:
 
 
 def test_what_was_asked_stays_asked() -> None:
-    stop = StopRequest()
+    stop = Request()
     assert not stop.made
     stop.make()
     stop.make()
@@ -76,6 +76,16 @@ def test_what_was_asked_stays_asked() -> None:
 
 
 def test_a_wait_ends_without_being_asked() -> None:
-    stop = StopRequest()
+    stop = Request()
     stop.wait(0.01)
     assert not stop.made
+
+
+def test_a_request_that_is_taken_is_no_longer_made() -> None:
+    reload = Request()
+    assert not reload.take()
+    reload.make()
+    reload.make()
+    assert reload.take()
+    assert not reload.made
+    assert not reload.take()
