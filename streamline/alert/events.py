@@ -62,25 +62,25 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The begin or the end of an alert, as sinks get it."""
+    """One event of an alert's life, as sinks get it."""
 
     type: str
-    """``begin`` or ``end``."""
+    """``begin``, ``update`` or ``end``."""
 
     id: str
-    """Equal for the begin and the end, stable for de-duplication."""
+    """Of the alert, equal in all of its events, stable for de-duplication."""
 
     line: str
     camera: str
     incarnation: int
     seq: int
-    """The frame whose verdict began or ended the alert."""
+    """The frame whose verdict began or ended the alert, or that came when an update was due."""
 
     captured: str
     score: float
     p_value: float | None
-    """How probable it is at most that a normal frame scores as high; null where the frame that
-    ended the alert has no score."""
+    """How probable it is at most that a normal frame scores as high; null where the frame has no
+    score."""
 
     threshold: float
     worst_score: float
@@ -94,6 +94,13 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     evidence: str | None
     """Folder of the stored frame, on the source's host; null if evidence is off."""
+
+    @property
+    def kind(self) -> str:
+        """Names the event among those of its alert: of updates there may be many."""
+        if self.type != "update":
+            return self.type
+        return f"update-{self.incarnation:x}-{self.seq}"
 
 
 def to_json(record: VerdictRecord | AlertEvent) -> bytes:

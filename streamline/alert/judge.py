@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from streamline.alert.events import AlertEvent, alert_id, utc
-from streamline.alert.rules import Change, Debounce
+from streamline.alert.rules import Change, Debounce, Suppressed
 from streamline.conformal import ConformalTest
 from streamline.messages import Origin, Scored, Verdict
 
@@ -55,6 +55,12 @@ class Judgement(NamedTuple):
     p_value: float | None
     """How probable it is at most that a normal frame scores as high; None without a score."""
 
+    update: AlertEvent | None = None
+    """How the alert stands that is on, if that is to be told again."""
+
+    suppressed: Suppressed | None = None
+    """Why a failed frame, this or an earlier one, has no alert of its own."""
+
 
 class Standing(NamedTuple):
     """An alert that is on, as a successor needs it."""
@@ -69,19 +75,34 @@ class Standing(NamedTuple):
 class _Alert:
     """An alert that is on."""
 
-    __slots__ = ("begin", "id", "worst")
+    __slots__ = ("begin", "id", "periods", "worst")
 
     def __init__(self, begin: Origin, score: float) -> None:
         self.id = alert_id(begin.id)
         self.begin = begin
         self.worst = score
+        self.periods = 0
+        """How often an update was due so far."""
 
 
 class Judge:
-    """Judges the scores of all cameras, each by its own rule; holds no clock and no socket."""
+    """Judges the scores of all cameras, each by its own rule; holds no clock and no socket.
 
-    def __init__(self, line: str, rules: Mapping[str, CameraRule]) -> None:
+    Parameters
+    ----------
+    line : str
+        Its name.
+    rules : mapping of camera name to CameraRule
+    update_ns : int, optional
+        How often it is told how an alert stands that is on, by the frames' time of day, ns; None:
+        never.
+    """
+
+    def __init__(
+        self, line: str, rules: Mapping[str, CameraRule], *, update_ns: int | None = None
+    ) -> None:
         self._line = line
+        self._update_ns = update_ns
         self._rules = rules
         self._debounce = {name: Debounce(rule.k, rule.n) for name, rule in rules.items()}
         self._alerts: dict[str, _Alert] = {}
@@ -90,26 +111,37 @@ class Judge:
         """Judge a camera's next frame; frames of one camera come in the order of capture."""
         camera = scored.origin.id.camera
         verdict, p_value = self._verdict(scored)
+        suppressed = self._debounce[camera].suppresses(verdict)
         change = self._debounce[camera].update(verdict)
         if change is Change.BEGIN:
             self._alerts[camera] = _Alert(scored.origin, scored.score)
         alert = self._alerts.get(camera)
         if alert is None:
-            return Judgement(verdict, None, None, p_value)
+            return Judgement(verdict, None, None, p_value, None, suppressed)
         # In this order NaN, the score of a frame that has none, compares false and is not taken.
         alert.worst = max(alert.worst, scored.score)
         event = None if change is None else self._event(change.value, scored, alert)
         if change is Change.END:
             del self._alerts[camera]
-            return Judgement(verdict, event, None, p_value)
-        return Judgement(verdict, event, alert.id, p_value)
+            return Judgement(verdict, event, None, p_value, None, suppressed)
+        update = None
+        if self._update_is_due(alert, scored.origin.wall_ns):
+            update = self._event("update", scored, alert)
+        return Judgement(verdict, event, alert.id, p_value, update, suppressed)
 
     def standing(self, camera: str) -> Standing | None:
         """Return the alert that is on, None if there is none."""
         alert = self._alerts.get(camera)
         return None if alert is None else Standing(alert.begin, alert.worst)
 
-    def resume(self, camera: str, verdicts: Iterable[Verdict], standing: Standing | None) -> None:
+    def resume(
+        self,
+        camera: str,
+        verdicts: Iterable[Verdict],
+        standing: Standing | None,
+        *,
+        wall_ns: int,
+    ) -> None:
         """Go on from what another judge left.
 
         Parameters
@@ -119,11 +151,14 @@ class Judge:
             Since the alert that is on began, or the last one ended; oldest first.
         standing : Standing, optional
             The alert that is on.
+        wall_ns : int
+            When the latest frame was captured that the other has judged, ns since the epoch.
         """
         self._debounce[camera].resume(verdicts, active=standing is not None)
         self._alerts.pop(camera, None)
         if standing is not None:
-            self._alerts[camera] = _Alert(standing.begin, standing.worst)
+            alert = self._alerts[camera] = _Alert(standing.begin, standing.worst)
+            self._update_is_due(alert, wall_ns)  # What was due until then has been told.
 
     def begin_event(self, scored: Scored) -> AlertEvent:
         """Return the event of a frame that began an alert, as it was then."""
@@ -134,6 +169,14 @@ class Judge:
         if scored.fault is not None or math.isnan(scored.score):
             return None
         return self._rules[scored.origin.id.camera].test.p_value(scored.score)
+
+    def _update_is_due(self, alert: _Alert, wall_ns: int) -> bool:
+        """Say whether one more period of the alert is over; a clock that was set back ends none."""
+        if self._update_ns is None:
+            return False
+        before = alert.periods
+        alert.periods = (wall_ns - alert.begin.wall_ns) // self._update_ns
+        return alert.periods > before
 
     def _verdict(self, scored: Scored) -> tuple[Verdict, float | None]:
         p_value = self.p_value(scored)

@@ -54,7 +54,7 @@ class Posted(NamedTuple):
     """Of the alert."""
 
     kind: str
-    """Begin or end; with the id it names the event for ever."""
+    """Begin, end, or one of its updates; with the id it names the event for ever."""
 
     body: bytes
     """One JSON object in UTF-8."""

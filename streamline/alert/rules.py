@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from streamline.messages import Verdict
 
-__all__ = ["Change", "Debounce"]
+__all__ = ["Change", "Debounce", "Suppressed"]
 
 
 class Change(StrEnum):
@@ -14,6 +14,16 @@ class Change(StrEnum):
 
     BEGIN = "begin"
     END = "end"
+
+
+class Suppressed(StrEnum):
+    """Why a failed frame has no alert of its own."""
+
+    DEBOUNCED = "debounced"
+    """Too few of its neighbours failed."""
+
+    MERGED = "merged"
+    """An alert was on, and stands for it."""
 
 
 class Debounce:
@@ -42,6 +52,17 @@ class Debounce:
         self._last.clear()
         self._last.extend(verdicts)
         self.active = active
+
+    def suppresses(self, verdict: Verdict) -> Suppressed | None:
+        """Say what becomes of the failed frame that the next verdict leaves without an alert.
+
+        While an alert is on, that is the next verdict itself if it fails; else it is the one that
+        leaves the last `n` when the next comes.
+        """
+        if self.active:
+            return Suppressed.MERGED if verdict is Verdict.FAIL else None
+        leaves = len(self._last) == self._last.maxlen and self._last[0] is Verdict.FAIL
+        return Suppressed.DEBOUNCED if leaves else None
 
     def update(self, verdict: Verdict) -> Change | None:
         """Take note of the camera's next verdict."""

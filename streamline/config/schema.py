@@ -102,6 +102,9 @@ class Alert(Debounce):
     sinks: tuple[AnySink, ...] = (LogSink(),)
     """Who is told when an alert begins and ends."""
 
+    update_s: Seconds | None = Field(default=None, ge=1, le=86_400)
+    """How often they are told how an alert stands that is on, s; null: never."""
+
     outbox: Outbox = Outbox()
     """Where what they are told waits for them."""
 

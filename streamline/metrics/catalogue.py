@@ -137,6 +137,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_last_frame_timestamp_seconds": "When the latest frame was captured.",
     "streamline_last_verdict_timestamp_seconds": "When the latest frame was judged.",
     "streamline_alerts_total": "Alerts that began.",
+    "streamline_alerts_suppressed_total": "Failed frames without an alert of their own, by why.",
     "streamline_alert_active": "1 while an alert is on.",
     "streamline_alerts_delivered_total": "Alert events handed to a sink, by outcome.",
     "streamline_outbox_pending": "Alert events that wait for a sink.",

@@ -21,7 +21,7 @@ class LogSink:
         kind = known["type"]
         fields = {key: known[key] for key in _LOGGED if known.get(key) is not None}
         log = _log.warning if kind == "begin" else _log.info
-        log(f"alert {kind}s", **fields)
+        log("alert goes on" if kind == "update" else f"alert {kind}s", **fields)
 
     def close(self) -> None:
         """Nothing is held."""

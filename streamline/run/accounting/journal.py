@@ -20,7 +20,7 @@ REMEMBERED: Final = MOST_UNANSWERED + 12
 """Verdicts kept per camera, more than any link sends after one that has no answer: what may come
 again is known, whatever the batches and queues."""
 
-_FIELDS: Final = 14
+_FIELDS: Final = 16
 _VERDICTS: Final = tuple(Verdict)
 _FAULTS: Final = (None, *Fault)
 _PINS: Final = (None, *PinKind)
@@ -53,6 +53,10 @@ class Judged(NamedTuple):
 
     alerts: int
     """Alerts that had begun once this frame was judged."""
+
+    debounced: int
+    merged: int
+    """Failed frames without an alert of their own, by why, once this one was judged."""
 
     alert: Standing | None
     """The alert that was on then; of its origin only the id and the time of day are kept."""
@@ -90,6 +94,8 @@ class Journal:
             entry.skips,
             _FAULTS.index(entry.fault),
             entry.alerts,
+            entry.debounced,
+            entry.merged,
             begin.id.incarnation,
             begin.id.seq,
             begin.wall_ns // 1000,
@@ -136,7 +142,8 @@ class Journal:
     def _entry(self, index: int) -> Judged:
         first = index % REMEMBERED * _FIELDS
         cells = self._table.get(first, _FIELDS)
-        incarnation, seq, verdict, score, wall_us, pin, pins, skips, fault, alerts = cells[:10]
+        incarnation, seq, verdict, score, wall_us, pin, pins, skips, fault = cells[:9]
+        alerts, debounced, merged = cells[9:12]
         return Judged(
             int(incarnation),
             int(seq),
@@ -148,7 +155,9 @@ class Journal:
             int(skips),
             _FAULTS[int(fault)],
             int(alerts),
-            self._standing(*cells[10:]),
+            int(debounced),
+            int(merged),
+            self._standing(*cells[12:]),
         )
 
     def _standing(

@@ -10,6 +10,7 @@ from streamline.alert.deadline import unless_late
 from streamline.alert.events import VerdictRecord, alert_id, to_json, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.alert.pins import PinLimit, pin_kind
+from streamline.alert.rules import Suppressed
 from streamline.audit.records import Counts
 from streamline.audit.runs import RunFolder
 from streamline.audit.verdicts import VerdictChain
@@ -95,6 +96,12 @@ class _CameraAccount:
         self.first_s = ledger.table("first_verdict_monotonic_seconds", 1, camera=camera)
         self.last_s = ledger.table("last_verdict_monotonic_seconds", 1, camera=camera)
         self.alerts = ledger.counter("streamline_alerts_total", camera=camera)
+        self.suppressed = {
+            reason: ledger.counter(
+                "streamline_alerts_suppressed_total", camera=camera, reason=reason.value
+            )
+            for reason in Suppressed
+        }
         self.active = ledger.gauge("streamline_alert_active", camera=camera)
         self.pins = ledger.counter(PINNED, camera=camera)
         self.skipped = ledger.counter(
@@ -120,7 +127,9 @@ class AlertStage(Stage):
     def __init__(self, site: Site, rules: Mapping[str, CameraRule]) -> None:
         super().__init__(site, "alert")
         self._rules = rules
-        self._judge = Judge(site.pipeline.name, rules)
+        update_s = site.pipeline.alert.update_s
+        update_ns = None if update_s is None else round(update_s * 1e9)
+        self._judge = Judge(site.pipeline.name, rules, update_ns=update_ns)
         self._account = StageAccount(site.ledger, "alert", rules)
         self._cameras = {
             name: _CameraAccount(site.ledger, name, rule) for name, rule in rules.items()
@@ -249,12 +258,17 @@ class AlertStage(Stage):
         self._audit(scored, judgement, entry, latency_s=latency_s)
         self._account.left[name].add()
         self._delivery.note(name, judgement.verdict, alert=judgement.alert is not None)
-        if judgement.event is not None:
-            self._delivery.hand(judgement.event)
+        self._tell(judgement)
         self._unsettled.add(name)
         if entry.pin is None:
             return _PLAIN[judgement.verdict, scored.fault]
         return self._pinned(scored, judgement, entry.pin, latency_s)
+
+    def _tell(self, judgement: Judgement) -> None:
+        """Hand over what sinks are to be told."""
+        for event in (judgement.event, judgement.update):
+            if event is not None:
+                self._delivery.hand(event)
 
     def _entry(self, scored: Scored, judgement: Judgement) -> Entry:
         """Make what is remembered of a verdict: from it everything that is counted follows."""
@@ -262,6 +276,10 @@ class AlertStage(Stage):
         counts = self._cameras[frame.camera]
         kind = pin_kind(judgement)
         pin, skips = self._pin(scored, kind)
+        suppressed = {
+            reason: round(cell.value) + (judgement.suppressed is reason)
+            for reason, cell in counts.suppressed.items()
+        }
         return Entry(
             incarnation=frame.incarnation,
             seq=frame.seq,
@@ -273,6 +291,8 @@ class AlertStage(Stage):
             skips=round(counts.skipped.value) + skips,
             fault=scored.fault,
             alerts=round(counts.alerts.value) + (kind is PinKind.BEGIN),
+            debounced=suppressed[Suppressed.DEBOUNCED],
+            merged=suppressed[Suppressed.MERGED],
             alert=self._judge.standing(frame.camera),
         )
 
@@ -280,6 +300,11 @@ class AlertStage(Stage):
         """Let a camera's counters say what its latest entry says."""
         counts = self._cameras[name]
         counts.alerts.add(latest.alerts - counts.alerts.value)
+        for reason, total in (
+            (Suppressed.DEBOUNCED, latest.debounced),
+            (Suppressed.MERGED, latest.merged),
+        ):
+            counts.suppressed[reason].add(total - counts.suppressed[reason].value)
         counts.pins.add(latest.pins - counts.pins.value)
         counts.skipped.add(latest.skips - counts.skipped.value)
         counts.active.set(float(latest.alert is not None))
@@ -341,7 +366,9 @@ class AlertStage(Stage):
             settled = len(entries) - journal.unsettled
             before = entries[:settled]
             if before:
-                self._judge.resume(name, since_change(before), before[-1].alert)
+                last = before[-1]
+                verdicts = since_change(before)
+                self._judge.resume(name, verdicts, last.alert, wall_ns=last.wall_ns)
             for number, entry in enumerate(entries[settled:], start=settled + 1):
                 scored = _remembered(name, entry)
                 judgement = self._judge.judge(scored)
@@ -349,8 +376,7 @@ class AlertStage(Stage):
                     self._log(scored, judgement, None)
                 if scored.origin.id not in audited:
                     self._audit(scored, judgement, entry, later=entries[number:])
-                if judgement.event is not None:
-                    self._delivery.hand(judgement.event)
+                self._tell(judgement)
             self._unsettled.add(name)
         self._write_verdicts()
         self._settle()

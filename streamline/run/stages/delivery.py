@@ -121,7 +121,7 @@ class AlertDelivery:
     def hand(self, event: AlertEvent) -> None:
         """Take an event over; nobody waits for a disk or a sink here."""
         if self._outbox is not None:
-            self._poster.hand(Posted(event.id, event.type, to_json(event)))
+            self._poster.hand(Posted(event.id, event.kind, to_json(event)))
 
     def note(self, camera: str, verdict: Verdict, *, alert: bool) -> None:
         """Take a verdict over, for who is shown how things stand."""

@@ -81,6 +81,44 @@ def test_both_events_of_an_alert_carry_the_id_of_the_frame_that_began_it() -> No
     assert [j.alert for j in judgements] == [None, "left-ff-1", "left-ff-1", None, "left-ff-4"]
 
 
+def updates(judge: Judge, seconds: list[int]) -> list[int]:
+    """At which of those seconds it is told how an alert stands that began at the first."""
+    told = []
+    for seq, second in enumerate(seconds):
+        origin = Origin(FrameId("left", 255, seq), 0, START_NS + second * NS, 0)
+        judgement = judge.judge(Scored(origin=origin, score=2.0 + seq))
+        if judgement.update is not None:
+            assert judgement.update.type == "update"
+            assert judgement.update.worst_score == 2.0 + seq
+            told.append(second)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        pytest.param(list(range(35)), [10, 20, 30], id="one-each-ten-seconds"),
+        pytest.param([0, 9, 29, 30, 31], [29, 30], id="none-is-made-up-for"),
+        pytest.param([0, 12, 3, 4, 11, 21], [12, 11, 21], id="clock-set-back"),
+        pytest.param([0, 1, 3601, 3602, 3612], [3601, 3612], id="clock-set-forward"),
+    ],
+)
+def test_while_an_alert_is_on_it_is_told_how_it_stands(seconds: list[int], told: list[int]) -> None:
+    assert updates(Judge("line", {"left": rule()}, update_ns=10 * NS), seconds) == told
+
+
+def test_unless_it_is_asked_for_nobody_is_told_how_an_alert_stands() -> None:
+    assert updates(Judge("line", {"left": rule()}), list(range(100))) == []
+
+
+def test_each_update_of_an_alert_has_a_name_of_its_own() -> None:
+    judge = Judge("line", {"left": rule()}, update_ns=NS)
+    found = [one.update for one in judged(judge, 2, 2, 2)] + [judge.judge(scored(3, 0)).event]
+    told = [event for event in found if event is not None]
+    assert [event.kind for event in told] == ["update-ff-1", "update-ff-2", "end"]
+    assert {event.id for event in told} == {"left-ff-0"}
+
+
 def test_an_alert_raised_again_from_the_same_frames_has_the_same_id() -> None:
     first, second = (judged(Judge("line", {"left": rule()}), 0, 2)[1].alert for _ in range(2))
     assert first == second == alert_id(FrameId("left", 255, 1))

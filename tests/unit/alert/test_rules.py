@@ -1,10 +1,12 @@
 """When an alert begins and ends, against the sentence that defines it."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamline.alert.rules import Change, Debounce
+from streamline.alert.rules import Change, Debounce, Suppressed
 from streamline.messages import Verdict
 
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
@@ -37,6 +39,29 @@ def test_alerts_begin_and_end_exactly_where_the_definition_says(
 ) -> None:
     alert = Debounce(*kn)
     assert [alert.update(verdict) for verdict in verdicts] == by_definition(verdicts, *kn)
+
+
+@given(
+    verdicts=st.lists(st.sampled_from(Verdict), max_size=60),
+    kn=st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))),
+)
+def test_every_failed_frame_is_in_an_alerts_begin_or_suppressed_or_may_yet_begin_one(
+    verdicts: list[Verdict], kn: tuple[int, int]
+) -> None:
+    k, n = kn
+    alert = Debounce(k, n)
+    suppressed: Counter[Suppressed | None] = Counter()
+    for verdict in verdicts:
+        suppressed[alert.suppresses(verdict)] += 1
+        alert.update(verdict)
+    changes = by_definition(verdicts, k, n)
+    since = 1 + max((i for i, change in enumerate(changes) if change), default=-1)
+    may_yet = 0 if alert.active else verdicts[max(since, len(verdicts) - n) :].count(FAIL)
+    known = suppressed[Suppressed.DEBOUNCED] + suppressed[Suppressed.MERGED]
+    assert verdicts.count(FAIL) == k * changes.count(Change.BEGIN) + known + may_yet
+    on = [sum(change is not None for change in changes[:i]) % 2 for i in range(len(verdicts))]
+    merged = sum(verdict is FAIL and was for verdict, was in zip(verdicts, on, strict=True))
+    assert suppressed[Suppressed.MERGED] == merged
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ class Line:
                 skips=0,
                 fault=None,
                 alerts=0,
+                debounced=0,
+                merged=0,
                 alert=None,
             )
         )

@@ -43,6 +43,8 @@ def entry(seq: int, *, incarnation: int = 7, standing: Standing | None = None) -
         skips=seq // 4,
         fault=fault,
         alerts=seq // 3,
+        debounced=seq // 5,
+        merged=seq // 6,
         alert=standing,
     )
 
@@ -122,17 +124,17 @@ def test_alerts_go_on_as_if_nobody_had_died(
         model="ab" * 32,
         evidence=None,
     )
-    whole, dead = Judge("line", {"left": rule}), Judge("line", {"left": rule})
+    whole, dead, heir = (Judge("line", {"left": rule}, update_ns=3000) for _ in range(3))
     journal = Journal(Ledger(), "left")
     for seq, verdict in enumerate(before):
         whole.judge(scored(seq, verdict))
         judgement = dead.judge(scored(seq, verdict))
         alert = dead.standing("left")
         journal.add(entry(seq)._replace(verdict=judgement.verdict, wall_ns=seq * 1000, alert=alert))
-    heir = Judge("line", {"left": rule})
     entries = journal.recover()
     if entries:
-        heir.resume("left", since_change(entries), entries[-1].alert)
+        last = entries[-1]
+        heir.resume("left", since_change(entries), last.alert, wall_ns=last.wall_ns)
     for seq, verdict in enumerate(after, start=len(before)):
         assert heir.judge(scored(seq, verdict)) == whole.judge(scored(seq, verdict))
 
@@ -167,7 +169,7 @@ sys.stdout.flush()
 seq = journal.count
 while True:
     verdict = list(Verdict)[seq % 3]
-    journal.add(Judged(1, seq, verdict, 0.5, 1000, None, 0, 0, None, 0, None))
+    journal.add(Judged(1, seq, verdict, 0.5, 1000, None, 0, 0, None, 0, 0, 0, None))
     counts[seq % 3].add()
     seq += 1
 """

@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from streamline.alert.judge import CameraRule
+from streamline.alert.rules import Suppressed
 from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns
 from streamline.config import load
@@ -42,11 +43,12 @@ def alert_stage(
     context: zmq.Context[zmq.Socket[bytes]],
     record: str = "evidence: kept",
     links: str = "",
+    alert: str = "sinks: []",
 ) -> AlertStage:
     """Two fails of two begin an alert of the one camera."""
     (folder / "line.yaml").write_text(
         "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
-        f"alert: {{k: 2, n: 2, sinks: []}}\nrecord: {{{record}}}\n"
+        f"alert: {{k: 2, n: 2, {alert}}}\nrecord: {{{record}}}\n"
         f"links: {{{links}}}\n"
     )
     Control.create(folder / "control")
@@ -139,6 +141,8 @@ def test_what_was_judged_and_not_counted_any_more_is_counted_by_the_successor(
         "pins": ("evidence_pinned", ()),
         "alerts": ("streamline_alerts_total", ()),
         "active": ("streamline_alert_active", ()),
+        "merged": ("streamline_alerts_suppressed_total", ("merged",)),
+        "debounced": ("streamline_alerts_suppressed_total", ("debounced",)),
     }
 
     def now() -> dict[str, float]:
@@ -162,9 +166,18 @@ def test_what_was_judged_and_not_counted_any_more_is_counted_by_the_successor(
         account.judged[Verdict.FAIL].set(before["judged"])
         for what in ("skipped", "pins", "alerts", "active"):
             getattr(account, what).set(before[what])
+        account.suppressed[Suppressed.MERGED].set(before["merged"])
         stage.site.ledger.close()
     # Two fails are kept in each life before their rate counts, and the begin of the alert.
-    assert told == {"judged": 12, "skipped": 5, "pins": 7, "alerts": 1, "active": 1}
+    assert told == {
+        "judged": 12,
+        "skipped": 5,
+        "pins": 7,
+        "alerts": 1,
+        "active": 1,
+        "merged": 10,
+        "debounced": 0,
+    }
 
 
 def test_each_verdict_is_recorded_once_with_its_own_counts_whoever_dies_in_between(
@@ -200,6 +213,33 @@ def test_each_verdict_is_recorded_once_with_its_own_counts_whoever_dies_in_betwe
     assert [one["counts"]["alerts"] for one in judged] == [0] + 11 * [1]
     assert [one["event"] for one in judged] == [None, "begin"] + 10 * [None]
     assert {one["p_value"] for one in judged} == {judged[0]["p_value"]}
+
+
+def test_sinks_are_told_how_an_alert_goes_on_whoever_dies_in_between(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    """Ten frames a second apart, two fails of two begin; the stage dies between two updates."""
+    alert = "update_s: 3, sinks: [{type: jsonl, path: told}], outbox: {path: outbox.db}"
+    for life in range(2):
+        stage = alert_stage(tmp_path, context, "drops: d.jsonl", "scores: inproc", alert)
+        stage.site.ledger.open(tmp_path / "ledger")
+        stage._open()
+        stage._recover()
+        for seq in range(6 * life, 6 * life + 6):
+            stage._judge_new(scored(seq, 2.0 + seq if seq < 10 else 0.5))
+        # Nothing is settled: what the first life has told, the second tells again.
+        stage._inlet.close()
+        stage._delivery.close()
+        stage.site.ledger.close()
+    told = [(one["type"], one["seq"], one["worst_score"]) for one in json_lines(tmp_path / "told")]
+    assert list(dict.fromkeys(told)) == [
+        ("begin", 1, 3.0),
+        ("update", 4, 6.0),
+        ("update", 7, 9.0),
+        ("update", 10, 11.0),
+        ("end", 11, 11.0),
+    ]
+    assert {one["id"] for one in json_lines(tmp_path / "told")} == {"left-ff-1"}
 
 
 def test_reasons_of_unknown_verdicts_are_counted_exactly_whoever_dies_in_between(
