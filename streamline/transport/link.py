@@ -57,6 +57,9 @@ _COMPARE_EVERY_NS: Final = 50_000_000
 _GOOD_ERROR_NS: Final = 1_000_000
 """A clock known that well is compared at leisure."""
 
+_MOST_PEERS: Final = 1024
+"""Outlets that an inlet follows: whoever comes under ever new names does not fill its memory."""
+
 _SILENT_NS: Final = 3_000_000_000
 """A peer that has said nothing for this long has vanished."""
 
@@ -448,6 +451,8 @@ class Inlet:
         Where to listen.
     window : int
         Messages that each outlet may have sent and this stage not yet taken.
+    largest : int
+        Larger parts of a message are not taken in, and end their connection, bytes.
     door : Door, optional
         Of a link from other hosts.
 
@@ -458,7 +463,13 @@ class Inlet:
     """
 
     def __init__(
-        self, context: Context, address: str, *, window: int, door: Door | None = None
+        self,
+        context: Context,
+        address: str,
+        *,
+        window: int,
+        largest: int = protocol.MAX_MESSAGE,
+        door: Door | None = None,
     ) -> None:
         self._window = window
         # A message of its own for every credit would cost more than the frame's own: the other
@@ -472,7 +483,7 @@ class Inlet:
         self._arrived: deque[Delivery] = deque()
         self._start = 0
         self.socket = context.socket(zmq.ROUTER)
-        self.socket.maxmsgsize = protocol.MAX_MESSAGE
+        self.socket.maxmsgsize = largest
         self.socket.router_handover = True
         prepare(self.socket, address)
         if door is not None:
@@ -602,6 +613,8 @@ class Inlet:
             send(self.socket, [identity, protocol.REFUSED, text.encode()])
             return
         hello = protocol.read_hello(body)
+        if not self._has_room(identity):
+            return
         if self._admitting:
             self._welcome(identity, hello)
         else:
@@ -628,6 +641,21 @@ class Inlet:
             told_ns=now_ns,
         )
         send(self.socket, [identity, protocol.WELCOME, protocol.write(body)])
+
+    def _has_room(self, identity: bytes) -> bool:
+        """Whether an outlet is followed; for a new one, one that has vanished may be forgotten."""
+        if identity in self._peers or identity in self._knocking:
+            return True
+        if len(self._peers) + len(self._knocking) < _MOST_PEERS:
+            return True
+        vanished = [
+            known
+            for known, peer in self._peers.items()
+            if monotonic_ns() - peer.heard_ns > _SILENT_NS
+        ]
+        if vanished:
+            del self._peers[min(vanished, key=lambda known: self._peers[known].heard_ns)]
+        return bool(vanished)
 
     def _replaces(self, hello: Hello, now_ns: int) -> bool:
         """Whether an outlet takes the place of one of its name, which is forgotten then.

@@ -1,5 +1,7 @@
 """Publish events to whoever subscribes."""
 
+from typing import Final
+
 import zmq
 
 from streamline.errors import InputError
@@ -7,6 +9,10 @@ from streamline.transport.curve import Door
 from streamline.transport.sockets import Context
 
 __all__ = ["Publisher"]
+
+_LARGEST: Final = 4096
+"""Of what subscribers say, their keys and what they subscribe to, bytes.  ZeroMQ forgets a
+subscription letter by letter, recursively: a long one would end the process."""
 
 
 class Publisher:
@@ -24,6 +30,7 @@ class Publisher:
     def __init__(self, context: Context, address: str, *, door: Door | None = None) -> None:
         self._socket = context.socket(zmq.PUB)
         self._socket.linger = 500
+        self._socket.maxmsgsize = _LARGEST
         if door is not None:
             door.fit(self._socket)
         try:

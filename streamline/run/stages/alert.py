@@ -52,6 +52,9 @@ _log = structlog.get_logger("streamline.alert")
 _WINDOW: Final = 64
 """Scores that an infer stage may have sent ahead; they are small and judged at once."""
 
+_LARGEST: Final = 1 << 16
+"""A score says which frame and how much, bytes."""
+
 _RING: Final = 1 << 16
 """Latencies kept for exact quantiles, per camera: 44 minutes at 25 fps."""
 
@@ -195,6 +198,7 @@ class AlertStage(Stage):
             self.site.context,
             self.site.address("scores"),
             window=_WINDOW,
+            largest=_LARGEST,
             door=self.site.keyring.door("scores"),
         )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamline.clock import SAME_CLOCK, monotonic_ns
 from streamline.errors import InputError, WireError
-from streamline.transport import link
+from streamline.transport import link, protocol
 from streamline.transport.link import MOST_UNANSWERED, Context, Delivery, Inlet, Outlet
 from streamline.transport.protocol import DATA, DataHead, write_data_head
 from streamline.transport.wire import WIRE_VERSION, Buffer
@@ -834,6 +834,78 @@ def test_noise_from_the_receivers_side_is_ignored_or_a_wire_error(noise: list[li
         outlet.close()
         stranger.close(linger=0)
         context.term()
+
+
+def greet(context: Context, address: str, name: str) -> zmq.Socket[bytes]:
+    """Somebody who says that he is an outlet of that name."""
+    socket = context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.routing_id = name.encode()
+    socket.connect(address)
+    hello = protocol.Hello(WIRE_VERSION, name, "clock", 1, 0, 1, 0, 0, -1)
+    socket.send_multipart([protocol.HELLO, protocol.write(hello)])
+    return socket
+
+
+@pytest.mark.parametrize("admit", [True, False], ids=["welcoming", "not-yet-ready"])
+def test_whoever_comes_under_ever_new_names_does_not_fill_the_memory(
+    line: Line,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    admit: bool,  # noqa: FBT001 - a table
+) -> None:
+    monkeypatch.setattr(link, "_MOST_PEERS", 5)
+    inlet = line.inlet(address, admit=admit)
+    strangers = [greet(line.context, address, f"name-{n}") for n in range(20)]
+    until(lambda: len(inlet._peers) + len(inlet._knocking) == 5, step=inlet.exchange)
+    for _ in range(20):
+        inlet.exchange()
+    assert len(inlet._peers) + len(inlet._knocking) == 5
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_where_too_many_have_come_a_new_one_takes_the_place_of_one_that_has_vanished(
+    line: Line, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_MOST_PEERS", 3)
+    monkeypatch.setattr(link, "_SILENT_NS", 100_000_000)
+    inlet = line.inlet(address)
+    strangers = [greet(line.context, address, f"name-{n}") for n in range(3)]
+    until(lambda: len(inlet._peers) == 3, step=inlet.exchange)
+    for stranger in strangers:
+        stranger.close()
+    outlet = line.outlet(address)
+    offer(outlet, 1)
+
+    def step() -> None:
+        outlet.exchange()
+        inlet.exchange()
+
+    until(lambda: inlet.waiting == 1, step=step)
+    assert len(inlet._peers) == 3
+
+
+def test_a_part_larger_than_a_stage_wants_is_not_taken_in(context: Context) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    inlet = Inlet(context, address, window=4, largest=10_000)
+    inlet.admit()
+    outlet = Outlet[int](context, address, name="left", depth=3, evict=False)
+    outlet.offer([b"small", bytes(9000)], 1)
+
+    def step() -> None:
+        outlet.exchange()
+        inlet.exchange()
+
+    until(lambda: inlet.waiting == 1, step=step)
+    outlet.offer([b"large", bytes(20_000)], 2)
+    outlet.offer([b"small", bytes(9000)], 3)
+    monitor = outlet.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    until(lambda: bool(monitor.poll(0)), step=step)
+    assert [bytes(one.parts[0]) for one in inlet.take(9)] == [b"small"]
+    monitor.close()
+    outlet.close()
+    inlet.close()
 
 
 # ZeroMQ takes an ipc path over from a living socket: there it is the line's lock that protects.

@@ -189,6 +189,19 @@ def test_publishing_to_nobody_never_waits(context: Context, address: str) -> Non
     publisher.close()
 
 
+def test_a_subscription_that_is_too_long_is_not_taken_in(context: Context, address: str) -> None:
+    """One of a megabyte would end the process: ZeroMQ forgets it letter by letter, recursively."""
+    publisher = Publisher(context, address)
+    subscriber = context.socket(zmq.SUB)
+    monitor = subscriber.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    subscriber.subscribe(bytes(8192))
+    subscriber.connect(address)
+    assert monitor.poll(60_000), "it is cut off"
+    monitor.close()
+    subscriber.close(linger=0)
+    publisher.close()
+
+
 def test_a_publishers_address_in_use_is_refused_in_one_sentence(
     context: Context, address: str
 ) -> None:
