@@ -52,15 +52,18 @@ def clock(watch: ClockWatch) -> Finding:
     if abs(jump_s) > _JUMP_S:
         what = f"it was set by {jump_s:+.1f} s while this was looked at"
         return warn("clock", what, "let it be kept by one NTP client, which does not step it")
-    synchronised, error_us = _kept()
-    if not synchronised:
+    error_us = _error_us()
+    if error_us is None:
+        return ok("clock", f"{shown}; who keeps it is not told here, as in many containers")
+    if error_us < 0:
         what = f"{shown}; the kernel does not know it to be kept by NTP"
         return warn("clock", what, remedy)
     return ok("clock", f"{shown}, kept by NTP within {error_us / 1e3:.0f} ms")
 
 
-def _kept() -> tuple[bool, int]:
-    """Ask the kernel whether its clock is kept, and how far off it may be, µs."""
+def _error_us() -> int | None:
+    """Ask the kernel how far off its clock may be, µs; -1: nobody keeps it; None: may not ask."""
     timex = _Timex()  # modes 0: nothing is set
-    ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
-    return not timex.status & _UNSYNCHRONISED, int(timex.maximum_error_us)
+    if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
+        return None
+    return -1 if timex.status & _UNSYNCHRONISED else int(timex.maximum_error_us)

@@ -10,6 +10,7 @@ from streamline.doctor import cameras, computer, installation, storage
 from streamline.doctor.clock import ClockWatch, clock
 from streamline.doctor.finding import Finding, Status, fail
 from streamline.doctor.ports import ports
+from streamline.doctor.receivers import receivers
 from streamline.machine import Machine, this_machine
 from streamline.run.runtime import Runtime
 
@@ -62,6 +63,7 @@ def examine_pipeline(pipeline: Pipeline, *, seconds: float) -> Examination:
         *cameras.listed(cameras.video_devices()),
         *cameras.probed(pipeline, seconds=seconds, is_running=is_running),
         *ports(pipeline, is_running=is_running),
+        *receivers(pipeline),
         *storage.writable(places),
         *storage.disks(places),
         storage.room_in_memory(pipeline),

@@ -12,8 +12,8 @@ from streamline.doctor.finding import Status
 
 def test_the_kernel_is_asked_as_its_own_header_has_it() -> None:
     """Python's build has no adjtimex; Perl's header-free call has: syscall 159 of x86-64."""
-    synchronised, error_us = module._kept()
-    assert error_us >= 0
+    error_us = module._error_us()
+    assert error_us is not None
     perl = (
         "$_ = pack('L x4 q4 l x4', 0, 0, 0, 0, 0, 0) . ' ' x 256;"
         "syscall(159, $_) >= 0 or exit 1; @f = unpack('L x4 q4 l', $_); print $f[5] & 0x40"
@@ -21,7 +21,24 @@ def test_the_kernel_is_asked_as_its_own_header_has_it() -> None:
     done = subprocess.run(["perl", "-e", perl], capture_output=True, text=True, check=False)
     if done.returncode != 0 or not done.stdout:
         pytest.skip("no Perl, or another processor")
-    assert synchronised is (done.stdout == "0")
+    assert (error_us >= 0) is (done.stdout == "0")
+
+
+@pytest.mark.parametrize(
+    ("error_us", "status", "word"),
+    [
+        (None, Status.OK, "not told here"),
+        (-1, Status.WARN, "does not know it to be kept by NTP"),
+        (1500, Status.OK, "kept by NTP within 2 ms"),
+    ],
+    ids=["may-not-ask", "unkept", "kept"],
+)
+def test_what_the_kernel_says_is_told(
+    error_us: int | None, status: Status, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_error_us", lambda: error_us)
+    found = clock(ClockWatch())
+    assert (found.status, word in found.what) == (status, True)
 
 
 def test_a_clock_that_is_set_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
