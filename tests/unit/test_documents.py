@@ -16,8 +16,8 @@ from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, commands, li
 MARKS = {"", "install", "long", "data", "torch", "hardware", "hosts", "root", "docker"}
 PROGRAMS = {
     ".", "alias", "apt-get", "apt", "cat", "cd", "chmod", "chown", "cp", "curl", "docker", "export",
-    "git", "install", "journalctl", "ln", "ls", "mkdir", "openssl", "pip", "python3", "systemctl",
-    "systemd-analyze", "promtool", "useradd", "usermod",
+    "git", "install", "journalctl", "ln", "ls", "mkdir", "openssl", "pip", "promtool", "python3",
+    "sed", "systemctl", "systemd-analyze", "useradd", "usermod",
 }  # fmt: skip
 """Of the system: what of them is typed is looked at by who reads."""
 
@@ -45,7 +45,7 @@ def options_of(folder: Path) -> set[str]:
 def checked(words: list[str]) -> None:
     """Check one command as far as that goes without running it."""
     program, *arguments = words
-    program = program.removeprefix(".venv/bin/").removeprefix("venv/bin/")
+    program = re.sub(r"^(.*/)?(\.?venv|/opt/streamline)/bin/", "", program)
     if program == "streamline":
         parsed(arguments)
     elif program == "python" and arguments[0] == "-m":
