@@ -11,6 +11,7 @@ import msgspec
 
 from streamline.backbone.taps import Tap, parse_tap
 from streamline.errors import ModelError
+from streamline.regular import open_regular
 
 __all__ = [
     "MANIFEST",
@@ -189,16 +190,16 @@ def copy_folder(net: Backbone, folder: Path, /) -> None:
 
 def _manifest_of(folder: Path) -> _Manifest:
     try:
-        with (folder / MANIFEST).open("rb") as file:
+        with open_regular(folder / MANIFEST) as file:
             return msgspec.json.decode(file.read(_MANIFEST_BYTES), type=_Manifest)
-    except (OSError, msgspec.DecodeError) as exc:
+    except (OSError, RecursionError, msgspec.DecodeError) as exc:
         msg = f"{folder} holds no network: its {MANIFEST} can't be read"
         raise ModelError(msg) from exc
 
 
 def _require_intact(path: Path, sha256: str, cure: str) -> None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         msg = f"{path}: can't be read ({exc.strerror}); {cure}"

@@ -21,6 +21,7 @@ from streamline.conformal import ConformalTest
 from streamline.errors import InputError, ModelError
 from streamline.mask import Mask
 from streamline.model.entries import Count, Digest, Entry, Level, Polygons, Text
+from streamline.regular import open_regular
 from streamline.scene import THUMBNAIL, Range, SceneReference
 
 __all__ = ["Calibration", "Way", "load_calibration", "save_calibration"]
@@ -266,7 +267,7 @@ def load_calibration(path: Path, /) -> Calibration:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(_BYTES + 1)
     if len(data) > _BYTES:
         msg = "is no calibration: it is far too large"

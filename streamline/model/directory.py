@@ -29,6 +29,7 @@ from streamline.model.masked import hide_cells
 from streamline.model.record import BackboneId, Model
 from streamline.model.sgfr import SgfrDetector
 from streamline.model.swap import swap_directories
+from streamline.regular import open_regular
 
 __all__ = [
     "calibration_of",
@@ -166,7 +167,7 @@ def _backbone_entry(model: Model) -> entries.BackboneEntry:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -268,7 +269,7 @@ def _manifest_bytes(path: Path) -> bytes:
     if path.exists() and not path.is_dir():
         msg = "is a file, a model is a directory; name the directory that 'streamline fit' made"
         raise ValueError(msg)
-    with (path / MANIFEST).open("rb") as file:
+    with open_regular(path / MANIFEST) as file:
         data = file.read(_MANIFEST_BYTES + 1)
     if len(data) > _MANIFEST_BYTES:
         msg = "is no Streamline model: its manifest.json is far too large"

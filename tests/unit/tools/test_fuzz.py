@@ -1,0 +1,66 @@
+"""A sample of the hostile input that is fed by the tool, and that the tool sees harm."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tools.fuzz import tally as module
+from tools.fuzz.files import fuzz_models, fuzz_pipelines
+from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
+from tools.fuzz.mutation import mutated
+from tools.fuzz.requests import fuzz_requests
+from tools.fuzz.tally import Tally
+
+SEED = 20
+
+
+@pytest.mark.parametrize(
+    ("feed", "count"),
+    [
+        pytest.param(lambda n, _: fuzz_messages(n, SEED), 3000, id="messages"),
+        pytest.param(lambda n, _: fuzz_ledgers(n, SEED), 1000, id="ledgers"),
+        pytest.param(lambda n, folder: fuzz_links(n, SEED, folder), 900, id="links"),
+        pytest.param(lambda n, folder: fuzz_models(n, SEED, folder), 300, id="models"),
+        pytest.param(lambda n, folder: fuzz_pipelines(n, SEED, folder), 120, id="pipelines"),
+        pytest.param(lambda n, _: fuzz_requests(n, SEED), 200, id="requests"),
+    ],
+)
+def test_hostile_input_is_refused_in_our_own_words(
+    feed: Callable[[int, Path], Tally], count: int, tmp_path: Path
+) -> None:
+    found = feed(count, tmp_path)
+    assert found.failures == []
+    assert found.failed == 0
+    assert found.inputs >= count
+    assert found.refused > count / 2
+
+
+def test_what_a_case_raises_is_a_refusal_only_if_it_is_told_so() -> None:
+    found = Tally("some")
+    with found.measured():
+        found.feed(lambda: int("x"), (ValueError,), "first")
+        found.feed(lambda: int("x"), (KeyError,), "second")
+        found.feed(lambda: int("1"), (KeyError,), "third")
+    assert (found.taken, found.refused, found.failed) == (1, 1, 1)
+    assert found.failures == ["second: ValueError: invalid literal for int() with base 10: 'x'"]
+
+
+def test_a_case_that_never_ends_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_HANG_S", 0.05)
+    found = Tally("some")
+    with found.measured():
+        found.feed(lambda: Event().wait(60), (Exception,), "it")
+    assert (found.failed, found.failures) == (1, ["it: no end after 0.05 s"])
+
+
+def test_mutations_differ_and_are_the_same_again_from_one_seed() -> None:
+    data = bytes(range(64))
+    first, again = (
+        [mutated(data, chance) for _ in range(200)]
+        for chance in (random.Random(5), random.Random(5))  # noqa: S311 - on purpose
+    )
+    assert first == again
+    assert sum(one != data for one in first) > 190

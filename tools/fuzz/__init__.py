@@ -1,0 +1,1 @@
+"""Messages, files and requests that nobody means well with; see ``tools/README.md``."""

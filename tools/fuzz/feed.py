@@ -1,0 +1,39 @@
+"""Feed inputs of one kind to a process that has little memory to spare."""
+
+import resource
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tools.fuzz.files import fuzz_models, fuzz_pipelines
+from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
+from tools.fuzz.requests import fuzz_requests
+from tools.fuzz.tally import Tally
+
+__all__ = ["feed"]
+
+_SPARE: Final = 1 << 30
+"""Address space that the process may take beyond what it has, bytes: who believes a header and
+makes room for what it claims fails."""
+
+
+def feed(name: str, count: int, seed: int) -> Tally:
+    """Feed inputs of one kind to this process."""
+    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _SPARE, resource.RLIM_INFINITY))
+    with tempfile.TemporaryDirectory(prefix="sl") as folder:
+        kinds: Mapping[str, Callable[[], Tally]] = {
+            "messages": partial(fuzz_messages, count, seed),
+            "ledgers": partial(fuzz_ledgers, count, seed),
+            "links": partial(fuzz_links, count, seed, Path(folder)),
+            "models": partial(fuzz_models, count, seed, Path(folder)),
+            "pipelines": partial(fuzz_pipelines, count, seed, Path(folder)),
+            "requests": partial(fuzz_requests, count, seed),
+        }
+        return kinds[name]()
+
+
+def _address_space() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()

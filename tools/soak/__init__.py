@@ -1,0 +1,1 @@
+"""A line to which one thing after another happens for a long time; see ``tools/README.md``."""
