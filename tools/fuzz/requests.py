@@ -40,7 +40,7 @@ def fuzz_requests(count: int, seed: int) -> Tally:
     chance = random.Random(seed)  # noqa: S311 - the same again from one seed
     ledger = Ledger()
     ledger.counter("streamline_alerts_total", camera="left").add(2)
-    health = Health(healthy=True, ready=True, body={})
+    health = Health(healthy=True, ready=True, judged=True, stuck=(), body={})
     endpoint = Endpoint("127.0.0.1", 0, Exporter(ledger.samples, FrameRates(), {}), lambda: health)
     port = int(endpoint.url.rpartition(":")[2])
     with capture_logs() as told, Tally("HTTP requests").measured() as tally:
