@@ -91,8 +91,10 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
 
 
 def _announce(url: str | None) -> None:
+    import structlog
+
     where = "" if url is None else f"; figures at {url}/metrics"
-    typer.echo(f"the line is ready{where}", err=True)
+    structlog.get_logger("streamline.run").info(f"the line is ready{where}")
 
 
 def _reread(path: Path, only: str | None) -> "Pipeline":

@@ -3,9 +3,9 @@
 import math
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from threading import Condition
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 from streamline.clock import monotonic_ns
 from streamline.errors import InferenceError
 from streamline.infer import Compute, Heads, Mapper, Scorer, distinct, open_mapper, open_scorer
-from streamline.messages import Judged, Prepared
+from streamline.messages import FrameId, Judged, Prepared
 from streamline.model import Model
 from streamline.run.accounting.suspects import Suspects
 from streamline.transport.link import Delivery
@@ -147,19 +147,31 @@ class Lane:
             return [math.nan] * len(batch.entries)
         try:
             heads = [n for n, count in enumerate(batch.counts) if count]
-            parts = [self._scores_of(batch.slot, head, batch.counts[head]) for head in heads]
+            ids = (
+                prepared.origin.id for _, prepared in batch.entries if prepared.pixels is not None
+            )
+            parts = [
+                self._scores_of(batch.slot, head, list(islice(ids, batch.counts[head])))
+                for head in heads
+            ]
         finally:
             self.free.append(batch.slot)
         values = chain.from_iterable(parts)
         return [next(values) if p.pixels is not None else math.nan for _, p in batch.entries]
 
-    def _scores_of(self, slot: int, head: int, count: int) -> list[float]:
+    def _scores_of(self, slot: int, head: int, frames: Sequence[FrameId]) -> list[float]:
         try:
             return [float(score) for score in self._scorer.result(slot, head=head)]
         except InferenceError as exc:
             digest = self._heads.digests[head]
-            _log.error("inference failed", model=digest[:12], frames=count, why=str(exc))
-            return [math.nan] * count
+            _log.error(
+                "inference failed",
+                **frames[0]._asdict(),
+                frames=len(frames),
+                model=digest[:12],
+                why=str(exc),
+            )
+            return [math.nan] * len(frames)
 
     def _on_done(self, slot: int) -> None:
         with self._changed:
@@ -215,7 +227,7 @@ class HeatMaps:
         try:
             heat = self._mapper.result(0, head=self._heads.of(prepared.origin.id.camera))[0]
         except InferenceError as exc:
-            _log.error("heat map failed", why=str(exc))
+            _log.error("heat map failed", **prepared.origin.id._asdict(), why=str(exc))
         self._next()
         pin = None if outcome.pin is None else replace(outcome.pin, map=heat)
         return entry, replace(outcome, pin=pin)

@@ -9,6 +9,7 @@ from threading import active_count
 import numpy as np
 import numpy.typing as npt
 import pytest
+import structlog
 import zmq
 
 import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
@@ -153,9 +154,13 @@ def test_a_model_that_fails_leaves_the_other_cameras_their_scores(lane: Lane) ->
         slot._heads[1]._inputs = ["no such layer"]
     for seq, camera in enumerate(CAMERAS):
         lane.gather(entry(camera, seq, frame))
-    _, scores = judge(lane)
-    failed = [one.camera for one, score in scores.items() if math.isnan(score)]
-    assert failed == ["middle"]
+    with structlog.testing.capture_logs() as logs:
+        _, scores = judge(lane)
+    (failed,) = [one for one, score in scores.items() if math.isnan(score)]
+    assert failed.camera == "middle"
+    (told,) = logs
+    assert told["event"] == "inference failed"
+    assert FrameId(told["camera"], told["incarnation"], told["seq"]) == failed
 
 
 def test_models_are_grouped_by_the_network_they_hang_on(models: dict[str, Model]) -> None:
