@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-__all__ = ["redact_url"]
+__all__ = ["only_host", "redact_url"]
 
 # Bounded, so that a long word costs linear time; `:\/\/` is how JSON may write `://`.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,31}:(?:\\?/){2}")
@@ -42,6 +43,21 @@ def redact_url(text: str) -> str:
     """
     lines = (_redact_line(line) if "@" in line else line for line in text.split("\n"))
     return _FIELD.sub(rf"\1\2{_STARS}", "\n".join(lines))
+
+
+def only_host(url: str) -> str:
+    """Replace all that comes after a URL's host: many services take the path for the password.
+
+    Examples
+    --------
+    >>> only_host("https://hooks.example:8443/services/T0/B1/xyz?a=1")
+    'https://hooks.example:8443/***'
+    >>> only_host("https://plant.example")
+    'https://plant.example'
+    """
+    parts = urlsplit(url)
+    more = "/***" if parts.path.strip("/") or parts.query or parts.fragment else ""
+    return redact_url(f"{parts.scheme}://{parts.netloc}{more}")
 
 
 def _redact_line(line: str) -> str:

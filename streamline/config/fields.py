@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
-from streamline.redact import redact_url
+from streamline.redact import only_host, redact_url
 
 __all__ = [
     "NAME_PATTERN",
@@ -30,6 +30,7 @@ __all__ = [
     "Name",
     "Rate",
     "Seconds",
+    "SecretPathUrl",
     "SecretUrl",
     "Section",
     "SinkAddress",
@@ -78,6 +79,14 @@ class SecretUrl(Secret[str]):
     @override
     def _display(self) -> str:
         return redact_url(self.get_secret_value())
+
+
+class SecretPathUrl(SecretUrl):
+    """One that shows no more than its host."""
+
+    @override
+    def _display(self) -> str:
+        return only_host(self.get_secret_value())
 
 
 def mistake(what: str) -> PydanticCustomError:

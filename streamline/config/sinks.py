@@ -11,7 +11,7 @@ from streamline.config.fields import (
     Milliseconds,
     Name,
     Seconds,
-    SecretUrl,
+    SecretPathUrl,
     Section,
     SinkAddress,
     Text,
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def _web_url(url: SecretUrl) -> SecretUrl:
+def _web_url(url: SecretPathUrl) -> SecretPathUrl:
     """Refuse what is no web address; the message never holds it."""
     text = url.get_secret_value()
     try:
@@ -97,7 +97,7 @@ class WebhookSink(_Sink):
 
     type: Literal["webhook"] = "webhook"
 
-    url: Annotated[SecretUrl, AfterValidator(_web_url)] = Field(
+    url: Annotated[SecretPathUrl, AfterValidator(_web_url)] = Field(
         json_schema_extra={"writeOnly": True, "x-allowed": "http://HOST/PATH or https://HOST/PATH"}
     )
     """Where it is posted to."""

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from streamline import __version__
 from streamline.alert.sinks.protocol import RejectedError
 from streamline.clock import wall_ns
-from streamline.redact import redact_url
+from streamline.redact import only_host
 
 __all__ = ["Webhook", "signature"]
 
@@ -65,7 +65,7 @@ class Webhook:
         tls: ssl.SSLContext | None,
     ) -> None:
         self._url: SplitResult = urlsplit(url)
-        self._shown = redact_url(url)
+        self._shown = only_host(url)
         self._secret = secret
         self._timeout_s = timeout_s
         self._tls = tls
