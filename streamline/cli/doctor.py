@@ -1,7 +1,7 @@
 """The command that looks at what a support engineer would ask about."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,12 @@ def doctor(
         float,
         typer.Option(metavar="S", min=0.5, max=600, help="How long to watch each camera."),
     ] = 3.0,
+    stage: Annotated[
+        Literal["source", "preprocess", "infer", "alert"] | None,
+        typer.Option(
+            metavar="NAME", help="The stage that runs here, of a line over several computers."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write what was found as JSON.")
     ] = None,
@@ -39,7 +45,11 @@ def doctor(
     if what is not None and Path(what).suffix.lower() not in {".yaml", ".yml"}:
         _camera(what, seconds, json)
         return
-    found = examine_computer() if what is None else examine_pipeline(load(what), seconds=seconds)
+    found = (
+        examine_computer()
+        if what is None
+        else examine_pipeline(load(what), seconds=seconds, only=stage)
+    )
     write_text(json, _json(found))
     typer.echo("\n".join(map(_line, found.findings)))
     if found.fails:

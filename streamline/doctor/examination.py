@@ -12,6 +12,7 @@ from streamline.doctor.finding import Finding, Status, fail
 from streamline.doctor.ports import ports
 from streamline.doctor.receivers import receivers
 from streamline.machine import Machine, this_machine
+from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
 
 __all__ = ["Examination", "examine_computer", "examine_pipeline"]
@@ -44,32 +45,41 @@ def examine_computer() -> Examination:
     return Examination(machine=machine, findings=tuple(findings))
 
 
-def examine_pipeline(pipeline: Pipeline, *, seconds: float) -> Examination:
+def examine_pipeline(pipeline: Pipeline, *, seconds: float, only: str | None = None) -> Examination:
     """Look at this computer, and at everything that a pipeline file asks of it.
 
     Parameters
     ----------
     seconds : float
         How long each camera is watched, s.
+    only : str, optional
+        The stage that runs on this computer, of a line over several; all unless given.
     """
     machine, watch = this_machine(), ClockWatch()
-    is_running = _is_running(pipeline)
+    stages = {stage for worker in plan(pipeline, only) for stage in worker.stages}
+    is_running = _is_running(pipeline, only or "")
     places = [*storage.places_of_computer(), *storage.places_of_line(pipeline)]
     findings = [
         *_installed(machine),
         *installation.extras(pipeline),
-        *(fail("file", line, "see the line that it names") for line in missing_files(pipeline)),
-        *computer.inference(pipeline),
-        *cameras.listed(cameras.video_devices()),
-        *cameras.probed(pipeline, seconds=seconds, is_running=is_running),
+        *(_at_the_cameras(pipeline, seconds, is_running=is_running) if "source" in stages else ()),
+        *(computer.inference(pipeline) if "infer" in stages else ()),
+        *(receivers(pipeline) if "alert" in stages else ()),
         *ports(pipeline, is_running=is_running),
-        *receivers(pipeline),
         *storage.writable(places),
         *storage.disks(places),
         storage.room_in_memory(pipeline),
         clock(watch),
     ]
     return Examination(machine=machine, findings=tuple(findings))
+
+
+def _at_the_cameras(pipeline: Pipeline, seconds: float, *, is_running: bool) -> Iterator[Finding]:
+    """Look at what only the computer needs that reads the cameras, files among them."""
+    for line in missing_files(pipeline):
+        yield fail("file", line, "see the line that it names")
+    yield from cameras.listed(cameras.video_devices())
+    yield from cameras.probed(pipeline, seconds=seconds, is_running=is_running)
 
 
 def _installed(machine: Machine) -> Iterator[Finding]:
@@ -82,10 +92,10 @@ def _installed(machine: Machine) -> Iterator[Finding]:
     yield from computer.cuda()
 
 
-def _is_running(pipeline: Pipeline) -> bool:
+def _is_running(pipeline: Pipeline, part: str) -> bool:
     """Whether this line runs: somebody has its lock.  Only looked at, so that it is not held."""
     try:
-        lock = os.stat(f"{Runtime.of(pipeline).folder}.lock")  # noqa: PTH116 - of a name, no path
+        lock = os.stat(f"{Runtime.of(pipeline, part).folder}.lock")  # noqa: PTH116 - of a name, no path
     except FileNotFoundError:
         return False
     device = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"

@@ -60,6 +60,16 @@ def test_bad_input_has_exit_code_2(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_of_a_line_over_several_computers_only_what_runs_here_is_looked_at(file: Path) -> None:
+    file.write_text(TEXT + 'links: {prepared: "tcp://127.0.0.1:1", scores: "tcp://127.0.0.1:2"}\n')
+    checks = {
+        stage: {one.check for one in examine_pipeline(load(file), seconds=0.5, only=stage).findings}
+        for stage in ("source", "infer")
+    }
+    assert "inference" in checks["infer"] - checks["source"]
+    assert {"camera left", "camera right", "file"} <= checks["source"] - checks["infer"]
+
+
 def test_a_line_that_runs_keeps_its_usb_cameras_and_ports(file: Path) -> None:
     pipeline = load(file)
     runtime = Runtime.of(pipeline)
