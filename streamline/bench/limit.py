@@ -69,10 +69,14 @@ class Latency:
 def layouts(compute: Compute, cores: int) -> list[Compute]:
     """Return the ways to lay a device's threads out that are tried.
 
-    One batch on all threads, several side by side as the device likes, and one on each core.
+    One batch on all threads, several side by side as the device likes, and one on each core. Torch
+    has no likings, and a GPU computes one batch after the other.
     """
     wide = replace(compute, hint="throughput", streams=None)
     single = replace(compute, hint="latency", streams=None)
+    if compute.backend == "torch":
+        alone = compute.device.startswith("cuda") or cores == 1
+        return [wide] if alone else [wide, replace(wide, streams=cores)]
     return [single, wide, replace(wide, streams=cores)] if cores > 1 else [single, wide]
 
 

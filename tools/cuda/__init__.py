@@ -1,0 +1,1 @@
+"""A torch device against its own ceiling."""
