@@ -467,7 +467,10 @@ class Infer(Section):
     device: DeviceName = "CPU"
     """The device, as the library names it; AUTO chooses one, of those listed if any are."""
 
-    devices: Annotated[tuple[DeviceName, ...], Field(max_length=64)] = ()
+    devices: Annotated[
+        tuple[DeviceName, ...],
+        Field(max_length=64, json_schema_extra={"x-allowed": "a list of devices"}),
+    ] = ()
     """Several devices in place of one, each with an infer stage of its own. The cameras, sorted by
     model, are shared out among them in equal numbers; none: `device` has all."""
 
