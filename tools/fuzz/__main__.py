@@ -25,6 +25,7 @@ _COUNTS: Final[Mapping[str, int]] = {
     "messages": 80_000,
     "ledgers": 10_000,
     "links": 30_000,
+    "strangers": 10_000,
     "models": 6000,
     "pipelines": 6000,
     "requests": 2000,

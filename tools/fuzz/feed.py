@@ -10,6 +10,7 @@ from typing import Final
 from tools.fuzz.files import fuzz_models, fuzz_pipelines
 from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
 from tools.fuzz.requests import fuzz_requests
+from tools.fuzz.strangers import fuzz_strangers
 from tools.fuzz.tally import Tally
 
 __all__ = ["feed"]
@@ -27,6 +28,7 @@ def feed(name: str, count: int, seed: int) -> Tally:
             "messages": partial(fuzz_messages, count, seed),
             "ledgers": partial(fuzz_ledgers, count, seed),
             "links": partial(fuzz_links, count, seed, Path(folder)),
+            "strangers": partial(fuzz_strangers, count),
             "models": partial(fuzz_models, count, seed, Path(folder)),
             "pipelines": partial(fuzz_pipelines, count, seed, Path(folder)),
             "requests": partial(fuzz_requests, count, seed),

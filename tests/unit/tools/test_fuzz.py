@@ -12,6 +12,7 @@ from tools.fuzz.files import fuzz_models, fuzz_pipelines
 from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
 from tools.fuzz.mutation import mutated
 from tools.fuzz.requests import fuzz_requests
+from tools.fuzz.strangers import fuzz_strangers
 from tools.fuzz.tally import Tally
 
 SEED = 20
@@ -23,6 +24,7 @@ SEED = 20
         pytest.param(lambda n, _: fuzz_messages(n, SEED), 3000, id="messages"),
         pytest.param(lambda n, _: fuzz_ledgers(n, SEED), 1000, id="ledgers"),
         pytest.param(lambda n, folder: fuzz_links(n, SEED, folder), 900, id="links"),
+        pytest.param(lambda n, _: fuzz_strangers(n), 100, id="strangers"),
         pytest.param(lambda n, folder: fuzz_models(n, SEED, folder), 300, id="models"),
         pytest.param(lambda n, folder: fuzz_pipelines(n, SEED, folder), 120, id="pipelines"),
         pytest.param(lambda n, _: fuzz_requests(n, SEED), 200, id="requests"),
