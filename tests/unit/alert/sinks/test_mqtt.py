@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamline.alert.sinks.mqtt import Mqtt, MqttLogin
+from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.line import eventually
 from tests.support.ports import free_port, listens
 
@@ -139,15 +140,10 @@ def test_a_wrong_password_is_told_apart(tmp_path: Path) -> None:
 
 # paho leaves a socket to the garbage collector whose handshake failed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+@needs_openssl
 def test_an_encrypted_connection_to_a_broker_that_is_known(tmp_path: Path) -> None:
-    port, key, certificate = free_port(), tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
-    subprocess.run(
-        [*make.split(), "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    port = free_port()
+    certificate, key = make_certificate(tmp_path)
     settings = f"allow_anonymous true\ncertfile {certificate}\nkeyfile {key}"
     with broker(tmp_path, port, settings):
         known = sink(port, tls=ssl.create_default_context(cafile=str(certificate)))

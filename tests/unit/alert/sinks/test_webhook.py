@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
@@ -15,6 +13,7 @@ from threading import Event, Thread
 import pytest
 
 from streamline.alert.sinks import RejectedError, Webhook
+from tests.support.certificates import make_certificate, needs_openssl
 
 Request = tuple[str, Message, bytes]
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -136,15 +135,9 @@ def test_no_server_is_an_os_error() -> None:
         hook(port).deliver("a", b"{}")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+@needs_openssl
 def test_a_certificate_is_checked(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
-    subprocess.run(
-        [*make.split(), "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = make_certificate(tmp_path)
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.load_cert_chain(certificate, key)
     with server(with_status(200), ours) as (port, got):
