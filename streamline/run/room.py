@@ -1,11 +1,14 @@
 """How much shared memory a line takes: pixels on their way between its processes, and counters."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from streamline.config import Camera, Pipeline
+from streamline.errors import InputError
 
-__all__ = ["shared_memory_bytes", "shelf_places"]
+__all__ = ["require_room", "shared_memory_bytes", "shelf_places"]
 
 _BATCHES_LIVE: Final = 1
 _BATCHES_OF_FILES: Final = 6
@@ -36,3 +39,28 @@ def shared_memory_bytes(pipeline: Pipeline, sizes: Mapping[str, tuple[int, int]]
             height, width = sizes[name]
             shelves += shelf_places(camera, pipeline) * height * width * 3
     return shelves + _LEDGERS_BYTES * len(pipeline.cameras)
+
+
+def require_room(folder: Path, pipeline: Pipeline, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Check that a line's folder can hold what it will: memory that ends later ends its workers.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds what a line before has left, which is gone on with.
+    sizes : mapping of camera name to (h, w)
+        Input size of each camera's model, px.
+
+    Raises
+    ------
+    InputError
+        If it can't.
+    """
+    held = sum(entry.stat().st_blocks * 512 for entry in folder.iterdir())
+    has, needs = shutil.disk_usage(folder).free + held, shared_memory_bytes(pipeline, sizes)
+    if has < needs:
+        msg = (
+            f"{folder.parent} has {has / 1e6:.0f} MB for this line, which needs {needs / 1e6:.0f} "
+            f"MB of shared memory; mount it larger (of a container: shm_size: {needs / 5e5:.0f}m)"
+        )
+        raise InputError(msg)

@@ -18,6 +18,7 @@ import zmq
 
 from streamline.ledger import LedgerView
 from streamline.metrics.catalogue import LATENCY_BUCKETS, LATENCY_RING
+from streamline.transport.curve import KeyPair
 from tests.support.bench import write_bench
 from tests.support.clips import encode, repeat
 from tests.support.line import RunningLine, eventually
@@ -79,6 +80,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
 def write_line(folder: Path, model: Path, url: str, ports: dict[str, int]) -> Path:
     demo = {"type": "demo", "part": "inspect", "pace": 10, "loop": True}
     gate = {"type": "rtsp", "url": url, "open_timeout_s": 2, "read_timeout_s": 2}
+    keys = KeyPair.new()
+    keys.write(folder / "own.key")
     content: dict[str, Any] = {
         "version": 1,
         "name": "line",
@@ -94,7 +97,13 @@ def write_line(folder: Path, model: Path, url: str, ports: dict[str, int]) -> Pa
             "plc": {"host": "127.0.0.1", "port": ports["plc"]},
         },
         "record": {"evidence": "evidence", "audit": "audit"},
-        "links": {"scores": f"tcp://127.0.0.1:{ports['scores']}"},
+        "links": {
+            "scores": f"tcp://127.0.0.1:{ports['scores']}",
+            "keys": {
+                "own_file": "own.key",
+                "hosts": {"here": {"key": keys.public, "address": "127.0.0.1"}},
+            },
+        },
         "metrics": {
             "port": ports["metrics"],
             "bench": str(write_bench(folder / "bench.json")),
@@ -131,7 +140,11 @@ def as_asked(expression: str, instance: str) -> str:
 def test_the_frame_rate_that_prometheus_computes_is_the_lines_own_to_2_percent(
     watched: Watched, camera: str
 ) -> None:
-    """Both means over ten seconds, and of those the mean over the same fifteen."""
+    """Both are means over ten seconds, and of those the mean over the same fifteen.
+
+    The edges of their windows are up to a second apart, which matters while a busy computer
+    stutters: then a steadier stretch is waited for.
+    """
     prometheus = watched.prometheus
     own = f'streamline_fps{{camera="{camera}",stage="alert"}}'
     theirs = (
@@ -139,10 +152,13 @@ def test_the_frame_rate_that_prometheus_computes_is_the_lines_own_to_2_percent(
     )
     enough = f"count_over_time({own}[40s])"
     eventually(lambda: bool(prometheus.now(f"{enough} >= 28")), "half a minute of scrapes")
-    reported = prometheus.one(f"avg_over_time({own}[15s])")
-    computed = prometheus.one(f"avg_over_time(({theirs})[15s:1s])")
-    assert reported > 5
-    assert computed == pytest.approx(reported, rel=0.02)
+
+    def agree() -> bool:
+        reported = prometheus.one(f"avg_over_time({own}[15s])")
+        computed = prometheus.one(f"avg_over_time(({theirs})[15s:1s])")
+        return reported > 1 and computed == pytest.approx(reported, rel=0.02)
+
+    eventually(agree, "the frame rates agree")
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
@@ -238,7 +254,7 @@ def test_promtool_has_no_complaints_about_a_running_line(watched: Watched) -> No
 def test_nothing_that_comes_from_outside_makes_a_series(
     watched: Watched, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
-    """Verdicts, alerts, a dead camera, odd requests and noise: the label sets are the file's."""
+    """Verdicts, alerts, a dead camera, odd requests, a stranger: the label sets are the file's."""
     for path in ("/metrics?camera=other", "/other", "/readyz?stage=x"):
         watched.line.get(path)
     request = urllib.request.Request(  # noqa: S310
@@ -251,10 +267,8 @@ def test_nothing_that_comes_from_outside_makes_a_series(
         stranger.connect(f"tcp://127.0.0.1:{watched.scores_port}")
         for _ in range(20):
             stranger.send_multipart([b"other", b"camera", b"\xff" * 100])
-    eventually(
-        lambda: watched.prometheus.one("streamline_alert_active" + '{camera="left"}') >= 0,
-        "it is scraped still",
-    )
+        refused = "sum(streamline_link_refused_total)"
+        eventually(lambda: watched.prometheus.one(refused) > 0, "the stranger is refused")
     assert set(watched.line.metrics()) == watched.series
     cameras = {labels["camera"] for labels, _ in watched.prometheus.now("{camera!=''}")}
     assert cameras == {"left", "right", "gate"}

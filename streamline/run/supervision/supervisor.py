@@ -23,6 +23,7 @@ from streamline.run.control import Control, Phase
 from streamline.run.keyring import Keyring
 from streamline.run.models import freeze, names_of, read_calibrations, read_manifests
 from streamline.run.placement import plan
+from streamline.run.room import require_room
 from streamline.run.runtime import Runtime
 from streamline.run.supervision.access import Access
 from streamline.run.supervision.elsewhere import elsewhere
@@ -105,6 +106,9 @@ class Supervisor:
             calibrations = read_calibrations(self._pipeline, models)
             lock = self._runtime.acquire("" if self._only else names_of(models, calibrations))
             stack.callback(self._runtime.release, lock)
+            if self._only is None:
+                sizes = {name: (one.input.height, one.input.width) for name, one in models.items()}
+                require_room(self._runtime.folder, self._pipeline, sizes)
             freeze(models, calibrations, self._runtime)
             self._open_record(stack, models, calibrations)
             Control.create(self._runtime.control)
