@@ -4,18 +4,20 @@ That it works is shown by running it: tests/integration/test_documents.py.
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from ruamel.yaml import YAML
 
 from streamline.cli import command_line
 from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, commands, links
 
 MARKS = {"", "install", "long", "data", "torch", "hardware", "hosts", "root", "docker"}
 PROGRAMS = {
-    ".", "alias", "apt-get", "apt", "cat", "cd", "chmod", "chown", "cp", "curl", "docker", "export",
+    ".", "alias", "apt-get", "apt", "cat", "cd", "chmod", "chown", "cp", "curl", "echo", "export",
     "git", "install", "journalctl", "ln", "ls", "mkdir", "openssl", "pip", "promtool", "python3",
     "sed", "systemctl", "systemd-analyze", "useradd", "usermod",
 }  # fmt: skip
@@ -55,6 +57,11 @@ def checked(words: list[str]) -> None:
         assert {one for one in arguments if one.startswith("--")} <= options_of(tool), words
     elif program == "python":
         assert (ROOT / arguments[0]).exists(), words
+    elif program == "docker":
+        services = YAML(typ="safe", pure=True).load((ROOT / "docker/compose.yaml").read_text())
+        known = {one for it in services["services"].values() for one in it.get("profiles", ())}
+        asked = {name for flag, name in pairwise(arguments) if flag == "--profile"}
+        assert asked <= known, words
     elif "/" in program:
         assert (ROOT / program).exists(), words
     else:
