@@ -77,16 +77,37 @@ def test_every_command_and_option_in_a_document_exists(block: Block) -> None:
         checked(words)
 
 
+def named(code: str) -> None:
+    """Check what is written in a sentence, where values are only hinted at."""
+    command: Any = command_line()
+    words = code.replace("\\|", " ").split()[1:]
+    while isinstance(command, typer.core.TyperGroup) and words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    of_group = isinstance(command, typer.core.TyperGroup) and words
+    assert not (of_group and re.fullmatch(r"[a-z-]+", words[0])), f"there is no {code}"
+    known = {option for parameter in command.params for option in parameter.opts}
+    asked = {word.strip("[],.;").partition("=")[0] for word in words if word.startswith("--")}
+    assert asked <= known | {"--help"}, f"{code}: {asked - known}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_named_in_a_sentence_exists(document: str) -> None:
+def test_every_command_and_option_named_in_a_sentence_exists(document: str) -> None:
     text = re.sub(
         r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.DOTALL | re.MULTILINE
     )
-    group: Any = command_line()
-    for found in re.findall(r"`streamline ([a-z-]+)(?: ([a-z-]+))?", text):
-        command = group.commands[found[0]]
-        if isinstance(command, typer.core.TyperGroup) and found[1]:
-            assert found[1] in command.commands, found
+    for code in re.findall(r"`((?:streamline|python -m tools)[ .][^`]+)`", text):
+        if code.startswith("python"):
+            checked(code.split())
+        else:
+            named(code)
+
+
+@pytest.mark.parametrize(
+    "code", ["streamline rnu X", "streamline model shwo", "streamline fit --secnds 3"]
+)
+def test_what_does_not_exist_is_noticed_in_a_sentence_too(code: str) -> None:
+    with pytest.raises(AssertionError):
+        named(code)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
