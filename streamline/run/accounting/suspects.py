@@ -85,7 +85,8 @@ class Suspects:
     def start(self, frames: Iterable[FrameId]) -> None:
         """Write down frames before work on them begins: a death now counts against them."""
         for frame in frames:
-            self._until_ns = monotonic_ns() + _PATIENCE_NS
+            if frame in self._deaths:
+                self._until_ns = monotonic_ns() + _PATIENCE_NS
             self._note(frame, self._deaths.get(frame, 0) + 1)
 
     def finish(self, frames: Iterable[FrameId]) -> None:

@@ -86,11 +86,14 @@ def test_frames_that_never_come_again_are_forgotten_in_time(
     _, second = born(tmp_path / "l")
     now_ns = monotonic_ns()
     careful = []
-    for after_s in (9, 11):
+    for after_s in (5, 9, 11):
         later_ns = now_ns + after_s * 1_000_000_000
         monkeypatch.setattr(module, "monotonic_ns", lambda later_ns=later_ns: later_ns)
         careful.append(second.careful)
-    assert careful == [True, False]
+        # Others come all the time.
+        second.start([frame(100 + after_s)])
+        second.finish([frame(100 + after_s)])
+    assert careful == [True, True, False]
     assert not born(tmp_path / "l")[1].careful
 
 
