@@ -236,8 +236,12 @@ class Outbox:
                 _put_aside(self._path)
                 self._readable = True
             disk = _open(self._path)
-            self._db.backup(disk)
         except (InputError, OSError, sqlite3.DatabaseError):
+            return
+        try:
+            self._db.backup(disk)
+        except sqlite3.DatabaseError:
+            disk.close()  # Else nobody could open it any more.
             return
         self._db.close()
         self._db, self._durable = disk, True
@@ -314,8 +318,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         if version not in {0, _VERSION}:
             what = f"it is of version {version}, not {_VERSION}"
             raise sqlite3.OperationalError(what)
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {_VERSION}")
+        if not version:  # Else nothing is written: the disk may be full just now.
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         db.close()
         raise

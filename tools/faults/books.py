@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from streamline.audit.chain import Seal
 from streamline.audit.verify import verify_run
 from tests.support.line import eventually, json_lines
-from tests.support.receiver import names
+from tests.support.receiver import Posted, names
 from tools.faults.rig import Rig
 
 __all__ = ["Books", "close_books"]
@@ -55,11 +55,12 @@ def close_books(rig: Rig) -> Books:
     report: dict[str, Any] = json.loads(rig.line.report_file.read_text())
     cameras = report["cameras"].values()
     told = _told(rig)
-    begun = {name: {one for one, kind in names(got) if kind == "begin"} for name, got in told}
+    begun = {name: _of_kind(got, "begin") for name, got in told}
     broken = [
         *_of_end(rig, status),
         *_of_logs(rig, report, lost),
         *_of_alerts(rig, report, begun, lost),
+        *_of_ends(told),
         *_of_record(rig),
     ]
     return Books(
@@ -137,6 +138,33 @@ def _of_alerts(
             yield f"{name} never got {len(missing)} alerts that verdicts name"
         if not lost["verdicts"] and (more := got - raised):
             yield f"{name} got {len(more)} alerts that no verdict names"
+
+
+def _of_kind(events: list[Posted], kind: str) -> set[str]:
+    return {event["id"] for event in events if event["type"] == kind}
+
+
+def _of_ends(told: list[tuple[str, list[Posted]]]) -> Iterator[str]:
+    """Look for alerts whose end never came; the latest one of each camera may be on still."""
+    for name, got in told:
+        began = {
+            event["id"]: (event["camera"], event["incarnation"], event["seq"])
+            for event in got
+            if event["type"] == "begin"
+        }
+        on = {began[one] for one in began.keys() - _of_kind(got, "end")}
+        latest = {max(all_) for all_ in _by_camera(began.values()).values()}
+        if missing := on - latest:
+            yield f"{name} never got the end of {len(missing)} alerts"
+
+
+def _by_camera(
+    frames: Iterable[tuple[str, int, int]],
+) -> dict[str, list[tuple[str, int, int]]]:
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for frame in frames:
+        found.setdefault(frame[0], []).append(frame)
+    return found
 
 
 def _of_record(rig: Rig) -> Iterator[str]:

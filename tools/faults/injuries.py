@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.support.line import eventually
+from tests.support.small_disk import SmallDisk
 from tools.faults.rig import Rig
 
 __all__ = ["INJURIES", "Injury", "Outcome", "possible", "suffer"]
@@ -160,16 +161,39 @@ def _hook_fails(rig: Rig, _chance: random.Random) -> Iterator[None]:
 def _disk_full(rig: Rig, _chance: random.Random) -> Iterator[None]:
     if rig.disk is None:
         return
-    disk, lost = rig.disk, rig.lines_lost()
-
-    def has_cost_lines() -> bool:
-        disk.fill()  # Again: what had to go of the evidence has made room.
-        return rig.lines_lost() > lost
-
-    disk.fill()
+    lost = rig.lines_lost()
+    rig.disk.fill()
     yield
-    eventually(has_cost_lines, "a full disk costs lines of a log")
-    disk.free()
+    _while_full(rig.disk, lambda: rig.lines_lost() > lost, "a full disk costs lines of a log")
+    rig.disk.free()
+
+
+@contextmanager
+def _disk_full_and_killed(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    """Kill the alert stage while alerts wait in its memory, and let it start on the full disk."""
+    if rig.disk is None:
+        return
+    rig.hook.status = 500  # Else they need not wait.
+    rig.disk.fill()
+    _while_full(rig.disk, lambda: not rig.is_durable(), "alerts wait in memory")
+    raised = rig.raised
+    _while_full(rig.disk, lambda: rig.raised > raised + 1, "so do alerts of which no disk knows")
+    restarts = rig.restarts
+    rig.processes()["alert"].kill()
+    _while_full(rig.disk, lambda: rig.restarts > restarts and rig.are_up(), "alert is restarted")
+    yield
+    rig.disk.free()
+    rig.hook.status = 204
+
+
+def _while_full(disk: SmallDisk, holds: Callable[[], bool], what: str) -> None:
+    """Wait for something on a disk that is kept full, whatever has to go of the evidence."""
+
+    def look() -> bool:
+        disk.fill()
+        return holds()
+
+    eventually(look, what)
 
 
 @contextmanager
@@ -228,6 +252,9 @@ INJURIES: Final[Mapping[str, Injury]] = {
     "webhook hangs": Injury(hurt=_hook_hangs, limit_s=_RETRIED_S),
     "webhook answers 500": Injury(hurt=_hook_fails, limit_s=_RETRIED_S),
     "disk full": Injury(hurt=_disk_full, needs="disk", limit_s=_RETRIED_S),
+    "disk full, and alert killed": Injury(
+        hurt=_disk_full_and_killed, needs="disk", kills=True, limit_s=_RETRIED_S
+    ),
     "no descriptors left": Injury(hurt=_no_descriptors, limit_s=_RETRIED_S),
     "infer killed": _blow(_worker_hit(signal.SIGKILL, "infer")),
     "infer stopped": _blow(_worker_hit(signal.SIGSTOP, "infer")),

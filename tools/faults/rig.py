@@ -317,8 +317,11 @@ class Rig:
 
     def is_told(self) -> bool:
         """Whether no alert waits for a sink, or for a disk."""
-        waiting = self.counters.total("streamline_outbox_pending")
-        return waiting == 0 and self.counters.total("streamline_outbox_durable") == 1
+        return self.is_durable() and self.counters.total("streamline_outbox_pending") == 0
+
+    def is_durable(self) -> bool:
+        """Whether alerts that wait are on the disk."""
+        return self.counters.total("streamline_outbox_durable") == 1
 
     def are_up(self) -> bool:
         """Whether every worker runs and every camera delivers what can be judged."""

@@ -67,13 +67,15 @@ class Journal:
 
     The counter of entries is the commit: an entry is written first, then counted.  What follows
     from it (counters, the verdict log, alerts told) may be missing when the process dies: the
-    successor makes up for the `unsettled` ones.
+    successor makes up for the `unsettled` ones.  Alerts that a full disk keeps in memory would die,
+    too: their entries stay `undelivered` for as long.
     """
 
     def __init__(self, ledger: Ledger, camera: str) -> None:
         self._camera = camera
         self._count: Cell = ledger.counter("journal_entries", camera=camera)
         self._settled: Cell = ledger.counter("journal_settled", camera=camera)
+        self._delivered: Cell = ledger.counter("journal_delivered", camera=camera)
         self._table: Table = ledger.table("journal", REMEMBERED * _FIELDS, camera=camera)
         self._at: dict[tuple[int, int], int] = {}
 
@@ -105,14 +107,27 @@ class Journal:
         self._count.add()
         self._at[entry.incarnation, entry.seq] = index
 
-    def settle(self) -> None:
-        """Note that everything that follows from the entries so far has been done."""
+    def settle(self, *, delivered: bool = True) -> None:
+        """Note that everything that follows from the entries so far has been done.
+
+        Parameters
+        ----------
+        delivered : bool
+            Whether their alerts are safe, too.
+        """
         self._settled.add(self._count.value - self._settled.value)
+        if delivered:
+            self._delivered.add(self._count.value - self._delivered.value)
 
     @property
     def unsettled(self) -> int:
         """How many of the latest entries may not have had all their consequences."""
         return int(self._count.value - self._settled.value)
+
+    @property
+    def undelivered(self) -> int:
+        """Of how many of the latest entries alerts may be lost: no fewer than are unsettled."""
+        return int(self._count.value - self._delivered.value)
 
     def find(self, incarnation: int, seq: int) -> Judged | None:
         """Return what was made of a frame; None if it has not been judged lately."""

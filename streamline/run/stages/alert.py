@@ -367,20 +367,23 @@ class AlertStage(Stage):
             if not entries:
                 continue
             self._recount(name, journal, entries)
-            settled = len(entries) - journal.unsettled
-            before = entries[:settled]
+            delivered = max(0, len(entries) - journal.undelivered)
+            before = entries[:delivered]
             if before:
                 last = before[-1]
                 verdicts = since_change(before)
                 self._judge.resume(name, verdicts, last.alert, wall_ns=last.wall_ns)
-            for number, entry in enumerate(entries[settled:], start=settled + 1):
+            settled = len(entries) - journal.unsettled
+            for number, entry in enumerate(entries[delivered:], start=delivered + 1):
                 scored = _remembered(name, entry)
                 judgement = self._judge.judge(scored)
+                self._tell(judgement)
+                if number <= settled:
+                    continue
                 if scored.origin.id not in logged:
                     self._log(scored, judgement, None)
                 if scored.origin.id not in audited:
                     self._audit(scored, judgement, entry, later=entries[number:])
-                self._tell(judgement)
             self._unsettled.add(name)
         self._write_verdicts()
         self._settle()
@@ -471,9 +474,11 @@ class AlertStage(Stage):
         """Note that what follows from the verdicts so far has been done."""
         if not self._delivery.is_settled:
             return
+        safe = self._delivery.is_safe
         for name in self._unsettled:
-            self._journals[name].settle()
-        self._unsettled.clear()
+            self._journals[name].settle(delivered=safe)
+        if safe:
+            self._unsettled.clear()
 
     def _write_verdicts(self) -> None:
         """Append the verdicts since the last time, in one write each."""

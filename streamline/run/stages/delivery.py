@@ -130,8 +130,13 @@ class AlertDelivery:
 
     @property
     def is_settled(self) -> bool:
-        """Whether everything that was handed over is safe."""
+        """Whether everything that was handed over is in the outbox."""
         return self._outbox is None or self._poster.is_done
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether what is in the outbox outlives this process."""
+        return self._outbox is None or self._outbox.durable
 
     def show(self) -> None:
         """Publish what waits, now and then."""

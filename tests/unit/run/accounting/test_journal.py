@@ -78,14 +78,16 @@ def test_a_successor_finds_what_was_judged_and_what_is_unsettled(tmp_path: Path)
     first.open(tmp_path / "alert.ledger")
     for seq in range(600):
         journal.add(entry(seq))
-        if seq == 594:
+        if seq == 589:
             journal.settle()
+        if seq == 594:
+            journal.settle(delivered=False)  # Alerts wait in memory.
     first.close()
     second = Ledger()
     successor = Journal(second, "left")
     second.open(tmp_path / "alert.ledger")
     assert successor.recover() == [entry(seq) for seq in range(600 - REMAINING, 600)]
-    assert successor.unsettled == 5
+    assert (successor.unsettled, successor.undelivered) == (5, 10)
     assert successor.find(7, 599) == entry(599)
     assert successor.find(7, 3) is None
     second.close()
