@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from streamline.alert.events import utc
 from streamline.audit.chain import Chain, Seal, head_of, lines_of
 from streamline.audit.records import Begun, HeadOf, Opened, decode_record, now
 from streamline.clock import wall_ns
@@ -50,7 +52,7 @@ class RunFolder:
         InputError
             If it can't be made.
         """
-        stamp = now().replace("-", "").replace(":", "")
+        stamp = max(_stamp(wall_ns()), _after(above))
         folder = above / f"{stamp}-{os.urandom(3).hex()}"
         try:
             folder.mkdir(parents=True)
@@ -86,6 +88,21 @@ class RunFolder:
         except OSError as exc:
             msg = f"record.audit: {path} can't be written ({exc.strerror}); give another path"
             raise InputError(msg) from exc
+
+
+def _stamp(at_ns: int) -> str:
+    return utc(at_ns).replace("-", "").replace(":", "")
+
+
+def _after(above: Path) -> str:
+    """Return the first stamp after those of all runs: the clock may have been set back since."""
+    latest = max((run.name.partition("-")[0] for run in runs_in(above)), default="")
+    try:
+        at = datetime.strptime(latest, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return ""
+    seconds = int(at.replace(microsecond=0).timestamp())
+    return _stamp(seconds * 10**9 + (at.microsecond + 1) * 1000)
 
 
 def _path(kind: type, value: object) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from streamline.clock import wall_ns
+from streamline.clock import monotonic_ns, wall_ns
 from streamline.messages import PinKind
 
 __all__ = ["RECORD", "Item", "Limits", "NoRoomError", "Store", "is_safe_name", "items_in"]
@@ -91,6 +91,7 @@ class Store:
         self.folder = folder
         self._limits = limits
         self._on_removing = on_removing
+        self._opened_ns = wall_ns() - monotonic_ns()
         self._items: dict[PinKind, deque[Item]] = {kind: deque() for kind in PinKind}
         self.used_bytes = 0
         """What the items take on the disk."""
@@ -110,7 +111,9 @@ class Store:
         """Remove what is too old, passes first."""
         if self._limits.max_age_ns is None:
             return
-        oldest_ns = wall_ns() - self._limits.max_age_ns
+        # A clock that is set ahead meanwhile, perhaps for a moment, makes nothing old.
+        now_ns = min(wall_ns(), self._opened_ns + monotonic_ns())
+        oldest_ns = now_ns - self._limits.max_age_ns
         for items in self._items.values():
             while items and items[0].written_ns < oldest_ns:
                 self._remove_oldest(items, "age")

@@ -224,14 +224,16 @@ def _supervisor_killed(rig: Rig, _chance: random.Random) -> Iterator[None]:
 
 
 def _clock_set(by_s: int) -> Hurt:
-    """Set the wall clock, and back after a while."""
+    """Set the wall clock, start a camera's worker anew by it, and set it right after a while."""
 
     @contextmanager
-    def hurt(rig: Rig, _chance: random.Random) -> Iterator[None]:
-        if rig.clock is not None:
-            rig.clock.set(by_s)
+    def hurt(rig: Rig, chance: random.Random) -> Iterator[None]:
+        if rig.clock is None:
+            return
+        rig.clock.set(by_s)
+        with _worker_hit(signal.SIGKILL, "camera")(rig, chance):
             yield
-            rig.clock.set(0)
+        rig.clock.set(0)
 
     return hurt
 
@@ -263,7 +265,7 @@ INJURIES: Final[Mapping[str, Injury]] = {
     "camera's worker killed": _blow(_worker_hit(signal.SIGKILL, "camera")),
     "camera's worker stopped": _blow(_worker_hit(signal.SIGSTOP, "camera")),
     "supervisor killed": _blow(_supervisor_killed, limit_s=20.0),
-    "clock set back an hour": Injury(hurt=_clock_set(-3600), needs="clock"),
-    "clock set a day ahead": Injury(hurt=_clock_set(86_400), needs="clock"),
+    "clock set back an hour": Injury(hurt=_clock_set(-3600), needs="clock", kills=True),
+    "clock set a day ahead": Injury(hurt=_clock_set(86_400), needs="clock", kills=True),
 }
 """By what is said of them."""

@@ -44,3 +44,13 @@ def test_a_new_run_comes_after_all_before_it_and_is_told_whole(tmp_path: Path) -
     runs[0].leave_in(tmp_path / "told")
     assert RunFolder.told_in(tmp_path / "told") == runs[0]
     assert RunFolder.told_in(tmp_path / "nothing") is None
+
+
+def test_a_new_run_comes_last_also_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    later = tmp_path / "29991231T235959.999999Z-abcdef"
+    later.mkdir()
+    (later / "line.jsonl").touch()
+    new = RunFolder.new(tmp_path, config="c", key_file=None)
+    assert new.folder.name.startswith("30000101T000000.000000Z-")
+    (new.folder / "line.jsonl").touch()
+    assert runs_in(tmp_path) == [later, new.folder]

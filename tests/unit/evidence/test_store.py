@@ -76,6 +76,17 @@ def test_what_is_too_old_goes_whatever_it_is_passes_first(make: Callable[..., St
     assert store.used_bytes == 3 * ITEM
 
 
+def test_a_clock_that_is_set_ahead_makes_nothing_old(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(9, max_age_ns=3600 * 10**9)
+    store.put("a", PinKind.BEGIN, FILES)
+    days_ahead_ns = wall_ns() + 10 * 86_400 * 10**9
+    monkeypatch.setattr("streamline.evidence.store.wall_ns", lambda: days_ahead_ns)
+    store.expire()
+    assert names(store) == {"a"}
+
+
 def test_nothing_goes_for_something_worth_less(make: Callable[..., Store]) -> None:
     removed: list[PinKind] = []
     store = make(2, removed=removed)
