@@ -126,6 +126,8 @@ class Requests(Protocol[Result_co]):
         ------
         InferenceError
             If the device failed on it; other heads' results may be there all the same.
+        DeviceLostError
+            If nothing more can be computed in this process.
         """
         ...
 

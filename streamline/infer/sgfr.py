@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streamline.errors import InferenceError
+from streamline.errors import InferenceError, StreamlineError
 from streamline.infer.protocol import Extractor, Features, Maps, OnDone, Scores
 from streamline.sgfr import Judge
 
@@ -81,9 +81,11 @@ class JudgedFeatures(Generic[Result]):
         ------
         InferenceError
             If the device or the numerics failed on the batch.
+        DeviceLostError
+            If the device is of no more use.
         """
         failure = self._slots[slot].failure
-        if isinstance(failure, InferenceError):
+        if isinstance(failure, StreamlineError):
             raise failure
         if failure is not None:
             msg = f"matching pursuit failed on a batch of frames: {failure}"

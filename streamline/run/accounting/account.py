@@ -11,13 +11,16 @@ from streamline.messages import FrameId
 from streamline.metrics.catalogue import DROP_REASONS, WORK_BUCKETS
 from streamline.transport.link import MOST_UNANSWERED
 
-__all__ = ["DROPPED_IDS", "ENDED", "PINNED", "Drops", "StageAccount", "Timer", "seqs_of"]
+__all__ = ["DROPPED_IDS", "ENDED", "OPENED", "PINNED", "Drops", "StageAccount", "Timer", "seqs_of"]
 
 DROPPED_IDS: Final = "dropped_ids"
 """Name of the tables behind `Drops`."""
 
 ENDED: Final = "source_ended"
 """Name of the tables that say that a camera's file has been played, for as long as a line runs."""
+
+OPENED: Final = "infer_opened"
+"""Name of the tables that say that an infer stage had its device, for as long as a line runs."""
 
 PINNED: Final = "evidence_pinned"
 """Name of the counters of frames that the alert stage asked a camera's source to keep."""

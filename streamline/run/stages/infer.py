@@ -11,13 +11,13 @@ import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import QueuePolicy
-from streamline.errors import ConfigError, WireError
+from streamline.errors import ConfigError, DeviceLostError, WireError
 from streamline.infer import grouped, map_network, score_network, threshold_doubt
 from streamline.infer.configured import compute_of
 from streamline.messages import Fault, Judged, Prepared, Scored
 from streamline.metrics.catalogue import BATCH_BUCKETS
 from streamline.model import Model
-from streamline.run.accounting.account import StageAccount
+from streamline.run.accounting.account import OPENED, StageAccount
 from streamline.run.accounting.suspects import Suspects
 from streamline.run.control import Phase
 from streamline.run.placement import InferShare
@@ -70,6 +70,7 @@ class InferStage(Stage):
         self._digests = {name: model.digest[:12] for name, model in models.items()}
         self._account = StageAccount(site.ledger, "infer", models)
         self._sizes = site.ledger.histogram("streamline_batch_size", BATCH_BUCKETS)
+        self._opened = site.ledger.table(OPENED, 1, stage="infer")
         self._intake = Intake("infer", frozenset(models))
         shelves = Shelves({name: site.runtime.shelf(name) for name in models})
         self._read = partial(decode_prepared, shelves=shelves)
@@ -93,6 +94,9 @@ class InferStage(Stage):
         self._adaptive = wait_ms == "auto" and not self._lossless
         self._wait_ns = _PATIENCE_NS if wait_ms == "auto" else round(wait_ms * 1e6)
         self._max = site.pipeline.infer.batch.max
+        # Each of several stages judges its cameras' part of that rate.
+        most = site.pipeline.infer.max_fps
+        self._max_fps = None if most is None else most * len(models) / len(cameras)
         self._not_before_ns = 0
         senders = [f"preprocess-{name}" for name in models]
         self._senders = Peers(site, "prepared", stage=share.name, peers=senders)
@@ -146,7 +150,11 @@ class InferStage(Stage):
             pipeline = self.site.pipeline
             key = "infer.devices" if pipeline.infer.devices else "infer.device"
             msg = f"{pipeline.where(key)}: {exc}"
+            if self._opened[0]:
+                # A predecessor had it: what became of it since may pass.
+                raise DeviceLostError(msg) from exc
             raise ConfigError(msg) from exc
+        self._opened[0] = 1.0
         slots = sum(lane.slots for lane in self._lanes)
         self._outlet = Outlet(
             context,
@@ -301,9 +309,9 @@ class InferStage(Stage):
                 self._suspects.start([prepared.origin.id])
             self._sizes.observe(count)
             lane.start(count)
-            limit = self.site.pipeline.infer.max_fps
-            if limit is not None:
-                self._not_before_ns = max(now_ns, self._not_before_ns) + round(count * 1e9 / limit)
+            if self._max_fps is not None:
+                pause_ns = round(count * 1e9 / self._max_fps)
+                self._not_before_ns = max(now_ns, self._not_before_ns) + pause_ns
 
     def _due(self, lane: Lane, now_ns: int) -> bool:
         """Whether the gathered frames should run now rather than wait for more."""

@@ -10,7 +10,7 @@ from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
 from streamline.ledger import Ledger, begin_again
-from streamline.run.accounting.account import ENDED
+from streamline.run.accounting.account import ENDED, OPENED
 from streamline.run.accounting.crashes import Crashes
 from streamline.run.accounting.fences import SUPERVISOR
 from streamline.run.accounting.suspects import RUNNING
@@ -126,7 +126,7 @@ class Keeper:
 
     def _take_over(self) -> None:
         """Account for what died with its source, and let each worker go on with its counters."""
-        anew = {ENDED}
+        anew = {ENDED, OPENED}
         if self._runtime.was_killed:
             self._takeovers.add()
             _log.warning("the line was killed; this one goes on with its run and its counters")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from streamline import backbone
-from streamline.errors import InferenceError
+from streamline.errors import DeviceLostError, InferenceError
 from streamline.infer import (
     Compute,
     Extractor,
@@ -146,6 +146,39 @@ def test_slots_finish_on_their_own_and_closing_waits_for_them(banked: Model, fra
     for slot, chosen in batches.items():
         np.testing.assert_allclose(scorer.result(slot), expected[chosen], rtol=1e-4)
     assert active_count() == before
+
+
+class LostExtractor:
+    """Whose device is gone."""
+
+    height = width = 256
+    max_batch = slots = 1
+
+    def __init__(self, on_done: OnDone) -> None:
+        self._on_done = on_done
+
+    def input(self, _slot: int, /) -> Bytes:
+        return np.zeros((1, 256, 256, 3), np.uint8)
+
+    def start(self, slot: int, /, *_counts: int) -> None:
+        self._on_done(slot)
+
+    def result(self, _slot: int, /, *, head: int = 0) -> Features:
+        msg = f"the device of head {head} is lost"
+        raise DeviceLostError(msg)
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+def test_a_lost_device_is_told_apart_from_a_batch_that_failed(banked: Model) -> None:
+    done: SimpleQueue[int] = SimpleQueue()
+    scorer = JudgedFeatures([scores_by(judge_of(banked))], LostExtractor, on_done=done.put)
+    scorer.start(0, 1)
+    assert done.get(timeout=60) == 0
+    with pytest.raises(DeviceLostError, match="head 0 is lost"):
+        scorer.result(0)
+    scorer.close()
 
 
 def opened(model: Model, compute: Compute) -> Callable[[OnDone], Extractor]:
