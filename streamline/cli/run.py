@@ -116,10 +116,10 @@ def _reread(path: Path, only: str | None) -> "Pipeline":
 def _require_files(pipeline: "Pipeline", only: str | None) -> None:
     from streamline.config import missing_files
     from streamline.errors import ConfigError
+    from streamline.run.placement import plan
 
-    if only not in {None, "source"}:
-        return  # Sources are on another host, and so are their files.
-    if missing := missing_files(pipeline):
+    stages = {stage for worker in plan(pipeline, only) for stage in worker.stages}
+    if missing := missing_files(pipeline, stages):
         raise ConfigError("\n".join(missing))
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from streamline.config.links import Links
@@ -19,28 +19,38 @@ _Needs = Iterator[tuple[str, str]]
 """Key and what is missing there."""
 
 
-def missing_files(pipeline: Pipeline) -> list[str]:
+def missing_files(pipeline: Pipeline, stages: Collection[str] | None = None) -> list[str]:
     """Return a line for each file or folder that the pipeline needs and can't have.
 
     Looked for are models (unless they are learnt on the first start), calibrations, videos,
     folders of images, files of secrets, keys and certificates, programs to be run. Cameras are
     not: one that is away may come.
 
+    Parameters
+    ----------
+    pipeline : Pipeline
+    stages : collection of str, optional
+        Those that run on this computer, of a line over several; all unless given.
+
     Returns
     -------
     list of str
         ``FILE:LINE: key.path: what is missing``, in the order of cameras; empty if all is there.
     """
-    lines = [
-        f"{pipeline.where(key)}: {what}"
-        for camera in pipeline.cameras.values()
-        for key, what in _camera_needs(pipeline, camera)
-    ]
-    lines += [f"{pipeline.where(key)}: {what}" for key, what in _record_needs(pipeline.record)]
-    lines += [f"{pipeline.where(key)}: {what}" for key, what in _sink_needs(pipeline.alert.sinks)]
-    lines += [f"{pipeline.where(key)}: {what}" for key, what in _link_needs(pipeline.links)]
-    lines += [f"{pipeline.where(key)}: {what}" for key, what in _metrics_needs(pipeline.metrics)]
+    lines = [f"{pipeline.where(key)}: {what}" for key, what in _needs(pipeline, stages)]
     return list(dict.fromkeys(lines))
+
+
+def _needs(pipeline: Pipeline, stages: Collection[str] | None) -> _Needs:
+    for camera in pipeline.cameras.values():
+        if stages is None or "source" in stages:
+            yield from _source_needs(f"cameras.{camera.name}.source", camera.source)
+        yield from _camera_needs(pipeline, camera)
+    yield from _record_needs(pipeline.record)
+    yield from _link_needs(pipeline.links)
+    if stages is None or "alert" in stages:
+        yield from _sink_needs(pipeline.alert.sinks)
+        yield from _metrics_needs(pipeline.metrics)
 
 
 def _record_needs(record: Record) -> _Needs:
@@ -65,7 +75,6 @@ def _metrics_needs(metrics: Metrics) -> _Needs:
 
 def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:
     key = f"cameras.{camera.name}"
-    yield from _source_needs(f"{key}.source", camera.source)
     of_all = camera.model == pipeline.model
     yield from _model_needs("model" if of_all else f"{key}.model", camera.model)
     if camera.calibration is not None and (why := _unreadable(camera.calibration, folder=False)):

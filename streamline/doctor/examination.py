@@ -62,6 +62,10 @@ def examine_pipeline(pipeline: Pipeline, *, seconds: float, only: str | None = N
     findings = [
         *_installed(machine),
         *installation.extras(pipeline),
+        *(
+            fail("file", line, "see the line that it names")
+            for line in missing_files(pipeline, stages)
+        ),
         *(_at_the_cameras(pipeline, seconds, is_running=is_running) if "source" in stages else ()),
         *(computer.inference(pipeline) if "infer" in stages else ()),
         *(receivers(pipeline) if "alert" in stages else ()),
@@ -75,9 +79,7 @@ def examine_pipeline(pipeline: Pipeline, *, seconds: float, only: str | None = N
 
 
 def _at_the_cameras(pipeline: Pipeline, seconds: float, *, is_running: bool) -> Iterator[Finding]:
-    """Look at what only the computer needs that reads the cameras, files among them."""
-    for line in missing_files(pipeline):
-        yield fail("file", line, "see the line that it names")
+    """Look at what only the computer needs that reads the cameras."""
     yield from cameras.listed(cameras.video_devices())
     yield from cameras.probed(pipeline, seconds=seconds, is_running=is_running)
 

@@ -9,6 +9,7 @@ import pytest
 from streamline.cli.check import check
 from streamline.config import load, missing_files
 from streamline.errors import ConfigError, InputError
+from streamline.transport.curve import KeyPair
 
 TEXT = """\
 version: 1
@@ -105,6 +106,37 @@ def test_what_opens_the_endpoint_is_looked_for(file: Path) -> None:
             "No such file or directory (make one: openssl rand -hex 32)"
         ),
     ]
+
+
+def test_a_computer_needs_the_files_of_the_stages_that_run_on_it(file: Path) -> None:
+    complete(file.parent)
+    here = file.parent
+    (here / "clip.mp4").unlink()
+    file.write_text(
+        f"{TEXT}metrics: {{token_file: token}}\n"
+        "alert: {sinks: [{type: webhook, url: 'http://h/', secret_file: secret}]}\n"
+    )
+    pipeline = load(file)
+
+    def told(*stages: str) -> list[str]:
+        return [
+            line.split(": ")[0].removeprefix(f"{file}:") for line in missing_files(pipeline, stages)
+        ]
+
+    assert told("source", "preprocess") == ["4"]
+    assert told("infer") == []
+    assert told("infer", "alert") == ["11", "10"]
+    (here / "model").rmdir()
+    assert told("infer") == ["2"]
+
+
+def test_keys_that_would_not_do_are_told(file: Path) -> None:
+    complete(file.parent)
+    KeyPair.new().write(file.parent / "host.key")
+    keys = f"{{own_file: host.key, hosts: {{here: {{key: {'a' * 64}}}}}}}"
+    file.write_text(f"{TEXT}links: {{keys: {keys}}}\n")
+    with pytest.raises(InputError, match=r"^links\.keys: no host has the key of this one"):
+        check(file)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
