@@ -104,6 +104,7 @@ def at(camera: RtspServer, text: str) -> str:
     return text
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", [one for one in blocks() if not one.mark], ids=str)
 def test_a_block_of_commands_works_as_it_stands(
     block: Block, desk: Path, camera: RtspServer
@@ -128,7 +129,7 @@ def test_a_block_of_commands_works_as_it_stands(
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     assert SECRET not in done.stdout + done.stderr
