@@ -32,6 +32,10 @@ def test_jitter_is_what_is_below_in_95_of_100_gaps() -> None:
     late_s = np.zeros(101)
     late_s[50] = 0.012  # one frame late: two gaps of 100 differ
     assert rhythm(nanoseconds(due_s + late_s), list(due_s)).jitter_ms == pytest.approx(0, abs=1e-3)
+    late_s[10:60:10] = 0.009  # five more: twelve gaps of 100
+    assert rhythm(nanoseconds(due_s + late_s), list(due_s)).jitter_ms == pytest.approx(9, abs=1e-3)
+    late_s[:] = 0
+    late_s[50] = 0.012
     late_s[::2] += 0.007  # every other frame late: each gap differs by as much
     found = rhythm(nanoseconds(due_s + late_s), list(due_s))
     assert found.jitter_ms == pytest.approx(7.0, abs=1e-3)
