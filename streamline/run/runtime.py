@@ -184,9 +184,10 @@ class Runtime:
         """Give up the lock, whose empty file stays; remove a whole line's folder.
 
         Without its name, one that waits for this file and one that makes a new one would both
-        hold the lock.  A part of a line leaves its counters to the next that is started.
+        hold the lock.  A part of a line leaves its counters to the next that is started, and so
+        does a line that has gone on with a killed one's, and did not come to its end either.
         """
-        if not self._lasting:
+        if not self._lasting and not (self.goes_on and self._made_for.exists()):
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(lock)
 

@@ -206,6 +206,22 @@ def test_a_line_or_a_part_that_was_killed_goes_on_with_its_counts(
     again.release(lock)
 
 
+@pytest.mark.usefixtures("base")
+def test_a_line_that_could_not_go_on_leaves_the_killed_one_s_counts_to_the_next(
+    pipeline: Pipeline,
+) -> None:
+    killed(pipeline, "m")
+    for ends_in_order in (False, False, True):
+        runtime = Runtime.of(pipeline)
+        lock = runtime.acquire("m")
+        assert runtime.goes_on
+        assert runtime.workers() == ["camera-left"]
+        if ends_in_order:
+            runtime.conclude()
+        runtime.release(lock)
+    assert not Runtime.of(pipeline).folder.exists()
+
+
 def killed(pipeline: Pipeline, models: str) -> Runtime:
     """A whole line that was killed with frames in flight."""
     runtime = Runtime.of(pipeline)
