@@ -9,6 +9,7 @@ from streamline.config import Pipeline, missing_files
 from streamline.doctor import cameras, computer, installation, storage
 from streamline.doctor.clock import ClockWatch, clock
 from streamline.doctor.finding import Finding, Status, fail
+from streamline.doctor.locks import locks
 from streamline.doctor.ports import ports
 from streamline.doctor.receivers import receivers
 from streamline.machine import Machine, this_machine
@@ -69,6 +70,7 @@ def examine_pipeline(pipeline: Pipeline, *, seconds: float, only: str | None = N
         *(_at_the_cameras(pipeline, seconds, is_running=is_running) if "source" in stages else ()),
         *(computer.inference(pipeline) if "infer" in stages else ()),
         *(receivers(pipeline) if "alert" in stages else ()),
+        *locks(pipeline),
         *ports(pipeline, is_running=is_running),
         *storage.writable(places),
         *storage.disks(places),
