@@ -10,6 +10,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from streamline.errors import ConfigError
+from streamline.infer.openvino_backend.signals import own_signal_stack
 from streamline.infer.protocol import Compute, Precision
 
 __all__ = ["compile_graph", "devices", "has_fixed_batch", "precisions", "settle"]
@@ -21,6 +22,7 @@ _NAMES: Final[Mapping[Precision, str]] = {"f32": "FP32", "bf16": "BF16", "f16": 
 """Arithmetic, as devices list what they are capable of."""
 
 
+@own_signal_stack()
 def settle(compute: Compute, *, exact: bool = False) -> Compute:
     """See `streamline.infer.settle`."""
     core = ov.Core()
@@ -32,6 +34,7 @@ def settle(compute: Compute, *, exact: bool = False) -> Compute:
     return replace(compute, device=device, precision=precision)
 
 
+@own_signal_stack()
 def devices() -> dict[str, str]:
     """Return the devices that are present, by what OpenVINO calls them, with their full names."""
     core = ov.Core()
@@ -46,6 +49,7 @@ def has_fixed_batch(compute: Compute) -> bool:
     return compute.device != "CPU" if compute.fixed_batch is None else compute.fixed_batch
 
 
+@own_signal_stack()
 def compile_graph(
     core: ov.Core, graph: ov.Model, compute: Compute, *, kept: Path | None
 ) -> ov.CompiledModel:
@@ -87,6 +91,7 @@ def compile_graph(
         raise ConfigError(msg) from exc
 
 
+@own_signal_stack()
 def precisions(compute: Compute) -> tuple[Precision, ...]:
     """See `streamline.infer.precisions`."""
     core = ov.Core()
