@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from streamline.config import json_schema, published_schema
 from streamline.config.explain import allowed, members
-from streamline.metrics.catalogue import HELP
+from streamline.metrics.catalogue import HELP, LABELS
 
 __all__ = ["PARTS", "alerts", "configuration", "metrics", "rules", "schema", "with_reference"]
 
@@ -49,8 +49,10 @@ def configuration() -> str:
 
 def metrics() -> str:
     """Return a table of every series that a line exports."""
-    rows = [f"| `{name}` | {text} |" for name, text in sorted(HELP.items())]
-    return "\n".join(["| series | what it is |", "|---|---|", *rows])
+    rows = [
+        f"| `{name}` | {', '.join(LABELS[name])} | {text} |" for name, text in sorted(HELP.items())
+    ]
+    return "\n".join(["| series | labels | what it is |", "|---|---|---|", *rows])
 
 
 def rules() -> list[dict[str, Any]]:

@@ -116,6 +116,15 @@ def test_a_line_exports_every_series_of_the_catalogue_from_the_start(page: str) 
     assert found == set(catalogue.HELP)
 
 
+def test_every_series_has_the_labels_of_the_catalogue(page: str) -> None:
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(page):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        for sample in family.samples:
+            found.setdefault(name, set()).update(sample.labels.keys() - {"le"})
+    assert found == {name: set(labels) for name, labels in catalogue.LABELS.items()}
+
+
 def test_every_count_is_0_before_the_first_frame(page: str) -> None:
     for family in text_string_to_metric_families(page):
         if family.name not in {*OF_THE_LINE, *UNKNOWN_AT_FIRST}:
