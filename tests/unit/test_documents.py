@@ -19,7 +19,7 @@ MARKS = {"", "install", "long", "data", "torch", "hardware", "hosts", "root", "d
 PROGRAMS = {
     ".", "alias", "apt-get", "apt", "cat", "cd", "chmod", "chown", "cp", "curl", "echo", "export",
     "git", "install", "journalctl", "ln", "ls", "mkdir", "openssl", "pip", "promtool", "python3",
-    "sed", "systemctl", "systemd-analyze", "useradd", "usermod",
+    "sed", "set", "systemctl", "systemd-analyze", "useradd", "usermod",
 }  # fmt: skip
 """Of the system: what of them is typed is looked at by who reads."""
 
