@@ -5,13 +5,19 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
+
+import structlog
 
 from streamline.config import Metrics
 from streamline.config.secrets import read_secret
 from streamline.errors import InputError
+from streamline.ledger import Cell
 
 __all__ = ["Access"]
+
+_log = structlog.get_logger("streamline.run")
 
 # RFC 6750, 2.1; shorter ones can be guessed.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
@@ -27,13 +33,17 @@ class Access:
         Has to come with each request.
     tls : ssl.SSLContext, optional
         Encrypts what is said.
+    refused : Cell, optional
+        Counts the requests without the token.
     """
 
     token: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
+    refused: Cell = field(default_factory=Cell, repr=False)
+    _one_at_a_time: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
-    def of(cls, metrics: Metrics) -> Self:
+    def of(cls, metrics: Metrics, refused: Cell | None = None) -> Self:
         """Read what the pipeline file names.
 
         Raises
@@ -42,18 +52,26 @@ class Access:
             If a file can't be read, or does not hold what it should.
         """
         token = None if metrics.token_file is None else _token(metrics.token_file)
-        if metrics.certificate_file is None or metrics.key_file is None:
-            return cls(token)
-        return cls(token, _tls(metrics.certificate_file, metrics.key_file))
+        tls = None
+        if metrics.certificate_file is not None and metrics.key_file is not None:
+            tls = _tls(metrics.certificate_file, metrics.key_file)
+        return cls(token, tls, Cell() if refused is None else refused)
 
     def admits(self, authorization: str) -> bool:
-        """Say whether a request may pass, by its header ``Authorization``."""
-        if self.token is None:
+        """Say whether a request may pass, by its header ``Authorization``; count it if not."""
+        if self.token is None or _brings(authorization, self.token):
             return True
-        scheme, _, given = authorization.partition(" ")
-        # Takes as long for a token that is nearly right as for one that is all wrong.
-        right = hmac.compare_digest(given.strip().encode(), self.token.encode())
-        return scheme.lower() == "bearer" and right
+        with self._one_at_a_time:  # Each client has a thread.
+            self.refused.add()
+        _log.warning("request without the token refused")
+        return False
+
+
+def _brings(authorization: str, token: str) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    # Takes as long for a token that is nearly right as for one that is all wrong.
+    right = hmac.compare_digest(given.strip().encode(), token.encode())
+    return scheme.lower() == "bearer" and right
 
 
 def _token(path: Path) -> str:

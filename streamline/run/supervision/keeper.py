@@ -108,6 +108,8 @@ class Keeper:
         self.refusals = {} if keyring is None else keyring.refusals(ledger, ["telemetry"])
         """Counters of those who are refused where figures come in."""
 
+        self.refused_requests = ledger.counter("streamline_http_refused_total")
+
         self._takeovers = ledger.counter("streamline_line_takeovers_total")
         path = runtime.ledger(SUPERVISOR)
         if path.exists():

@@ -227,7 +227,7 @@ class Supervisor:
         }
         bench = None if metrics.bench is None else BenchFile(metrics.bench)
         exporter = Exporter(self._samples, self._rates, information, bench)
-        access = Access.of(metrics)
+        access = Access.of(metrics, self._keeper.refused_requests)
         self._endpoint = Endpoint(
             metrics.address, metrics.port, exporter, self._health, access=access
         )

@@ -37,6 +37,7 @@ def test_a_request_needs_the_token(tmp_path: Path, authorization: str, *, admitt
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     access = Access.of(Metrics(token_file=tmp_path / "token"))
     assert access.admits(authorization) is admitted
+    assert access.refused.value == (not admitted)
     assert TOKEN not in repr(access)
 
 
