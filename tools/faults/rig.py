@@ -89,18 +89,20 @@ class Broker:
         folder.mkdir()
         self.port = free_port()
         self._folder = folder
+        self._heard = folder / "heard"
         self._running = ExitStack()
 
     @property
     def heard(self) -> list[dict[str, Any]]:
         """Every event that was heard, in order."""
-        return mosquitto.heard_events(self._folder / "heard")
+        return mosquitto.heard_events(self._heard)
 
     def up(self) -> None:
         """Start it, or start it again."""
         self._running.enter_context(mosquitto.broker(self._folder, self.port))
-        mosquitto.subscribe(self.port)
-        self._running.enter_context(mosquitto.subscriber(self.port, self._folder / "heard"))
+        if not self._heard.exists():
+            mosquitto.subscribe(self.port)  # Only once: who does so hears what waits.
+        self._running.enter_context(mosquitto.subscriber(self.port, self._heard))
 
     def down(self) -> None:
         """End it; what the subscriber has yet to hear is on its disk."""
