@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ from tests.support.line import eventually, json_lines
 from tests.support.receiver import Posted, names
 from tools.faults.rig import Rig
 
-__all__ = ["Books", "close_books"]
+__all__ = ["Books", "close_books", "ends_missing"]
 
 _KINDS: Final = ("verdicts", "drops")
 
@@ -145,26 +145,23 @@ def _of_kind(events: list[Posted], kind: str) -> set[str]:
 
 
 def _of_ends(told: list[tuple[str, list[Posted]]]) -> Iterator[str]:
-    """Look for alerts whose end never came; the latest one of each camera may be on still."""
     for name, got in told:
-        began = {
-            event["id"]: (event["camera"], event["incarnation"], event["seq"])
-            for event in got
-            if event["type"] == "begin"
-        }
-        on = {began[one] for one in began.keys() - _of_kind(got, "end")}
-        latest = {max(all_) for all_ in _by_camera(began.values()).values()}
-        if missing := on - latest:
-            yield f"{name} never got the end of {len(missing)} alerts"
+        if missing := ends_missing(got):
+            yield f"{name} never got the end of {missing} alerts"
 
 
-def _by_camera(
-    frames: Iterable[tuple[str, int, int]],
-) -> dict[str, list[tuple[str, int, int]]]:
-    found: dict[str, list[tuple[str, int, int]]] = {}
-    for frame in frames:
-        found.setdefault(frame[0], []).append(frame)
-    return found
+def ends_missing(events: list[Posted]) -> int:
+    """Count the alerts whose end never came; the latest one of each camera may be on still."""
+    began = {
+        event["id"]: (event["camera"], event["incarnation"], event["seq"])
+        for event in events
+        if event["type"] == "begin"
+    }
+    latest: dict[str, tuple[str, int, int]] = {}
+    for frame in began.values():
+        latest[frame[0]] = max(frame, latest.get(frame[0], frame))
+    on = {began[one] for one in began.keys() - _of_kind(events, "end")}
+    return len(on - set(latest.values()))
 
 
 def _of_record(rig: Rig) -> Iterator[str]:
