@@ -100,12 +100,11 @@ def _source_needs(key: str, source: AnySource) -> _Needs:
     elif isinstance(source, ImagesSource):
         if problem := _unreadable(source.path, folder=True):
             yield f"{key}.path", problem
-    elif (
-        isinstance(source, RtspSource)
-        and source.password_file is not None
-        and (problem := _no_secret(source.password_file))
-    ):
-        yield f"{key}.password_file", problem
+    elif isinstance(source, RtspSource):
+        if source.password_file is not None and (problem := _no_secret(source.password_file)):
+            yield f"{key}.password_file", problem
+        if source.ca_file is not None and (problem := _unreadable(source.ca_file, folder=False)):
+            yield f"{key}.ca_file", problem
 
 
 def _no_secret(path: Path) -> str:

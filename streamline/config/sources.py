@@ -112,6 +112,9 @@ class RtspSource(Section):
     password_file: FilePath | None = None
     """File that holds the password and nothing else; read each time the camera is opened."""
 
+    ca_file: FilePath | None = None
+    """Certificates to trust, PEM, for ``rtsps://``; null: encrypted, and nobody knows with whom."""
+
     transport: Literal["tcp", "udp"] = "tcp"
     """How the pictures travel; udp loses packets on a busy network."""
 
@@ -131,6 +134,8 @@ class RtspSource(Section):
             what = "the password stands in url and in password_file (keep password_file)"
         elif self.password_file and not (self.username or user):
             what = "password_file needs a user (write username: beside it)"
+        elif self.ca_file and not self.url.get_secret_value().lower().startswith("rtsps:"):
+            what = "ca_file needs TLS (write rtsps:// in url)"
         if what:
             raise mistake(what)
         return self

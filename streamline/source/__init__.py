@@ -72,6 +72,7 @@ def _open_rtsp(config: RtspSource) -> RtspReader:
         url,
         label=config.label,
         transport=config.transport,
+        ca_file=config.ca_file,
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
     )

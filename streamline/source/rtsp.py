@@ -3,6 +3,7 @@
 import errno
 import socket
 import threading
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -37,6 +38,9 @@ _TIMEOUT: Final = _Reason("timeout", "it did not answer in time")
 _STALL: Final = _Reason("stalled", "it is connected but sends no frame")
 _ENDED: Final = _Reason("ended", "it closed the stream")
 _FORMAT: Final = _Reason("format", "it gives no valid answer, or no video that FFmpeg can decode")
+_CERTIFICATE: Final = _Reason(
+    "error", "it does not speak TLS, or shows no certificate of ca_file's for that host"
+)
 
 _BY_ERROR: Final[tuple[tuple[type[BaseException], _Reason], ...]] = (
     (av.error.ConnectionRefusedError, _REFUSED),
@@ -71,6 +75,8 @@ class RtspReader:
         How messages name the camera.
     transport : {"tcp", "udp"}
         How the media travel.
+    ca_file : Path, optional
+        Certificates to trust, PEM: one of them has to vouch for the server, by the name in the URL.
     open_timeout_s : float
         The server must answer within this time, s, and a first frame must come within it or,
         FFmpeg being interrupted only in single steps, at most the same time later.
@@ -93,6 +99,7 @@ class RtspReader:
         *,
         label: str,
         transport: Literal["tcp", "udp"] = "tcp",
+        ca_file: Path | None = None,
         open_timeout_s: float = 10.0,
         read_timeout_s: float = 5.0,
     ) -> None:
@@ -102,6 +109,8 @@ class RtspReader:
         deadline_ns = monotonic_ns() + round(open_timeout_s * 1e9)
         _resolve(url, label)
         options = {**_OPTIONS, "rtsp_transport": transport}
+        if ca_file is not None:  # By itself FFmpeg trusts everybody.
+            options |= {"tls_verify": "1", "ca_file": str(ca_file)}
         self._container = _connect(url, label, options, (open_timeout_s, read_timeout_s))
         try:
             self._decoder = Decoder(self._container)
@@ -171,6 +180,8 @@ def _connect(
         return av.open(url, mode="r", options=options, timeout=timeouts_s)
     except (av.FFmpegError, OSError) as exc:
         reason = _reason(exc, _TIMEOUT)
+        if "ca_file" in options and exc.errno == errno.EIO:
+            reason = _CERTIFICATE
     if reason is _FORMAT and monotonic_ns() - started_ns >= timeouts_s[0] * 1e9:
         reason = _TIMEOUT  # interrupted while it waits for an answer, FFmpeg calls that invalid
     # Outside the handler: as its context, FFmpeg's error would carry the URL along.

@@ -235,6 +235,12 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="lock-without-a-key",
         ),
         pytest.param(
+            "open_timeout_s: 10",
+            "ca_file: ca.pem",
+            "6: cameras.right.source: ca_file needs TLS (write rtsps:// in url)",
+            id="certificate-without-tls",
+        ),
+        pytest.param(
             "  prepared: ipc",
             "  prepared: ipc\nmetrics: {address: 0.0.0.0, token_file: token}",
             "20: metrics: opens the endpoint to the network (give certificate_file, key_file and "
