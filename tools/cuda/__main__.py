@@ -32,8 +32,6 @@ from tools.cuda.work import operations_of
 from tools.judge.line import own_runtime
 from tools.options import above_zero
 
-_LINE_BATCH: Final = 32
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -52,6 +50,8 @@ class Plan:
 
     scale: Scale
     line: LineSettings
+    line_batch: int
+    """Most frames that the line judges together."""
 
 
 _FULL_PLAN: Final = Plan(
@@ -62,6 +62,7 @@ _FULL_PLAN: Final = Plan(
     latencies=500,
     scale=Scale(side=8192, moved=1 << 30, taken=1 << 28, seconds=1.0),
     line=LineSettings(pairs=3, pair_s=5.0, rate=25.0, seconds=30.0),
+    line_batch=32,
 )
 _TRIAL_PLAN: Final = Plan(
     subjects=TRIAL,
@@ -70,7 +71,8 @@ _TRIAL_PLAN: Final = Plan(
     seconds=0.05,
     latencies=5,
     scale=Scale(side=64, moved=1 << 16, taken=1 << 16, seconds=0.01),
-    line=LineSettings(pairs=1, pair_s=1.0, rate=5.0, cameras=1, seconds=2.0),
+    line=LineSettings(pairs=1, pair_s=2.0, rate=5.0, cameras=1, seconds=2.0),
+    line_batch=2,
 )
 
 
@@ -175,7 +177,7 @@ class _Bench:
             "infer": {
                 "backend": "torch",
                 "device": self._compute.device,
-                "batch": {"max": _LINE_BATCH},
+                "batch": {"max": self._plan.line_batch},
             },
         }
         path = self._folder / "line.yaml"

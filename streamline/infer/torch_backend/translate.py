@@ -153,7 +153,9 @@ class _Translation:
         if scales.numel() == 1:
             steps_of_all = (float(scales), int(zeros))
             return self._graph.call_function(quantised_alike, (values, *steps_of_all), attributes)
-        stored = (self._stored(scales.flatten()), self._stored(zeros.flatten()))
+        # Whole numbers, but in floating point: of integers torch asks the device for the largest,
+        # and waits.
+        stored = (self._stored(scales.flatten()), self._stored(zeros.flatten().float()))
         return self._graph.call_function(quantised_by_channel, (values, *stored), attributes)
 
     def _convolution(

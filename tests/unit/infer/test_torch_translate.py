@@ -8,10 +8,14 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from streamline.backbone import get
 from streamline.errors import ConfigError
+from streamline.infer.graphs import Head, exact_score_head, joined_graph, map_head
+from tests.support.models import untrained
 
 pytest.importorskip("torch")
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from streamline.infer.torch_backend.translate import translate
 
@@ -156,3 +160,41 @@ def test_another_interpolation_is_refused_rather_than_taken_for_the_known_one() 
 
     with pytest.raises(ConfigError, match="not known: Interpolate"):
         translate(graph_of(cubic), torch.float32)
+
+
+def quantised_by_channel(x: ov.Output) -> ov.Node:
+    """As the channels of convolutions that keep them apart are."""
+    high = np.linspace(0.5, 3, 6, dtype=np.float32).reshape(1, 6, 1, 1)
+    low = np.zeros_like(high)
+    return ops.fake_quantize(ops.clamp(x, 0.0, 6.0), low, high, low, high, 256)
+
+
+def test_levels_by_channel_are_rounded_to_in_one_pass_without_asking_the_device() -> None:
+    values = numbers(2, 6, 5, 5)
+    parameter = ops.parameter([-1, 6, 5, 5], np.float32)
+    graph = ov.Model([ops.result(quantised_by_channel(parameter.output(0)))], [parameter])
+    expected = ov.Core().compile_model(graph, "CPU")(values)[0]
+    module = translate(graph, torch.float32)
+    (found,) = module(torch.from_numpy(values))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+    calls = [node for node in module.graph.nodes if node.op == "call_function"]
+    assert len(calls) == 1
+    # Of integers torch asks the device for the largest, and waits.
+    assert all(stored.is_floating_point() for stored in module.buffers())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("head", [exact_score_head, map_head])
+def test_on_a_gpu_all_stays_there_and_nothing_waits_for_it(head: Head, dtype: torch.dtype) -> None:
+    net = get("efficientnet_lite0", "fp16")
+    model = untrained(net, ["block1", "block2"], rank=3)
+    joined = joined_graph(ov.Core(), net, ["block1", "block2"], head, model.fre)
+    module = translate(joined, dtype)
+    # Tensors without numbers, which know the rules of a device that need not be there.
+    with FakeTensorMode():
+        for name, stored in list(module.named_buffers(remove_duplicate=False)):
+            setattr(module, name, torch.empty(stored.shape, dtype=stored.dtype, device="cuda"))
+        (found,) = module(torch.empty((5, 256, 256, 3), dtype=torch.uint8, device="cuda"))
+    assert found.device.type == "cuda"
+    assert found.dtype == (torch.float32 if head is exact_score_head else torch.float16)
+    assert len(found) == 5
