@@ -193,7 +193,8 @@ def _while_full(disk: SmallDisk, holds: Callable[[], bool], what: str) -> None:
         disk.fill()
         return holds()
 
-    eventually(look, what)
+    # The outbox' log has room of its own: it may take a while until it needs more.
+    eventually(look, what, limit_s=600)
 
 
 @contextmanager
