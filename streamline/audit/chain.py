@@ -157,14 +157,22 @@ class Chain:
             # The disk may be full just now: the next record that can be written says so.
         return size > 0
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, kept: bool = False) -> None:
         """Write records, all or none.
+
+        Parameters
+        ----------
+        records : sequence of Record
+        kept : bool
+            Whether those that can't be written are brought again.
 
         Raises
         ------
         OSError
-            If they can't be written; the next ones that can begin by saying how many are missing.
+            If they can't be written; unless they are kept, the next ones that can begin by saying
+            how many are missing.
         """
+        missing = 0 if kept else len(records)
         if self._lost:
             records = [Gap(at=now(), lost=self._lost), *records]
         head, lines = self._head, bytearray()
@@ -176,12 +184,16 @@ class Chain:
             os.ftruncate(self._fd, self._size)
             _write_all(self._fd, lines, self._size)
         except OSError:
-            self._lost += len(records) - bool(self._lost)
+            self._lost += missing
             with suppress(OSError):
                 os.ftruncate(self._fd, self._size)
             raise
         self._head, self._lost = head, 0
         self._size += len(lines)
+
+    def lose(self, count: int) -> None:
+        """Give up records that were kept: the next that can be written say how many."""
+        self._lost += count
 
     def sync(self) -> None:
         """Wait until everything is on the disk; other threads may append meanwhile."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import msgspec
 import structlog
@@ -28,9 +29,17 @@ __all__ = ["EvidenceChain"]
 
 _log = structlog.get_logger("streamline.audit")
 
+_Told = StoredEvidence | SkippedEvidence | RemovedEvidence | Closed
+
+
+_MOST: Final = 4096
+"""Records that wait for the disk."""
+
 
 class EvidenceChain:
     """Records what becomes of one camera's evidence; it may be told from several threads.
+
+    What a full disk does not take waits: a frame that is gone without a record looks stolen.
 
     Parameters
     ----------
@@ -54,6 +63,7 @@ class EvidenceChain:
         self._on_lost = on_lost
         self._lock = Lock()
         self._fails = False
+        self._waiting: list[_Told] = []
         self._chain: Chain = run.chain(evidence_chain(camera))
         if self._chain.resumed:
             self._find(folder, Seal.from_file(run.key_file))
@@ -79,24 +89,31 @@ class EvidenceChain:
     def close(self) -> None:
         """End the chain."""
         self._write(Closed(at=now()))
+        if self._waiting:
+            self._on_lost(len(self._waiting))
         with suppress(OSError):
             self._chain.close()
 
     def _place(self, name: str) -> str:
         return f"{self._camera}/{name}"
 
-    def _write(self, record: StoredEvidence | SkippedEvidence | RemovedEvidence | Closed) -> None:
+    def _write(self, record: _Told) -> None:
         with self._lock:
+            self._waiting.append(record)
+            if len(self._waiting) > _MOST:
+                del self._waiting[0]
+                self._chain.lose(1)
+                self._on_lost(1)
             try:
-                self._chain.append([record])
+                self._chain.append(self._waiting, kept=True)
             except OSError as exc:
                 if not self._fails:
                     path = str(self._chain.path)
                     _log.error("evidence can't be recorded", path=path, why=exc.strerror)
                 self._fails = True
-                self._on_lost(1)
             else:
                 self._fails = False
+                self._waiting.clear()
 
     def _find(self, folder: Path, seal: Seal) -> None:
         """Record what a predecessor had stored in this run, and did not come to say."""

@@ -3,12 +3,13 @@
 import atexit
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 from streamline.log.journal import journal_prefix, to_journal
 from streamline.log.repetition import Repetition
-from streamline.log.writing import Foreign, Lines, Render
+from streamline.log.writing import Foreign, Lines, Render, Unfailing
 
 __all__ = ["configure_logging", "flush_logging"]
 
@@ -32,7 +33,7 @@ def configure_logging(*, verbose: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.DEBUG if verbose else logging.INFO
         ),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _stream())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[Foreign()], level=logging.WARNING)
@@ -44,8 +45,13 @@ def flush_logging() -> None:
     """Tell what was counted and not told yet; for a process that ends without Python's own end."""
     for processor in structlog.get_config()["processors"]:
         if isinstance(processor, Lines) and (rest := processor.rest()):
-            sys.stderr.write(rest)
-            sys.stderr.flush()
+            stream = _stream()
+            stream.write(rest)
+            stream.flush()
+
+
+def _stream() -> Unfailing:
+    return Unfailing(sys.stderr.fileno())
 
 
 def _render() -> Render:

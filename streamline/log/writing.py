@@ -1,7 +1,10 @@
 """From events to lines."""
 
+import io
 import logging
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -10,7 +13,7 @@ from typing_extensions import override
 from streamline.log.repetition import Event, Repetition
 from streamline.redact import redact_url
 
-__all__ = ["Foreign", "Lines", "Render"]
+__all__ = ["Foreign", "Lines", "Render", "Unfailing"]
 
 Render = Callable[[Any, str, Event], str | bytes]
 
@@ -49,6 +52,35 @@ class Lines:
         # What is common to all lines where the eye begins.
         common: Event = {key: shown[key] for key in ("timestamp", "level", "event") if key in shown}
         return str(self._render(logger, method, {**common, **shown}))
+
+
+class Unfailing(io.TextIOBase):
+    """Where lines go: what a full disk does not take of them is forgotten, and nobody fails by it.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of standard error.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._held = ""
+
+    @override
+    def write(self, text: str, /) -> int:
+        """Hold text until it is flushed, so that a line is one write."""
+        self._held += text
+        return len(text)
+
+    @override
+    def flush(self) -> None:
+        """Write what is held, as far as it is taken."""
+        data, self._held = self._held.encode(errors="backslashreplace"), ""
+        with suppress(OSError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
 
 
 class Foreign(logging.Handler):

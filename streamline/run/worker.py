@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -145,8 +146,9 @@ def work(plan: WorkerPlan, pipeline: Pipeline, folder: Path) -> None:
     else:
         status = 0
     flush_logging()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # A disk that is full is no reason to end otherwise.
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Not sys.exit: threads that hang in a camera's driver must not keep a finished worker alive.
     os._exit(status)
 

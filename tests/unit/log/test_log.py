@@ -103,3 +103,16 @@ def test_a_person_at_a_terminal_reads_no_json() -> None:
     os.close(ours)
     assert "camera is down" in shown
     assert "{" not in shown
+
+
+def test_a_log_that_a_full_disk_does_not_take_fails_nobody() -> None:
+    code = LOG + "log.error('first', why='x'); log.warning('second'); print('goes on')"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=False,
+            stderr=full,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
+    assert (done.returncode, done.stdout) == (0, b"goes on\n")
