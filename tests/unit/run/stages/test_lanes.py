@@ -14,7 +14,7 @@ import zmq
 
 import streamline.infer.openvino_backend  # noqa: F401 - first: it keeps openvino from reporting
 from streamline.clock import SAME_CLOCK, monotonic_ns
-from streamline.config import Pipeline
+from streamline.config import Pipeline, load
 from streamline.infer import Compute, grouped, map_frames, score_frames, score_network
 from streamline.learn import FitSettings, fit_frames
 from streamline.ledger import Ledger
@@ -215,6 +215,36 @@ def test_only_so_many_frames_wait_for_their_maps(maps: HeatMaps) -> None:
     until(lambda: maps._done)
     assert maps.finished() is not None
     assert maps.add(entry("left", 100, frame), pinned("left"))
+
+
+@pytest.mark.parametrize("wait", ["40", "auto"])
+def test_a_frame_alone_waits_no_longer_than_it_may_and_a_full_batch_not_at_all(
+    lane: Lane, models: dict[str, Model], tmp_path: Path, wait: str
+) -> None:
+    path = tmp_path / "line.yaml"
+    path.write_text(
+        "version: 1\nmodel: m\nqueue: {policy: drop_oldest}\ncameras: {left: demo://inspect}\n"
+        f"infer: {{batch: {{max: 3, wait_ms: {wait}}}}}\n"
+    )
+    pipeline, ledger = load(path), Ledger()
+    Control.create(tmp_path / "control")
+    runtime, control = Runtime(tmp_path), Control(tmp_path / "control")
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    site = Site(pipeline=pipeline, runtime=runtime, control=control, context=context, ledger=ledger)
+    stage = InferStage(site, infer_shares(pipeline)[0], {"left": models["left"]})
+    stage._lanes.append(lane)
+    lane.gather(entry("left", 0, None))
+    # Of a live camera, and nothing is under way: why wait.
+    assert stage._due(lane, lane.since_ns) == (wait == "auto")
+    lane.running.append(Batch([], 1, [0]))
+    limit_ns = 20_000_000 if wait == "auto" else 40_000_000
+    assert not stage._due(lane, lane.since_ns + limit_ns - 1)
+    assert stage._due(lane, lane.since_ns + limit_ns)
+    for seq in (1, 2):
+        lane.gather(entry("left", seq, None))
+    assert stage._due(lane, lane.since_ns)
+    lane.running.clear()
+    context.destroy()
 
 
 def test_a_map_that_does_not_come_back_shows_in_the_stage_s_pulse(
