@@ -1,7 +1,7 @@
 """The alert stage: verdicts, alerts and their sinks; here a frame's journey ends."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -374,6 +374,7 @@ class AlertStage(Stage):
                 verdicts = since_change(before)
                 self._judge.resume(name, verdicts, last.alert, wall_ns=last.wall_ns)
             settled = len(entries) - journal.unsettled
+            recorded = _recorded(name, entries, audited)
             for number, entry in enumerate(entries[delivered:], start=delivered + 1):
                 scored = _remembered(name, entry)
                 judgement = self._judge.judge(scored)
@@ -382,7 +383,7 @@ class AlertStage(Stage):
                     continue
                 if scored.origin.id not in logged:
                     self._log(scored, judgement, None)
-                if scored.origin.id not in audited:
+                if number > recorded:
                     self._audit(scored, judgement, entry, later=entries[number:])
             self._unsettled.add(name)
         self._write_verdicts()
@@ -486,6 +487,12 @@ class AlertStage(Stage):
             self._chain.write()
         self._verdicts.write(self._lines)
         self._lines.clear()
+
+
+def _recorded(camera: str, entries: Sequence[Entry], audited: Container[FrameId]) -> int:
+    """Return up to which entry all was recorded that was to be: a chain takes none in between."""
+    ids = (FrameId(camera, one.incarnation, one.seq) for one in entries)
+    return max((n for n, frame in enumerate(ids, start=1) if frame in audited), default=0)
 
 
 def _limit(cameras: Iterable[str], kept: KeptPerMinute) -> PinLimit:

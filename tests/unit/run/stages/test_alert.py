@@ -215,6 +215,27 @@ def test_each_verdict_is_recorded_once_with_its_own_counts_whoever_dies_in_betwe
     assert {one["p_value"] for one in judged} == {judged[0]["p_value"]}
 
 
+def test_a_verdict_that_was_too_many_to_be_recorded_is_not_recorded_behind_later_ones(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    """Of two passes one is a sample, then there is a fail; the successor has a new sample free."""
+    record = "evidence: kept, audit: {path: runs, per_minute: {passes: 1}}"
+    run = RunFolder.new(tmp_path / "runs", config="c", key_file=None)
+    run.leave_in(Runtime(tmp_path).audit)
+    for life in range(2):
+        stage = alert_stage(tmp_path, context, record, "scores: inproc")
+        stage.site.ledger.open(tmp_path / "ledger")
+        stage._open()
+        stage._recover()
+        for seq, score in enumerate([0.5, 0.5, 2.0] if life == 0 else []):
+            stage._judge_new(scored(seq, score))
+            stage._write_verdicts()
+        stage._inlet.close()
+        stage.site.ledger.close()
+    judged = [one for one in json_lines(run.folder / "verdicts.jsonl") if "seq" in one]
+    assert [one["seq"] for one in judged] == [0, 2]
+
+
 def test_sinks_are_told_how_an_alert_goes_on_whoever_dies_in_between(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
