@@ -92,6 +92,26 @@ def test_a_line_is_up_reloaded_and_ended_as_its_manager_asks_and_counts_all_alon
     require_that_nothing_is_lost(line, tmp_path)
 
 
+def test_a_part_that_gives_no_verdicts_gets_on_while_its_frames_leave(
+    tmp_path: Path, demo_model: Path, manager: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "line.yaml"
+    write_line(path, demo_model, {"left": 10}, free_port())
+    content = json.loads(path.read_text())
+    content["links"] = {"prepared": f"tcp://127.0.0.1:{free_port()}", "scores": "inproc"}
+    path.write_text(json.dumps(content))
+    with RunningLine(path, tmp_path, stage="source") as source:
+        manager.await_message(lambda one: one[0].startswith("STATUS="), "it says how it is")
+        monkeypatch.delenv("NOTIFY_SOCKET")
+        with RunningLine(path, tmp_path, stage="infer"):
+            source.await_ready()
+            seen = manager.await_message(lambda one: one[0] == "READY=1", "frames leave it")
+            # For longer than a line that judges nothing is borne with.
+            for _ in range(6):
+                seen = manager.await_message(lambda one: one == ["WATCHDOG=1"], "it goes on", seen)
+    assert "not judged" not in manager.status()
+
+
 def require_that_nothing_is_lost(line: RunningLine, folder: Path) -> None:
     """Hold the report, the log of verdicts and the audit records against each other."""
     cameras = line.report()["cameras"]

@@ -88,7 +88,7 @@ def _standing(health: Health, fps: float) -> str:
     """Say how a line is, in a line."""
     cameras = health.body["cameras"]
     well = [name for name, camera in cameras.items() if camera["state"] in _WELL]
-    parts = [f"{len(well)} of {len(cameras)} cameras ok, {fps:.0f} verdicts/s"]
+    parts = [f"{len(well)} of {len(cameras)} cameras ok, {fps:.0f} frames/s"]
     parts += [
         f"{name} {camera['state'] or 'starting'}" + _because(camera.get("reason"))
         for name, camera in cameras.items()

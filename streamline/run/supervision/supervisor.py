@@ -250,8 +250,16 @@ class Supervisor:
         if now_ns - self._noted_ns >= _SECOND_NS:
             self._noted_ns = now_ns
             self._note()
-            fps = sum(rate for _, stage, rate in self._rates.rates() if stage == "alert")
-            self._service.herald.look(self._health(), fps, self._control.phase)
+            self._tell_manager()
+
+    def _tell_manager(self) -> None:
+        last = self._plans[0].stages[-1]
+        fps = sum(rate for _, stage, rate in self._rates.rates() if stage == last)
+        health = self._health()
+        if not self._exports:
+            # Who judges, and whom, is known elsewhere: here it shows that frames leave.
+            health = health._replace(judged=fps > 0, stuck=())
+        self._service.herald.look(health, fps, self._control.phase)
 
     def _note(self) -> None:
         """Once a second: take down the counts, and pass them on if the exporter is elsewhere.

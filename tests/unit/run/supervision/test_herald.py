@@ -53,7 +53,7 @@ def test_a_line_is_up_with_its_first_verdict_and_is_so_once(
     herald.look(health(), 24.7, Phase.RUNNING)
     told = lines(listener, 6)
     assert told.count("READY=1") == 1
-    assert told[told.index("READY=1") + 1] == "STATUS=1 of 1 cameras ok, 25 verdicts/s"
+    assert told[told.index("READY=1") + 1] == "STATUS=1 of 1 cameras ok, 25 frames/s"
 
 
 def test_without_a_verdict_it_is_up_after_the_time_that_is_set_and_says_why(
@@ -64,7 +64,7 @@ def test_without_a_verdict_it_is_up_after_the_time_that_is_set_and_says_why(
     told = lines(listener, 1)
     assert told[:2] == [
         "READY=1",
-        "STATUS=0 of 2 cameras ok, 0 verdicts/s; left down (refused); right starting",
+        "STATUS=0 of 2 cameras ok, 0 frames/s; left down (refused); right starting",
     ]
 
 
