@@ -273,7 +273,7 @@ def _to_telemetry(
                 tally.refused += 1
             _look(inlet.latest, tally, f"telemetry, message {first}")
         told = [head, ledger]
-        peer.send_multipart(told)
+        _send(peer, told, inlet.latest)
         _look(
             lambda: until(lambda: ("part", "infer") in inlet.latest(), limit_s=8),
             tally,
