@@ -18,14 +18,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def played(folder: Path, model: Path, clip: Path, backend: str) -> dict[int, tuple[str, float]]:
+def played(
+    folder: Path, model: Path, clip: Path, backend: str, device: str = "CPU"
+) -> dict[int, tuple[str, float]]:
     """Play a clip once and return its verdicts, if its account closes."""
     folder.mkdir()
     document = {
         "version": 1,
         "model": str(model),
         "cameras": {"belt": {"source": str(clip), "queue": {"policy": "block"}}},
-        "infer": {"backend": backend, "precision": "f32"},
+        "infer": {"backend": backend, "device": device, "precision": "f32"},
         "record": {"verdicts": "verdicts.jsonl", "evidence": "evidence"},
         "metrics": {"port": 0},
     }
@@ -62,3 +64,20 @@ def test_a_line_on_torch_judges_as_one_on_openvino(short_clip: Path, tmp_path: P
         assert score == pytest.approx(expected[seq][1], rel=3e-3)
     # Heat maps are drawn from torch's maps.
     assert list((tmp_path / "torch" / "evidence").rglob("overlay.png"))
+
+
+@pytest.mark.gpu
+def test_a_line_on_a_gpu_judges_as_one_on_openvino(
+    short_clip: Path, demo_model: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch has no CUDA device here")
+    expected = played(tmp_path / "openvino", demo_model, short_clip, "openvino")
+    found = played(tmp_path / "cuda", demo_model, short_clip, "torch", "cuda:0")
+    assert {seq: verdict for seq, (verdict, _) in found.items()} == {
+        seq: verdict for seq, (verdict, _) in expected.items()
+    }
+    for seq, (_, score) in found.items():
+        assert score == pytest.approx(expected[seq][1], rel=0.02)
