@@ -472,9 +472,7 @@ class AlertStage(Stage):
         )
 
     def _settle(self) -> None:
-        """Note that what follows from the verdicts so far has been done."""
-        if not self._delivery.is_settled:
-            return
+        """Note what has been done of what follows from the verdicts so far, all of it written."""
         safe = self._delivery.is_safe
         for name in self._unsettled:
             self._journals[name].settle(delivered=safe)

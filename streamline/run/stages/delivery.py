@@ -129,14 +129,9 @@ class AlertDelivery:
             self._registers.note(camera, verdict, alert=alert)
 
     @property
-    def is_settled(self) -> bool:
-        """Whether everything that was handed over is in the outbox."""
-        return self._outbox is None or self._poster.is_done
-
-    @property
     def is_safe(self) -> bool:
-        """Whether what is in the outbox outlives this process."""
-        return self._outbox is None or self._outbox.durable
+        """Whether everything that was handed over is in the outbox, and outlives this process."""
+        return self._outbox is None or (self._poster.is_done and self._outbox.durable)
 
     def show(self) -> None:
         """Publish what waits, now and then."""
