@@ -5,11 +5,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Event, Semaphore, Thread
+from threading import Event, Lock, Semaphore, Thread
 from typing import Any, Final
 
 import structlog
@@ -82,6 +83,7 @@ class Endpoint:
         self._server.has_ended = True
         self._server.shutdown()
         self._server.server_close()
+        self._server.dismiss()
         self._thread.join(timeout=2)
 
 
@@ -100,6 +102,8 @@ class _Server(ThreadingHTTPServer):
         self.has_ended = False
         self._told = False
         self._free = Semaphore(_CLIENTS)
+        self._clients: set[socket.socket] = set()
+        self._turn = Lock()
         super().__init__((address, port), handler)
 
     def server_bind(self) -> None:
@@ -118,12 +122,24 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
             raise
 
-    def process_request_thread(self, request: Client, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
         """Serve a client to its end."""
+        with self._turn:
+            self._clients.add(request)
         try:
             super().process_request_thread(request, client_address)
         finally:
+            with self._turn:
+                self._clients.discard(request)
             self._free.release()
+
+    def dismiss(self) -> None:
+        """Take no more requests of those that are here: whoever follows on this port has them."""
+        with self._turn:
+            for client in self._clients:
+                with suppress(OSError):  # It has gone by itself.
+                    # TLS is passed by: what is being answered is still to be encrypted.
+                    socket.socket.shutdown(client, socket.SHUT_RD)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; where that fails, not again at once: it waits at the door."""
@@ -170,7 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
         # page without them would tell a scraper that they are gone.
         if self.server.has_ended:
             status, body, kind = 503, b"the line has ended\n", "text/plain"
+            self.close_connection = True
         self.send_response(status)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         if status == HTTPStatus.UNAUTHORIZED:
             self.send_header("WWW-Authenticate", "Bearer")
         self.send_header("Content-Type", kind)

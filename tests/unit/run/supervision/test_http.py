@@ -6,9 +6,9 @@ import ssl
 import struct
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from threading import Event
 from urllib.error import HTTPError, URLError
@@ -245,6 +245,39 @@ def test_a_scrape_that_the_end_overtakes_gets_no_page_without_counters() -> None
     closed.set()
     answer = scraper.getresponse()
     assert (answer.status, answer.read()) == (503, b"the line has ended\n")
+    assert answer.headers["Connection"] == "close"
+    scraper.close()
+
+
+def test_a_scraper_that_keeps_its_connection_finds_whoever_follows_on_the_port(site: Site) -> None:
+    """A line that is reloaded has another endpoint, which knows nothing of the first one's."""
+    host, _, port = site.endpoint.url.removeprefix("http://").rpartition(":")
+    scraper = HTTPConnection(host, int(port), timeout=30)
+    for _ in range(2):
+        scraper.request("GET", "/metrics")
+        answer = scraper.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        assert answer.headers["Connection"] is None
+    site.endpoint.close()
+    site.endpoint = Endpoint(host, int(port), exporter(), lambda: HEALTHY)
+    scraper.request("GET", "/metrics")
+    with pytest.raises(RemoteDisconnected):
+        scraper.getresponse()
+    scraper.request("GET", "/metrics")
+    assert scraper.getresponse().status == 200
+    scraper.close()
+
+
+def test_a_connection_that_is_kept_by_tls_ends_with_the_line(locked_site: Site) -> None:
+    port = int(locked_site.endpoint.url.rpartition(":")[2])
+    trust = ssl.create_default_context(cafile=locked_site.trusts)
+    scraper = HTTPSConnection("127.0.0.1", port, timeout=30, context=trust)
+    scraper.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert scraper.getresponse().read()
+    locked_site.endpoint.close()
+    assert scraper.sock is not None
+    with suppress(OSError):  # The end comes with an alert of TLS, or without.
+        assert scraper.sock.recv(1) == b""
     scraper.close()
 
 
