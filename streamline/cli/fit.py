@@ -179,7 +179,7 @@ def _summary(path: Path, fitted: "Fitted") -> str:
             f"{heading:10} {learnt}",
             f"threshold  {report.threshold:.6g}, {rate}",
             f"time       {report.seconds:.1f} s",
-            promise_lines(calibration, promise_of(calibration)),
+            promise_lines(calibration, promise_of(calibration, fps=report.source_fps)),
         )
     )
 

@@ -1,5 +1,6 @@
 """What a model promises and what it does not, in words."""
 
+from math import isclose
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ not promised
 
 def promise_lines(calibration: "Calibration", promise: "Promise") -> str:
     """Say what was calibrated, what follows from it, and what does not."""
-    promised = [_of_a_frame(calibration), _of_this(promise), *_of_alerts(promise)]
+    promised = [
+        _of_a_frame(calibration),
+        _of_this(promise),
+        *_of_alerts(promise, calibration.interval_s),
+    ]
     return "\n".join(
         (
             f"calibrated on {calibration.source}, {calibration.created}",
@@ -65,7 +70,7 @@ def _of_this(promise: "Promise") -> str:
     return f"that is a mean over calibrations; this very one lets {most} fail (95 %)"
 
 
-def _of_alerts(promise: "Promise") -> list[str]:
+def _of_alerts(promise: "Promise", interval_s: float | None) -> list[str]:
     found, per = promise.alerts, promise.fps
     seen = (
         f"{found.k} of {found.n} fails: {found.begins} alerts in {found.frames} frames, each block "
@@ -75,7 +80,19 @@ def _of_alerts(promise: "Promise") -> list[str]:
         return [seen, f"false alarms to be expected in 1000 frames: {_range(found, 1000)}"]
     hour, shift = _range(found, 3600 * per), _range(found, 3600 * per * _SHIFT_H)
     rates = f"an hour: {hour}; a shift of {_SHIFT_H} h: {shift}"
-    return [seen, f"false alarms to be expected at {per:.3g} frames a second, {rates}"]
+    return [
+        seen,
+        f"false alarms to be expected at {per:.3g} frames a second, {rates}{_if(per, interval_s)}",
+    ]
+
+
+def _if(fps: float, interval_s: float | None) -> str:
+    """Say what a rate other than the calibration's rests on: how frames hang together."""
+    if interval_s is None:
+        return "; if frames hang together at that rate as these do"
+    if isclose(fps * interval_s, 1, rel_tol=0.05):
+        return "; a line that judges more frames a second has more: --fps of streamline model show"
+    return f"; if frames hang together at that rate as these do, {interval_s:.3g} s apart"
 
 
 def _range(found: "AlertRate", frames: float) -> str:

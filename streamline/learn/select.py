@@ -67,7 +67,10 @@ def fit_sources(
     frames = SelectedFrames(sources, selection, size=settings.size)
     fitted = fit_frames(frames, settings, source=names, progress=progress)
     calibration = replace(fitted.model.calibration, interval_s=frames.interval_s)
-    return replace(fitted, model=replace(fitted.model, calibration=calibration))
+    return Fitted(
+        model=replace(fitted.model, calibration=calibration),
+        report=replace(fitted.report, source_fps=frames.source_fps),
+    )
 
 
 def view_of(
@@ -109,14 +112,21 @@ class SelectedFrames:
         self._selection = selection
         self._expected = 0
         self._spans: list[_Span] = []
-        """Of each source that has a clock."""
+        """Of each source that has a clock, what is taken of it."""
+
+        self._shown: list[_Span] = []
+        """The same of all that it showed meanwhile."""
 
     @property
     def interval_s(self) -> float | None:
         """Mean time from one frame taken so far to the next, s; None where they have no time."""
-        seconds = sum(span.last_s - span.first_s for span in self._spans)
-        steps = sum(span.steps for span in self._spans)
-        return seconds / steps if seconds > 0 and steps else None
+        return _mean_step_s(self._spans)
+
+    @property
+    def source_fps(self) -> float | None:
+        """Frames a second that the sources showed, taken or not; None where they have no time."""
+        step_s = _mean_step_s(self._shown)
+        return None if step_s is None else 1 / step_s
 
     def __length_hint__(self) -> int:
         """Guess how many there will be, from the sources opened so far; 0 if unknown."""
@@ -134,7 +144,8 @@ class SelectedFrames:
     def _frames_of(self, config: AnySource, quota: int) -> Iterator[Frame]:
         source = _opened(config)
         try:
-            readings = islice(_sound(source), 0, None, self._selection.every)
+            shown = _timed(_sound(source), config, self._shown)
+            readings = islice(shown, 0, None, self._selection.every)
             seconds = _seconds(config, self._selection)
             if seconds is not None:
                 self._expected += quota
@@ -144,10 +155,9 @@ class SelectedFrames:
                 self._expected += min(count, quota)
                 chosen = _by_number(readings, count, quota)
             else:
-                yield from self._spread(self._timed(readings, config), quota)
+                yield from self._spread(_timed(readings, config, self._spans), quota)
                 return
-            timed = chosen if isinstance(config, ImagesSource) else self._timed(chosen, config)
-            frames = map(self._prepared, timed)
+            frames = map(self._prepared, _timed(chosen, config, self._spans))
             yield from read_ahead(frames, limit=_AHEAD) if _is_camera(config) else frames
         finally:
             source.close()
@@ -160,19 +170,6 @@ class SelectedFrames:
         if self._spans:
             self._spans[-1].steps = len(spread.frames) - 1
         return spread.frames
-
-    def _timed(self, readings: Iterable[Reading], config: AnySource) -> Iterator[Reading]:
-        """Pass readings on, and note how much time they span."""
-        span: _Span | None = None
-        for reading in readings:
-            time_s = _time_s(reading, live=_is_camera(config))
-            if span is None:
-                span = _Span(time_s)
-                self._spans.append(span)
-            else:
-                span.last_s = time_s
-                span.steps += 1
-            yield reading
 
     def _prepared(self, reading: Reading) -> Frame:
         try:
@@ -187,6 +184,29 @@ class _Span:
     def __init__(self, first_s: float) -> None:
         self.first_s = self.last_s = first_s
         self.steps = 0
+
+
+def _timed(readings: Iterable[Reading], config: AnySource, spans: list[_Span]) -> Iterator[Reading]:
+    """Pass readings on, and note how much time they span; still images have none."""
+    if isinstance(config, ImagesSource):
+        yield from readings
+        return
+    span: _Span | None = None
+    for reading in readings:
+        time_s = _time_s(reading, live=_is_camera(config))
+        if span is None:
+            span = _Span(time_s)
+            spans.append(span)
+        else:
+            span.last_s = time_s
+            span.steps += 1
+        yield reading
+
+
+def _mean_step_s(spans: Sequence[_Span]) -> float | None:
+    seconds = sum(span.last_s - span.first_s for span in spans)
+    steps = sum(span.steps for span in spans)
+    return seconds / steps if seconds > 0 and steps else None
 
 
 def _opened(config: AnySource) -> Source:

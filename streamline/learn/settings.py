@@ -319,6 +319,10 @@ class FitReport:
     warnings: tuple[str, ...]
     """Sentences on what is wrong with the frames, or with what was learnt from them."""
 
+    source_fps: float | None = None
+    """Frames a second that the sources showed, taken or not, as a line judges them; None: not
+    known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:

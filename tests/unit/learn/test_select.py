@@ -156,6 +156,7 @@ def test_pictures_have_no_time_and_frames_of_a_clip_have_the_clips(
     stills = SelectedFrames([ImagesSource(path=folder(9))], Selection())
     assert len(list(stills)) == 9
     assert stills.interval_s is None
+    assert stills.source_fps is None
     clip = VideoSource(path=video(tmp_path / "clip.avi", 4))
     for selection, interval_s in (
         (Selection(), 0.1),
@@ -166,3 +167,4 @@ def test_pictures_have_no_time_and_frames_of_a_clip_have_the_clips(
         selected = SelectedFrames([clip], selection)
         list(selected)
         assert selected.interval_s == pytest.approx(interval_s, rel=0.06)
+        assert selected.source_fps == pytest.approx(10, rel=0.06), "whatever is taken of it"
