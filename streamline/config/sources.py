@@ -40,12 +40,15 @@ def _rtsp_url(url: SecretUrl) -> SecretUrl:
     if not re.match(r"rtsps?://", text, re.IGNORECASE):
         what = "is no RTSP address (must be rtsp://HOST/STREAM or rtsps://HOST/STREAM)"
         raise mistake(what)
+    if re.search(r"://.*[/?#].*@", text):  # Which @ ends the password? A wrong guess tells it.
+        what = (
+            "holds / ? or # before an at sign (in a password write / as %2F, ? as %3F, # as %23, "
+            "or give it by ${NAME} or password_file; behind the host write the at sign as %40)"
+        )
+        raise mistake(what)
     host, port = _host_and_port(text)
     if port == 0:
-        what = (
-            "has a wrong port or host (port: 1 to 65535; in a password write / as %2F, "
-            "? as %3F, # as %23, or use password_file)"
-        )
+        what = "has a wrong port or host (port: 1 to 65535)"
         raise mistake(what)
     if not host:
         what = "names no host (must be rtsp://HOST/STREAM)"

@@ -104,14 +104,17 @@ def test_a_repeated_clip_goes_on_without_a_gap(clip: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
 def test_the_right_password_opens_a_protected_camera(
-    long_clip: Path, tmp_path: Path, method: str
+    long_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", SECRET)
     secret_file = tmp_path / "password"
     secret_file.write_text(f"{SECRET}\n")
     login = {"user": "bob", "password": SECRET}
     with RtspServer(long_clip, method="basic" if method == "basic" else "digest", **login) as s:
         opened(s.url_for("bob", SECRET)).close()
         opened(s.url, username="bob", password_file=str(secret_file)).close()
+        by_variable = s.url.replace("://", "://bob:${CAMERA_PASSWORD}@")
+        open_source(parse_source(by_variable, tmp_path)).close()
 
 
 def test_a_wrong_password_is_told_from_other_failures_and_never_shown(

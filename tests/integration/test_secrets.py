@@ -18,7 +18,7 @@ from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.line import RunningLine, eventually, json_lines, streamline
 from tests.support.ports import free_port
 
-IN_URL, IN_QUERY = "hunter2/in:url", "hunter2-in-query"
+IN_URL, IN_QUERY = "h@hunter2/in:url#1", "hunter2-in-query"
 IN_FILES = {
     "camera": "hunter2 of the camera",
     "webhook": "hunter2-of-the-webhook",
@@ -142,7 +142,7 @@ def command_lines() -> bytes:
 
 @pytest.fixture
 def planted(tmp_path: Path, strict_model: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
-    monkeypatch.setenv("CAMERA", quote(IN_URL, safe=""))
+    monkeypatch.setenv("CAMERA", IN_URL)
     monkeypatch.setenv("QUERY", IN_QUERY)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return Planted(tmp_path, strict_model)
@@ -216,10 +216,10 @@ def test_no_secret_is_in_what_is_said_of_a_wrong_file(
 def test_what_would_show_a_secret_is_found(planted: Planted) -> None:
     """The search itself, on what it must find."""
     for text in (
-        b"rtsp://inspector:hunter2/in:url@127.0.0.1",
-        b"rtsp://inspector:hunter2%2Fin%3Aurl@127.0.0.1",
+        b"rtsp://inspector:h@hunter2/in:url#1@127.0.0.1",
+        b"rtsp://inspector:h%40hunter2%2Fin%3Aurl%231@127.0.0.1",
         b"Authorization: Basic " + base64.b64encode(b"hunter2-of-the-broker"),
-        b'{"url": "rtsp:\\/\\/u:hunter2\\/in:url@h"}',
+        b'{"url": "rtsp:\\/\\/u:h@hunter2\\/in:url#1@h"}',
         IN_FILES["token"].encode().hex().encode(),
     ):
         assert planted.seen_in(text) != []

@@ -1,10 +1,12 @@
 """A source written as one string, and what an RTSP source makes of its credentials."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamline.config import (
@@ -14,9 +16,10 @@ from streamline.config import (
     RtspSource,
     UsbSource,
     VideoSource,
+    load,
     parse_source,
 )
-from streamline.errors import InputError
+from streamline.errors import ConfigError, InputError
 
 PRINTABLE = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1)
 
@@ -71,7 +74,16 @@ def test_a_network_camera_keeps_its_address(text: str) -> None:
         ),
         (f"rtsp://{'k' * 64}.lan/x", r"^source .* url: has a wrong host"),
         ("rtsp://u:hunter2@h:0/x", r'^source "rtsp://\*\*\*@h:0/x" url: has a wrong port'),
-        ("rtsp://u:hunter2/@h/x", r'^source "rtsp://\*\*\*@h/x" url: has a wrong port'),
+        ("rtsp://u:hunter2/@h/x", r'^source "rtsp://\*\*\*@h/x" url: holds / \? or # before an at'),
+        (
+            "rtsp://u:x@hunter2/1@h/x",
+            r'^source "rtsp://\*\*\*@h/x" url: holds / \? or # before an at',
+        ),
+        (
+            "rtsp://hunter2:12/s@h/x",
+            r'^source "rtsp://\*\*\*@h/x" url: holds / \? or # before an at',
+        ),
+        ("rtsp://u:p@h/x?to=hunter2@h", r"^source .* behind the host write the at sign as %40\)$"),
         ("rtsp://u:hunter2 @h/x", r'^source "rtsp://\*\*\*@h/x" url: holds a blank'),
         ("a\0b", r'^source "a\\u0000b" path: "a\\u0000b" holds a zero byte'),
         ("u:hunter2@h/x", r'^source "\*\*\*@h/x" looks like a camera\'s address without rtsp://'),
@@ -175,7 +187,94 @@ def test_credentials_given_twice_or_by_half_are_refused(keys: dict[str, str], sa
 def test_a_password_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMERA_PASSWORD", "pa:ss")
     written = "rtsp://u:${CAMERA_PASSWORD}@h/x"
-    assert parse_source(written, Path()) == parse_source("rtsp://u:pa:ss@h/x", Path())
+    assert parse_source(written, Path()) == parse_source("rtsp://u:pa%3Ass@h/x", Path())
     monkeypatch.delenv("CAMERA_PASSWORD")
     with pytest.raises(InputError, match=r"variable CAMERA_PASSWORD, which is not set"):
         parse_source(written, Path())
+
+
+BY_VARIABLE = "rtsp://inspector:${CAMERA_PASSWORD}@10.0.0.7:8554/live?y=1"
+
+
+def by_shorthand(url: str, folder: Path) -> RtspSource:
+    source = parse_source(url, folder)
+    assert isinstance(source, RtspSource)
+    return source
+
+
+def by_file(url: str, folder: Path) -> RtspSource:
+    file = folder / "line.yaml"
+    written = {"version": 1, "model": "m", "cameras": {"a": {"source": url}}}
+    file.write_text(json.dumps(written))
+    source = load(file).cameras["a"].source
+    assert isinstance(source, RtspSource)
+    return source
+
+
+@pytest.mark.parametrize("read", [by_shorthand, by_file])
+@settings(deadline=None)
+@given(password=st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)))
+@example("x@sesame#1")
+@example("p@ss/w")
+@example("12/secret")
+@example("a%40b")
+@example("${HOME}")
+def test_any_password_may_stand_in_a_variable(
+    tmp_path_factory: pytest.TempPathFactory,
+    read: Callable[[str, Path], RtspSource],
+    password: str,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAMERA_PASSWORD", password)
+        source = read(BY_VARIABLE, tmp_path_factory.getbasetemp())
+    real = urlsplit(source.real_url())
+    assert (real.hostname, real.port, real.path, real.query) == ("10.0.0.7", 8554, "/live", "y=1")
+    assert (real.username, unquote(real.password or "")) == ("inspector", password)
+    assert source.label == "rtsp://***@10.0.0.7:8554/live?y=1"
+
+
+@pytest.mark.parametrize("read", [by_shorthand, by_file])
+@settings(deadline=None)
+@given(password=st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126)))
+@example("x@hunter2#1")
+@example("12/secret")
+def test_a_password_written_out_leads_to_the_right_host_or_is_refused_unseen(
+    tmp_path_factory: pytest.TempPathFactory,
+    read: Callable[[str, Path], RtspSource],
+    password: str,
+) -> None:
+    url = f"rtsp://inspector:hunter2{password}hunter2@10.0.0.7/live"
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        source = read(url.replace("${", "$${"), folder)
+    except (InputError, ConfigError) as exc:
+        assert set(password) & set("/?#")
+        assert "hunter2" not in str(exc)  # noqa: PT017
+        assert "in a password write / as %2F" in str(exc)  # noqa: PT017
+    else:
+        assert not set(password) & set("/?#")
+        assert urlsplit(source.real_url()).hostname == "10.0.0.7"
+        assert source.label == "rtsp://***@10.0.0.7/live"
+
+
+@pytest.mark.parametrize(
+    ("written", "real"),
+    [
+        ("rtsp://${V}@h/x", "rtsp://u:p:%40%2F@h/x"),
+        ("rtsp://${V}:a@h/x", "rtsp://u%3Ap%3A%40%2F:a@h/x"),
+        ("rtsp://u:${NONE:-a/b@c}@h/x", "rtsp://u:a%2Fb%40c@h/x"),
+        ("rtsp://u:a${V}b${V}@${H:-h}/x", "rtsp://u:au%3Ap%3A%40%2Fbu%3Ap%3A%40%2F@h/x"),
+        ("${S:-rtsp}://h/${P:-a/b}?c=${Q:-d%20/e}", "rtsp://h/a/b?c=d%20/e"),
+        ("${U:-rtsp://u:a%40b@h/x}", "rtsp://u:a%40b@h/x"),
+    ],
+)
+def test_a_variable_is_encoded_before_the_host_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, written: str, real: str
+) -> None:
+    monkeypatch.setenv("V", "u:p:@/")
+    assert by_shorthand(written, Path()).real_url() == real
+
+
+def test_a_variable_may_hold_what_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V", "\udcff")
+    assert by_shorthand("rtsp://u:${V}@h/x", Path()).real_url() == "rtsp://u:%FF@h/x"
