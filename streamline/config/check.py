@@ -83,8 +83,10 @@ def _camera_needs(pipeline: Pipeline, camera: Camera) -> _Needs:
 
 def _model_needs(key: str, model: ModelChoice) -> _Needs:
     if model.path.is_dir():
-        return
-    if model.path.exists():
+        if not (model.path / "manifest.json").exists():
+            cure = "fit one: streamline fit SOURCE --out MODEL"
+            yield f"{key}.path", f"{model.path} is no model: manifest.json is missing ({cure})"
+    elif model.path.exists():
         yield f"{key}.path", f"{model.path} is no folder (a model is a folder)"
     elif model.learn is None:
         cure = f"streamline fit SOURCE --out {model.path}, or write learn: here"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def complete(folder: Path) -> None:
     """Make all that the pipeline asks for."""
     for name in ("model", "pictures"):
         (folder / name).mkdir()
-    for name in ("clip.mp4", "normal.mp4", "camera.secret"):
+    for name in ("clip.mp4", "normal.mp4", "camera.secret", "model/manifest.json"):
         (folder / name).write_text("content")
 
 
@@ -65,7 +66,17 @@ def test_a_learnt_model_needs_its_source_no_more(file: Path) -> None:
     complete(file.parent)
     (file.parent / "normal.mp4").unlink()
     (file.parent / "other").mkdir()
+    (file.parent / "other/manifest.json").touch()
     assert missing_files(load(file)) == []
+
+
+def test_a_folder_that_is_no_model_is_told(file: Path) -> None:
+    complete(file.parent)
+    (file.parent / "model/manifest.json").unlink()
+    (line,) = missing_files(load(file))
+    where = f"{file}:2: model.path: {file.parent}/model"
+    cure = "fit one: streamline fit SOURCE --out MODEL"
+    assert line == f"{where} is no model: manifest.json is missing ({cure})"
 
 
 def test_folders_and_files_in_each_others_place_are_told(file: Path) -> None:
@@ -73,7 +84,7 @@ def test_folders_and_files_in_each_others_place_are_told(file: Path) -> None:
     complete(here)
     file.write_text(TEXT.replace("path: pictures", "path: clip.mp4"))
     pipeline = load(file)
-    (here / "model").rmdir()
+    shutil.rmtree(here / "model")
     (here / "model").touch()
     (here / "clip.mp4").unlink()
     (here / "clip.mp4").mkdir()
@@ -126,7 +137,7 @@ def test_a_computer_needs_the_files_of_the_stages_that_run_on_it(file: Path) -> 
     assert told("source", "preprocess") == ["4"]
     assert told("infer") == []
     assert told("infer", "alert") == ["11", "10"]
-    (here / "model").rmdir()
+    shutil.rmtree(here / "model")
     assert told("infer") == ["2"]
 
 
