@@ -1,7 +1,7 @@
 """The commands that run a line, whole or one stage of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -90,11 +90,15 @@ def _run(path: Path, only: str | None, duration_s: float | None, json_file: Path
     _explain_failures(report, whole=only is None)
 
 
-def _announce(url: str | None) -> None:
+def _announce(url: str | None, down: Mapping[str, str]) -> None:
     import structlog
 
-    where = "" if url is None else f"; figures at {url}/metrics"
-    structlog.get_logger("streamline.run").info(f"the line is ready{where}")
+    log = structlog.get_logger("streamline.run")
+    ready = "the line is ready" + ("" if url is None else f"; figures at {url}/metrics")
+    if down:
+        log.warning(ready, down=dict(down))
+    else:
+        log.info(ready)
 
 
 def _reread(path: Path, only: str | None) -> "Pipeline":

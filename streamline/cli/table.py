@@ -1,7 +1,7 @@
 """Figures as tables for people."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from streamline.run.supervision.report import CameraReport, Report
 
@@ -9,9 +9,10 @@ __all__ = ["render", "report_table"]
 
 
 def report_table(report: Report) -> str:
-    """Return a row per camera, then the accounting."""
+    """Return a row per camera, what was not as it should be and why, then the accounting."""
     rows = [_HEAD, *(_row(name, camera) for name, camera in report.cameras.items())]
-    lines = [render(rows), "", *_dropped(report), _accounting(report)]
+    causes = [line for name, camera in report.cameras.items() for line in _causes(name, camera)]
+    lines = [render(rows), "", *causes, _accounting(report)]
     return "\n".join(lines)
 
 
@@ -34,12 +35,17 @@ def _row(name: str, camera: CameraReport) -> tuple[str, ...]:
     )
 
 
-def _dropped(report: Report) -> list[str]:
-    return [
-        f"{name}: {count} dropped ({where})"
-        for name, camera in report.cameras.items()
-        for where, count in camera.dropped.items()
-    ]
+def _causes(name: str, camera: CameraReport) -> Iterator[str]:
+    """Say why there were frames without a sound verdict, and how the camera was at the end."""
+    if camera.state in {"down", "unusable"} or not camera.captured:
+        never = "" if camera.captured else ", never delivered a frame"
+        why = "" if camera.reason is None else f": {camera.reason}"
+        yield f"{name}: {camera.state} at the end{never}{why}"
+    if camera.unknown:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in camera.unknown.items())
+        yield f"{name}: unknown {camera.judged['unknown']}: {reasons}"
+    for where, count in camera.dropped.items():
+        yield f"{name}: {count} dropped ({where})"
 
 
 def _accounting(report: Report) -> str:

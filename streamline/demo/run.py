@@ -114,7 +114,9 @@ def run_demo(out: Path, *, seed: int, tell: Tell) -> Demonstration:
     _learn(out, seed, tell)
     pipeline = load(path)
     tell("inspecting: two cameras at 25 frames a second, each stage in a process of its own")
-    report = run_line(pipeline, on_ready=lambda url: tell(f"the line is ready; figures at {url}"))
+    report = run_line(
+        pipeline, on_ready=lambda url, _: tell(f"the line is ready; figures at {url}")
+    )
     if report.faults:
         raise report.faults[0]
     begins = _begins(out / _ALERTS)

@@ -44,5 +44,6 @@ def test_every_line_in_the_journal_is_one_event_with_its_level_and_camera(
     assert ("alert begins", "left") in told
     begin = next(one for one in events if one["event"] == "alert begins")
     assert begin["id"].startswith("left-")
-    assert any(one["event"].startswith("the line is ready") for one in events)
+    ready = next(one for one in events if one["event"].startswith("the line is ready"))
+    assert (ready["level"], ready["down"]) == ("warning", {"gone": "refused"})
     assert "hush" not in journal.read_text()

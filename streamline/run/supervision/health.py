@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from streamline.ledger import Sample
 
-__all__ = ["Health", "health_of"]
+__all__ = ["Health", "cameras_down", "health_of"]
 
 _STALE_S: Final = 5.0
 """A line whose latest verdict is older is not ready."""
@@ -72,6 +72,16 @@ def health_of(
         "cameras": cameras,
     }
     return Health(healthy, ready, bool(ages), stuck, body)
+
+
+def cameras_down(samples: Iterable[Sample]) -> dict[str, str]:
+    """Return the reason of each camera that is down, by the ledgers as they stand."""
+    cameras: dict[str, dict[str, Any]] = {}
+    for sample in samples:
+        if name := sample.labels.get("camera"):
+            _note(cameras.setdefault(name, {"state": None}), sample, 0.0)
+    down = {name: camera for name, camera in cameras.items() if camera["state"] == "down"}
+    return {name: camera.get("reason", "error") for name, camera in down.items()}
 
 
 def _note(camera: dict[str, Any], sample: Sample, now_s: float) -> None:

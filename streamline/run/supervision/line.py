@@ -1,7 +1,7 @@
 """A line from its start to its report, through every configuration that it is given meanwhile."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -22,7 +22,7 @@ _log = structlog.get_logger("streamline.run")
 
 _SECOND_NS: Final = 1_000_000_000
 
-OnReady = Callable[[str | None], None]
+OnReady = Callable[[str | None, Mapping[str, str]], None]
 
 
 def run_line(
@@ -46,8 +46,8 @@ def run_line(
     duration_s : float, optional
         Drain this long after the line first became ready, s.
     on_ready : callable, optional
-        Called with the HTTP endpoint's URL, None if there is none, whenever the line is ready: at
-        first, and after each reload.
+        Called whenever the line is ready, at first and after each reload, with the HTTP endpoint's
+        URL, None if there is none, and the reason of each camera that is down.
     reread : callable, optional
         Reads the pipeline file again; raises StreamlineError if it can't be used.  None: SIGHUP is
         not heeded.
@@ -110,11 +110,11 @@ class _Line:
             return self._duration_s
         return max(0.0, self._duration_s - (monotonic_ns() - self._ready_ns) / _SECOND_NS)
 
-    def _tell_ready(self, url: str | None) -> None:
+    def _tell_ready(self, url: str | None, down: Mapping[str, str]) -> None:
         if self._ready_ns is None:
             self._ready_ns = monotonic_ns()
         if self._on_ready is not None:
-            self._on_ready(url)
+            self._on_ready(url, down)
 
 
 class _Renewal:

@@ -21,6 +21,9 @@ class CameraReport:
     judged: Mapping[str, int]
     """By verdict: pass, fail, unknown."""
 
+    unknown: Mapping[str, int]
+    """Verdicts that are unknown by their reason; what did not happen is left out."""
+
     dropped: Mapping[str, int]
     """By ``stage:reason``; what did not happen is left out."""
 
@@ -54,6 +57,7 @@ class CameraReport:
             self,
             captured=self.captured + earlier.captured,
             judged=_sum(self.judged, earlier.judged),
+            unknown=_sum(self.unknown, earlier.unknown),
             dropped=_sum(self.dropped, earlier.dropped),
             in_flight=self.in_flight + earlier.in_flight,
             state_s=_sum(self.state_s, earlier.state_s),
@@ -92,6 +96,7 @@ class Report:
             name: {
                 "captured": camera.captured,
                 "judged": dict(camera.judged),
+                "unknown": dict(camera.unknown),
                 "dropped": dict(camera.dropped),
                 "in_flight": camera.in_flight,
                 "fps": round(camera.fps, 3),
@@ -173,12 +178,14 @@ def _camera(samples: list[Sample]) -> CameraReport:
             key = f"{sample.labels['stage']}:{sample.labels['reason']}"
             dropped[key] = dropped.get(key, 0) + count
     judged = _by(samples, "streamline_frames_judged_total", "verdict")
+    unknown = _by(samples, "streamline_frames_unknown_total", "reason")
     spent = _by(samples, "streamline_camera_state_seconds_total", "state")
     rings = [s.values for s in samples if s.name == LATENCY_RING]
     p50, p95, p99 = (1e3 * q for q in quantiles(rings[0], (0.5, 0.95, 0.99))) if rings else _NONE
     return CameraReport(
         captured=int(_total(samples, "streamline_frames_captured_total")),
         judged={verdict: int(judged.get(verdict, 0)) for verdict in ("pass", "fail", "unknown")},
+        unknown={reason: int(count) for reason, count in unknown.items() if count},
         dropped=dropped,
         in_flight=int(_total(samples, "streamline_frames_in_flight")),
         fps=_rate(samples, sum(judged.values())),

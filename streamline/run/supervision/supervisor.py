@@ -27,7 +27,7 @@ from streamline.run.room import require_room
 from streamline.run.runtime import Runtime
 from streamline.run.supervision.access import Access
 from streamline.run.supervision.elsewhere import elsewhere
-from streamline.run.supervision.health import Health, health_of
+from streamline.run.supervision.health import Health, cameras_down, health_of
 from streamline.run.supervision.http import Endpoint
 from streamline.run.supervision.keeper import Keeper
 from streamline.run.supervision.report import Report, report_of
@@ -133,7 +133,7 @@ class Supervisor:
     def run(
         self,
         duration_s: float | None,
-        on_ready: Callable[[str | None], None],
+        on_ready: Callable[[str | None, Mapping[str, str]], None],
         renew: Callable[[], Pipeline | None] | None,
     ) -> Report:
         """Be the line's main loop.
@@ -143,7 +143,8 @@ class Supervisor:
         duration_s : float, optional
             Drain this long after the line became ready, s.
         on_ready : callable
-            Called with the HTTP endpoint's URL, None if there is none.
+            Called with the HTTP endpoint's URL, None if there is none, and the reason of each
+            camera that is down.
         renew : callable, optional
             Called when a reload is asked for; what it returns becomes the successor.
         """
@@ -155,7 +156,8 @@ class Supervisor:
             if self._ready_ns is None and self._is_ready(now_ns):
                 self._ready_ns = now_ns
                 self._control.enter(Phase.RUNNING)
-                on_ready(self._endpoint.url if self._endpoint else None)
+                url = self._endpoint.url if self._endpoint else None
+                on_ready(url, cameras_down(self._present()))
             self._note_if_due(now_ns)
             if renew is not None and self.was_ready and self._service.reload.take():
                 self.successor = renew()

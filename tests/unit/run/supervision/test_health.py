@@ -3,7 +3,7 @@
 import pytest
 
 from streamline.ledger import Ledger, Sample
-from streamline.run.supervision.health import Health, health_of
+from streamline.run.supervision.health import Health, cameras_down, health_of
 
 NOW_S = 1_700_000_000.0
 
@@ -136,3 +136,12 @@ def test_a_worker_that_is_given_up_is_named() -> None:
     found = health(ledger.samples(), workers={"camera-left": False, "camera-right": True})
     assert not found.healthy
     assert found.body["given_up"] == ["camera-left"]
+
+
+def test_cameras_that_are_down_are_named_with_their_reasons() -> None:
+    line = [
+        *camera("left"),
+        *camera("gone", state="down", reason="refused"),
+        *camera("broken-off", state="ended", reason="timeout"),
+    ]
+    assert cameras_down(line) == {"gone": "refused"}

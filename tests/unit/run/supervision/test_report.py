@@ -42,6 +42,8 @@ def line(
         why.set(float(reason == "auth"))
     for verdict, n in (("pass", 10), ("fail", 3), ("unknown", 1)):
         alert.counter("streamline_frames_judged_total", camera=camera, verdict=verdict).add(n)
+    for reason, n in (("late", 1), ("overload", 0)):
+        alert.counter("streamline_frames_unknown_total", camera=camera, reason=reason).add(n)
     alert.gauge("first_verdict_monotonic_seconds", camera=camera).set(100.0)
     alert.gauge("last_verdict_monotonic_seconds", camera=camera).set(102.6)
     alert.counter("streamline_alerts_total", camera=camera).add(2)
@@ -56,6 +58,7 @@ def test_a_cameras_figures_are_read_off_the_ledgers() -> None:
     assert report.cameras["left"] == CameraReport(
         captured=20,
         judged={"pass": 10, "fail": 3, "unknown": 1},
+        unknown={"late": 1},
         dropped={"source:overrun": 3, "preprocess:queue_full": 2},
         in_flight=1,
         fps=13 / (102.6 - 100.0),
@@ -159,6 +162,7 @@ def test_what_came_before_a_reload_is_added_and_who_left_stays() -> None:
     assert (left.captured, left.in_flight) == (40, 1)
     assert left.judged == {verdict: 2 * n for verdict, n in one.judged.items()}
     assert left.dropped == {what: 2 * n for what, n in one.dropped.items()}
+    assert left.unknown == {"late": 2}
     assert left.state_s["ok"] == 14.5
     assert left.fps == one.fps
     assert both.cameras["gone"] == early.cameras["gone"]
