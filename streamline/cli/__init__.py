@@ -6,6 +6,7 @@ in the command line are answered at once.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -36,6 +37,14 @@ __all__ = ["command_line", "main"]
 
 # The parser's own error has no public name in typer; it is what BadParameter derives from.
 _UsageError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
+
+_PLAINER: Final = (
+    (r": Value error, ", ": "),
+    (r": Input should be a valid integer, unable to parse .*", ": must be a whole number"),
+    (r": Input should be a valid number, unable to parse .*", ": must be a number"),
+    (r": Input should be ", ": must be "),
+)
+"""What the parser says of a value in its validator's words, and ours."""
 
 _app = typer.Typer(
     name="streamline",
@@ -140,4 +149,6 @@ def _usage(error: Exception) -> str:
     path = "streamline" if context is None else context.command_path
     # A missing choice is told in several lines.
     message = " ".join(getattr(error, "format_message", error.__str__)().split())
+    for pattern, words in _PLAINER:
+        message = re.sub(pattern, words, message, count=1)
     return f"{message.rstrip('.')} (see {path} --help)"

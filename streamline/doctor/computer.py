@@ -116,6 +116,9 @@ def _torch() -> Finding:
     return ok("torch", f"torch {number}, CUDA {built}, devices: {devices}")
 
 
+_FIT_AGAIN: Final = "fit the model again: streamline fit SOURCE --out MODEL --force"
+
+
 def inference(pipeline: Pipeline) -> Iterator[Finding]:
     """Look whether a line's models can run where it says."""
     from streamline.infer import settle, threshold_doubt  # noqa: PLC0415 - loads no backend itself
@@ -137,7 +140,9 @@ def inference(pipeline: Pipeline) -> Iterator[Finding]:
         try:
             doubt = threshold_doubt(load_model(path), compute_of(infer))
         except StreamlineError as exc:
-            yield fail("model", f"{path}: {exc}", "fit the model again: streamline fit")
+            # It says itself, last, what to do.
+            what, _, remedy = str(exc).rpartition("; ")
+            yield fail("model", what or remedy, remedy if what else _FIT_AGAIN)
             continue
         name = f"model {path.name}"
         remedy = "fit the model on this computer for a threshold that is exact"

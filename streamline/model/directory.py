@@ -249,13 +249,17 @@ def recalibrate(path: Path, calibration: Calibration, /) -> Calibration:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a model's files into a sentence that starts with its path."""
+    """Turn what goes wrong with a model's files into a sentence with its path and a remedy."""
     try:
         yield
     except ValueError as exc:
         _refuse(path, str(exc), exc)
     except FileNotFoundError as exc:
-        _refuse(path, f"is no model: {Path(exc.filename).name} is missing; fit it first", exc)
+        cure = "fit one: streamline fit SOURCE --out"
+        if not path.exists():
+            msg = f"there is no folder {path}; {cure} {path}"
+            raise ModelError(msg) from exc
+        _refuse(path, f"is no model: {Path(exc.filename).name} is missing; {cure} MODEL", exc)
     except (OSError, SafetensorError) as exc:
         _refuse(path, f"can't be read ({exc}); restore a copy or fit it again", exc)
 

@@ -265,7 +265,8 @@ def test_wrong_input_is_one_sentence(
         (["fit", str(good), *new, "--roi", "1,2"], "--roi must be X,Y,W,H"),
         (["score", str(model), str(gone)], "can't be read"),
         (["score", str(model), str(empty)], "has no image in it"),
-        (["score", str(empty), str(good)], "manifest.json is missing"),
+        (["score", str(empty), str(good)], "manifest.json is missing; fit one: streamline fit"),
+        (["model", "show", str(gone)], f"there is no folder {gone}; fit one: streamline fit"),
         (["score", str(tmp_path / "notes.txt"), str(good)], "is a file, a model is a directory"),
     ]
     for arguments, expected in cases:
