@@ -60,10 +60,10 @@ class Layout:
 
     @property
     def cameras(self) -> list[str]:
-        """Their names."""
+        """Their names; of a process' title the kernel keeps no more than these have room for."""
         return [
-            *(f"served-{n}" for n in range(self.served)),
-            *(f"played-{n}" for n in range(self.played)),
+            *(f"rtsp{n}" for n in range(self.served)),
+            *(f"file{n}" for n in range(self.played)),
         ]
 
 
@@ -166,7 +166,20 @@ class Rig:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            sys.stderr.write(f"{dict(self.standing())}\n{self.line.log[-20_000:]}")
         self._open.__exit__(kind, value, traceback)
+
+    def standing(self) -> Iterator[tuple[str, float]]:
+        """Yield what waits or is not up, for who asks why a line is not as before."""
+        for sink in self.sinks:
+            yield f"{sink} waits", self.counters.total("streamline_outbox_pending", sink=sink)
+        yield "durable", self.counters.total("streamline_outbox_durable")
+        for name in self.layout.cameras:
+            ok = self.counters.total("streamline_camera_state", camera=name, state="ok")
+            yield f"{name} ok", ok
+        for worker in self.workers:
+            yield f"{worker} up", self.counters.total("streamline_worker_up", worker=worker)
 
     def _prepare(self, stack: ExitStack) -> None:
         self.folder.mkdir(exist_ok=True)
