@@ -135,7 +135,7 @@ def inference(pipeline: Pipeline) -> Iterator[Finding]:
             return
         yield ok("inference", f"{settled.backend} on {settled.device} in {settled.precision}")
     for path in dict.fromkeys(camera.model.path for camera in pipeline.cameras.values()):
-        if not path.is_dir():
+        if not (path / "manifest.json").exists():
             continue  # What is missing is told elsewhere.
         try:
             doubt = threshold_doubt(load_model(path), compute_of(infer))

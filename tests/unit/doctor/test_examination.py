@@ -42,12 +42,28 @@ def test_each_camera_and_file_that_is_not_there_is_told_and_the_exit_code_is_1(
     assert found["machine"]["cores"] >= 1
 
 
-def test_a_folder_that_is_no_model_is_told_once_with_what_to_do(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    found = examine_pipeline(load(file), seconds=0.5).findings
-    told = [(one.what, one.remedy) for one in found if one.check == "model"]
-    what = f"{tmp_path}/model is no model: manifest.json is missing"
-    assert told == [(what, "fit one: streamline fit SOURCE --out MODEL")]
+def test_a_model_that_is_none_or_broken_is_told_once_with_what_to_do(
+    file: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    told = [
+        one
+        for one in examine_pipeline(load(file), seconds=0.5).findings
+        if one.status is Status.FAIL
+    ]
+    (about,) = (one for one in told if str(model) in one.what)
+    assert about.check == "file"
+    assert "streamline fit SOURCE --out MODEL" in about.what
+    (model / "manifest.json").write_bytes(b" " * (1 << 25))
+    told = [
+        one
+        for one in examine_pipeline(load(file), seconds=0.5).findings
+        if one.status is Status.FAIL
+    ]
+    (about,) = (one for one in told if str(model) in one.what)
+    assert about.what == f"{model} is no Streamline model: its manifest.json is far too large"
+    assert about.remedy == "fit the model again: streamline fit SOURCE --out MODEL --force"
 
 
 def test_the_computer_alone_is_looked_at_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
