@@ -151,7 +151,7 @@ class AlertDelivery:
             discarded.add(max(0.0, outbox.discarded(name) - discarded.value))
 
     def close(self) -> None:
-        """Deliver what can be in time; the rest waits for the next start."""
+        """Deliver what can be in time; the rest waits for the next start, if a disk takes it."""
         if self._plc is not None:
             self._plc.stop()
         if self._outbox is not None:
@@ -167,11 +167,14 @@ class AlertDelivery:
         for courier in self._couriers:
             courier.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9))
         self._show(outbox)
-        for name in self._sinks:
-            if waiting := outbox.waiting(name):
-                _log.warning("alerts wait for the next start", sink=name, events=waiting)
+        waiting = {name: outbox.waiting(name) for name in self._sinks}
         if not any(courier.is_alive() for courier in self._couriers):
             outbox.close()
+        for name, events in waiting.items():
+            if events and outbox.durable:
+                _log.warning("alerts wait for the next start", sink=name, events=events)
+            elif events:
+                _log.error("alerts are lost: no disk took them", sink=name, events=events)
 
     def _count(self, sink: str, outcome: str) -> None:
         self._told[sink, outcome].add()
