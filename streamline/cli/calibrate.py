@@ -45,7 +45,7 @@ def calibrate(  # noqa: PLR0913 - each is an option of the command
         typer.Option(
             metavar="K",
             min=1,
-            help="Use one of K frames, if the line does.",
+            help="Use one of K frames.",
         ),
     ] = 1,
     max_frames: Annotated[
