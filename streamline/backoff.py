@@ -21,7 +21,8 @@ class Backoff:
     first_s, longest_s : float
         Bounds of the delay before jitter, s.
     sustained_s : float
-        How long frames must have come without a failure until the delays start over, s.
+        How long frames must have come without a failure until the delays start over, s; 0: the
+        first one proves enough.
     clock : callable
         Gives the present time in ns.
     random_source : random.Random
@@ -55,7 +56,7 @@ class Backoff:
         now_ns = self._clock()
         if self._delivering_since_ns is None:
             self._delivering_since_ns = now_ns
-        elif now_ns - self._delivering_since_ns >= self._sustained_ns:
+        if now_ns - self._delivering_since_ns >= self._sustained_ns:
             self._failures = 0
 
     def failed(self) -> float:

@@ -16,7 +16,6 @@ __all__ = ["Courier", "Told"]
 _log = structlog.get_logger("streamline.alert")
 
 _IDLE_S: Final = 1.0
-_LONGEST_S: Final = 60.0
 
 Told = Callable[[str], None]
 """Counts what became of an event: ok, failed or rejected."""
@@ -47,7 +46,7 @@ class Courier(Thread):
         self._stopping = Event()
         self._deadline_ns = 0
         self._failed = False
-        self._backoff = Backoff(longest_s=_LONGEST_S, sustained_s=0.0)
+        self._backoff = Backoff(sustained_s=0.0)
         self.opened = Event()
         """Set once the sink is open, or can't be."""
 

@@ -53,6 +53,13 @@ def test_jitter_keeps_each_delay_between_half_and_all_of_its_bound() -> None:
         assert max(delays) - min(delays) > bound / 4  # they differ, cameras don't come in step
 
 
+def test_where_one_success_proves_enough_it_resets_the_delay() -> None:
+    backoff = backoff_at(ManualClock(), sustained_s=0)
+    for _ in range(3):
+        assert [backoff.failed(), backoff.failed()] == [1, 2]
+        backoff.delivered()
+
+
 def test_one_frame_after_a_reconnect_does_not_reset_the_delay() -> None:
     clock = ManualClock()
     backoff = backoff_at(clock)

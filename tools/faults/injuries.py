@@ -243,8 +243,8 @@ def _blow(hurt: Hurt, limit_s: float = 10.0) -> Injury:
     return Injury(hurt=hurt, lasts=False, kills=True, limit_s=limit_s)
 
 
-_RETRIED_S: Final = 75.0
-"""A sink that was away is tried again within a minute, longer outages at the longest delay."""
+_RETRIED_S: Final = 45.0
+"""A sink that was away is tried again within half a minute, and connects within some seconds."""
 
 INJURIES: Final[Mapping[str, Injury]] = {
     "camera's server killed": Injury(hurt=_server_killed, needs="served", limit_s=45.0),

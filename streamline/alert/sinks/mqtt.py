@@ -14,7 +14,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 __all__ = ["Mqtt", "MqttLogin"]
 
 _KEEP_ALIVE_S: Final = 15
-_LONGEST_S: Final = 60
+_LONGEST_S: Final = 8
+"""Between two tries to connect: short, since whoever has an event to deliver waits as well."""
+
 _AT_LEAST_ONCE: Final = 1
 
 
