@@ -79,9 +79,11 @@ def test_eight_bits_are_rounded_as_openvino_rounds_them(model: Model, frames: By
 
 
 def test_half_the_bits_move_scores_by_a_few_per_cent_at_most(exact: Model, frames: Bytes) -> None:
-    low = scores_of(exact, frames, replace(TORCH, precision="bf16"))
-    np.testing.assert_allclose(low, scores_of(exact, frames, TORCH), rtol=0.04)
-    assert not np.array_equal(low, scores_of(exact, frames, TORCH))
+    few = frames[:1]  # Some processors have no such arithmetic, and imitate it slowly.
+    low = scores_of(exact, few, replace(TORCH, precision="bf16", max_batch=1))
+    full = scores_of(exact, few, TORCH)
+    np.testing.assert_allclose(low, full, rtol=0.04)
+    assert not np.array_equal(low, full)
 
 
 def images(folder: Path) -> list[Path]:
