@@ -41,7 +41,7 @@ def require(layout: Layout, folder: Path) -> None:
         pytest.skip("no mosquitto here")
     if layout.clock and FalseClock.library() is None:
         pytest.skip("no libfaketime here; apt-get install faketime")
-    if layout.disk:
+    if layout.disk_mb:
         try:
             with small_disk(folder / "probe", megabytes=1):
                 pass

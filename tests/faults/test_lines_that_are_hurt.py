@@ -54,7 +54,7 @@ def test_who_is_told_of_alerts_may_be_away_hang_or_fail_and_gets_each_one(
 def test_a_host_without_disk_or_descriptors_goes_on_judging_and_says_what_it_lost(
     make_rig: MakeRig,
 ) -> None:
-    with make_rig(Layout(served=0, played=2, disk=True)) as rig:
+    with make_rig(Layout(served=0, played=2, disk_mb=64)) as rig:
         hurt(rig, "disk full, and alert killed", "no descriptors left", alerts=2)
         told = [line for line in rig.line.log.splitlines() if "log can't be written" in line]
         books = close_books(rig)

@@ -61,7 +61,7 @@ class _Full:
         self._tell("a model is fitted")
         model = nervous_model(self._folder)
         there = mosquitto.is_installed()
-        self._line("hurt", model, Layout(served=2, played=2, broker=there, disk=True))
+        self._line("hurt", model, Layout(served=2, played=2, broker=there, disk_mb=64))
         if FalseClock.library() is not None:
             self._line("its clock set", model, Layout(served=0, played=2, clock=True))
         self._tell(f"{self._options.alerts:,} alerts in a burst")

@@ -36,8 +36,6 @@ _RATE: Final = 5
 
 _SINKS: Final = ("jsonl", "webhook", "mqtt")
 
-_MOUNT_MB: Final = 64
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -52,8 +50,8 @@ class Layout:
     broker: bool = False
     """Whether an MQTT broker is told of alerts, beside a web server and a file."""
 
-    disk: bool = False
-    """Whether all that the line writes is on a small disk of its own."""
+    disk_mb: int = 0
+    """Size of the disk of its own that takes all that the line writes, MB; 0: there is none."""
 
     clock: bool = False
     """Whether the line's clock can be set."""
@@ -183,8 +181,8 @@ class Rig:
 
     def _prepare(self, stack: ExitStack) -> None:
         self.folder.mkdir(exist_ok=True)
-        if self.layout.disk:
-            self.disk = stack.enter_context(small_disk(self.kept, megabytes=_MOUNT_MB))
+        if self.layout.disk_mb:
+            self.disk = stack.enter_context(small_disk(self.kept, megabytes=self.layout.disk_mb))
         else:
             self.kept.mkdir()
         if self.layout.clock:

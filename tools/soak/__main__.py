@@ -34,6 +34,10 @@ _KILLING: Final = 1 / 3
 """Share of the time, at its beginning, in which processes are killed and stopped too: memory is
 watched over lives that last to the end."""
 
+_ROOM_MB: Final = 64
+"""Of the line's disk, and as much again for every ten minutes: verdicts and records of a run stay,
+and a disk that fills by itself never comes back."""
+
 Tell = Callable[[str], None]
 
 
@@ -71,7 +75,8 @@ class _Soak:
 
     def run(self) -> Books:
         """Hurt the line until the time is over, then hold it to its books."""
-        layout = Layout(served=2, played=2, broker=True, disk=True)
+        room_mb = round(_ROOM_MB * (1 + self._seconds / 600))
+        layout = Layout(served=2, played=2, broker=True, disk_mb=room_mb)
         model = nervous_model(self._folder)
         clip = rendered_clip("inspect", 0)
         with Rig(self._folder / "rig", clip, model, layout, seed=self._seed) as rig:
