@@ -8,6 +8,7 @@ import torch
 
 from streamline.errors import ConfigError
 from streamline.infer.protocol import Compute, Precision
+from streamline.machine import this_machine
 
 __all__ = ["device_of", "dtype_of", "precisions", "settle"]
 
@@ -16,6 +17,9 @@ _DTYPES: Final[Mapping[Precision, torch.dtype]] = {
     "bf16": torch.bfloat16,
     "f16": torch.float16,
 }
+
+_BF16_OF_CPUS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Instructions by which a CPU computes in it."""
 
 
 def settle(compute: Compute, *, exact: bool = False) -> Compute:
@@ -33,8 +37,11 @@ def settle(compute: Compute, *, exact: bool = False) -> Compute:
 
 
 def precisions(compute: Compute) -> tuple[Precision, ...]:
-    """See `streamline.infer.precisions`."""
-    return _precisions(settle(replace(compute, precision="auto")).device.lower())
+    """See `streamline.infer.precisions`; none that a CPU has to imitate, which it can if asked."""
+    device = settle(replace(compute, precision="auto")).device.lower()
+    if device == "cpu" and _BF16_OF_CPUS.isdisjoint(this_machine().instructions):
+        return ("f32",)
+    return _precisions(device)
 
 
 def device_of(compute: Compute) -> torch.device:
