@@ -17,6 +17,7 @@ from tools.dashboards.panels import (
     new_dashboard,
     query,
     states,
+    with_rows,
 )
 from tools.dashboards.queries import WINDOW, camera_states, latencies
 
@@ -37,11 +38,7 @@ def camera() -> Dashboard:
     board = new_dashboard("Camera", "One camera: what it gives, sees, and is judged.")
     board = board.with_variable(chosen)
     rows = {"Now": _now, "Frames": _frames, "Scores": _scores, "Scene": _scene}
-    for title, panels in rows.items():
-        board = board.with_row(dashboard.Row(title))
-        for panel in panels():
-            board = board.with_panel(panel)
-    return board
+    return with_rows(board, rows)
 
 
 def _now() -> Iterator[Builder[Panel]]:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard, text
+from grafana_foundation_sdk.builders import text
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 from grafana_foundation_sdk.models.text import TextMode
 
 from streamline.bench import published_speeds
-from tools.dashboards.panels import bars, curves, figure, new_dashboard, query
+from tools.dashboards.panels import bars, curves, figure, new_dashboard, query, with_rows
 from tools.dashboards.queries import WINDOW, latencies
 
 __all__ = ["claims"]
@@ -23,11 +23,7 @@ def claims() -> Dashboard:
     board = new_dashboard(
         "Claims", "What the line does now, what the last benchmark came to, what the paper printed."
     )
-    for title, panels in {"The line now": _now, "The paper's table 9": _bench}.items():
-        board = board.with_row(dashboard.Row(title))
-        for panel in panels():
-            board = board.with_panel(panel)
-    return board
+    return with_rows(board, {"The line now": _now, "The paper's table 9": _bench})
 
 
 def _now() -> Iterator[Builder[Panel]]:

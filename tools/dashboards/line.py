@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -17,6 +16,7 @@ from tools.dashboards.panels import (
     new_dashboard,
     query,
     states,
+    with_rows,
 )
 from tools.dashboards.queries import WINDOW, camera_states, latencies, mean_seconds
 
@@ -36,11 +36,7 @@ def line() -> Dashboard:
         "Cameras": _cameras,
         "Alerts and what is kept": _alerts,
     }
-    for title, panels in rows.items():
-        board = board.with_row(dashboard.Row(title))
-        for panel in panels():
-            board = board.with_panel(panel)
-    return board
+    return with_rows(board, rows)
 
 
 def _now() -> Iterator[Builder[Panel]]:

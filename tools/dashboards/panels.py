@@ -1,6 +1,6 @@
 """Kinds of panels that the dashboards are put together from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders import (
@@ -14,6 +14,7 @@ from grafana_foundation_sdk.builders import (
     table,
     timeseries,
 )
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
     GraphDrawStyle,
@@ -27,6 +28,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DataSourceRef,
     FieldColorModeId,
+    Panel,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -47,6 +49,7 @@ __all__ = [
     "new_dashboard",
     "query",
     "states",
+    "with_rows",
 ]
 
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -88,6 +91,17 @@ def new_dashboard(title: str, description: str) -> dashboard.Dashboard:
         .link(links.keep_time(keep_time=True).include_vars(include_vars=True))
         .with_variable(instance)
     )
+
+
+def with_rows(
+    board: dashboard.Dashboard, rows: Mapping[str, Callable[[], Iterable[Builder[Panel]]]]
+) -> dashboard.Dashboard:
+    """Add rows of panels, by their titles."""
+    for title, panels in rows.items():
+        board = board.with_row(dashboard.Row(title))
+        for panel in panels():
+            board = board.with_panel(panel)
+    return board
 
 
 def query(expression: str, legend: str = "") -> prometheus.Dataquery:

@@ -1,7 +1,6 @@
 """Events wait on disk until every sink has been told, whatever dies and whatever fills up."""
 
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +14,7 @@ import structlog
 
 from streamline.alert.outbox import Outbox, Posted
 from streamline.errors import InputError
+from tests.support.full_disk import files_no_longer_than
 
 SINKS = ("log", "hook")
 
@@ -172,15 +172,11 @@ def test_a_newer_file_is_refused(path: Path) -> None:
 def test_a_full_disk_costs_nothing_while_the_process_lives(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that may write no large files meets what a full disk does."""
     monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
     outbox = Outbox(path, SINKS, max_events=10_000)
     outbox.post(events(0, 2))
     outbox.tell("log", outbox.next("log")[0].number)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
+    with files_no_longer_than(4096):
         with structlog.testing.capture_logs() as logs:
             outbox.post(events(2, 500))
         assert not is_durable(outbox)
@@ -188,9 +184,6 @@ def test_a_full_disk_costs_nothing_while_the_process_lives(
         assert bodies(outbox, "log") == list(range(1, 502))
         assert bodies(outbox, "hook") == list(range(502))
         outbox.tell("log", outbox.next("log", limit=10)[-1].number)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
     outbox.post(events(502, 1))
     assert is_durable(outbox)
     outbox.close()

@@ -3,9 +3,6 @@
 import hashlib
 import hmac
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from streamline.audit.reading import ChainReader, Findings
 from streamline.audit.records import Gap, HeadOf, Opened, Record, Resumed, SkippedEvidence
 from streamline.errors import InputError
 from streamline.messages import PinKind
+from tests.support.full_disk import files_no_longer_than
 
 KEY = b"sixteen or more bytes"
 RUN = "20261123T000000.000000Z-abcdef"
@@ -164,17 +162,6 @@ def test_a_chain_under_another_key_is_left_as_it_is(path: Path) -> None:
     with pytest.raises(OSError, match="its key is another"):
         opened(path, KEY)
     assert path.read_bytes() == before
-
-
-@contextmanager
-def files_no_longer_than(size: int) -> Iterator[None]:
-    """Let writes beyond that fail, as on a full disk."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def test_records_that_found_no_room_are_counted_by_the_next_that_does(path: Path) -> None:

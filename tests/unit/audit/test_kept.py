@@ -1,8 +1,5 @@
 """What becomes of a camera's evidence, recorded while the disk is full and after."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +13,7 @@ from streamline.audit.records import Gap, RemovedEvidence
 from streamline.audit.runs import RunFolder
 from streamline.evidence.store import Item
 from streamline.messages import PinKind
-
-
-@contextmanager
-def full() -> Iterator[None]:
-    """Let no file of this process grow, as on a full disk."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+from tests.support.full_disk import files_no_longer_than
 
 
 def item(number: int) -> Item:
@@ -52,7 +39,7 @@ def test_what_goes_while_the_disk_is_full_is_recorded_once_it_is_not(
 ) -> None:
     lost: list[int] = []
     chain = EvidenceChain(run, "left", tmp_path / "kept", on_lost=lost.append)
-    with capture_logs(), full():
+    with capture_logs(), files_no_longer_than(64):
         for number in range(3):
             chain.removing(item(number), "disk")
     chain.removing(item(3), "quota")
@@ -68,7 +55,7 @@ def test_of_very_many_the_oldest_are_lost_and_counted(
     monkeypatch.setattr(module, "_MOST", 5)
     lost: list[int] = []
     chain = EvidenceChain(run, "left", tmp_path / "kept", on_lost=lost.append)
-    with capture_logs(), full():
+    with capture_logs(), files_no_longer_than(64):
         for number in range(8):
             chain.removing(item(number), "disk")
     chain.removing(item(8), "quota")

@@ -1,7 +1,6 @@
 """What is recorded of the verdicts, and what a full disk costs."""
 
 import json
-import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from streamline.audit.runs import RunFolder
 from streamline.audit.verdicts import VerdictChain
 from streamline.config import RecordedPerMinute
 from streamline.messages import FrameId, Origin, Scored, Verdict
+from tests.support.full_disk import files_no_longer_than
 from tests.support.line import json_lines
 from tests.support.models import threshold_at
 
@@ -96,13 +96,9 @@ def test_what_finds_no_room_is_counted_and_verdicts_are_given_all_the_same(
     tmp_path: Path,
 ) -> None:
     recorder = Recorder(tmp_path)
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (recorder.chain.path.stat().st_size, old[1]))
-    try:
+    with files_no_longer_than(recorder.chain.path.stat().st_size):
         recorder.take([2.0, 2.0])
         recorder.take([0.0])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert recorder.lost == [2, 1]
     recorder.take([0.0])
     gap, last = recorder.written()

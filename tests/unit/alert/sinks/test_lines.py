@@ -1,8 +1,6 @@
 """Files that alert events go to: appended, whole lines, from several processes at once."""
 
 import json
-import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from streamline.alert.sinks import CutShortError, JsonLines
 from streamline.errors import InputError
+from tests.support.full_disk import files_no_longer_than
 
 
 def test_each_event_becomes_one_line_in_order(tmp_path: Path) -> None:
@@ -85,16 +84,10 @@ def test_what_a_full_disk_takes_of_a_line_is_cut_off_again(tmp_path: Path) -> No
     path = tmp_path / "alerts.jsonl"
     sink = JsonLines(path)
     sink.deliver("a", b'{"n":1}')
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (12, limits[1]))
-    try:
+    with files_no_longer_than(12):
         for _ in range(2):
             with pytest.raises(OSError, match="File too large"):
                 sink.deliver("b", b'{"n":2}')
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
     sink.deliver("b", b'{"n":2}')
     sink.close()
     assert path.read_bytes() == b'{"n":1}\n{"n":2}\n'
@@ -106,15 +99,8 @@ def test_lines_that_a_full_disk_still_took_are_told_apart_from_those_that_are_lo
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(b'{"n"')  # A killed writer's.
     sink = JsonLines(path)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (24, limits[1]))
-    try:
-        with pytest.raises(CutShortError) as found:
-            sink.write([b'{"n":%d}' % n for n in range(9)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with files_no_longer_than(24), pytest.raises(CutShortError) as found:
+        sink.write([b'{"n":%d}' % n for n in range(9)])
     sink.write([b"{}"])
     sink.close()
     assert found.value.taken == 2

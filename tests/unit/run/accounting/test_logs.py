@@ -1,9 +1,5 @@
 """Logs of a line whose disk is full or gone for a while."""
 
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,19 +8,7 @@ from structlog.testing import capture_logs
 from streamline.errors import InputError
 from streamline.ledger import Ledger
 from streamline.run.accounting.logs import LineLog
-
-
-@contextmanager
-def full_at(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size."""
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
+from tests.support.full_disk import files_no_longer_than
 
 
 def lost(ledger: Ledger) -> float:
@@ -38,7 +22,7 @@ def test_a_log_comes_back_with_its_disk_and_what_was_lost_is_counted(tmp_path: P
     log = LineLog(ledger, "drops", path)
     log.open()
     log.write([b"1"])
-    with capture_logs() as told, full_at(6):
+    with capture_logs() as told, files_no_longer_than(6):
         log.write([b"2", b"345", b"6"])  # Room for the first, and a part of the second.
         log.write([b"7777"])
         log.write([b"8888"])

@@ -1,9 +1,6 @@
 """What becomes of alerts that no sink has taken when a line ends."""
 
-import resource
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from streamline.run.control import Control
 from streamline.run.runtime import Runtime
 from streamline.run.stages.delivery import AlertDelivery
 from streamline.run.stages.stage import Site
+from tests.support.full_disk import files_no_longer_than
 from tests.support.line import eventually
 
 
@@ -60,19 +58,6 @@ def event(seq: int) -> AlertEvent:
     )
 
 
-@contextmanager
-def no_room() -> Iterator[None]:
-    """A process that may write no large files meets what a full disk does."""
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
 def told_at_the_end(delivery: AlertDelivery) -> list[tuple[str, int]]:
     """Hand three alerts, end, and return what is said of them."""
     for seq in range(3):
@@ -89,7 +74,7 @@ def test_alerts_on_disk_wait_for_the_next_start(delivery: AlertDelivery) -> None
 
 def test_alerts_that_no_disk_took_are_said_to_be_lost(delivery: AlertDelivery) -> None:
     delivery.open()
-    with no_room():
+    with files_no_longer_than(4096):
         for seq in range(10, 40):
             delivery.hand(event(seq))
         eventually(lambda: not delivery.is_safe, "they wait in memory")
