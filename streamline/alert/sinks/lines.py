@@ -1,14 +1,21 @@
 """Files of JSON lines: alerts, verdicts, drops."""
 
+import fcntl
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from streamline.errors import InputError
 
 __all__ = ["CutShortError", "JsonLines"]
+
+_TRIES: Final = 200
+_PAUSE_S: Final = 0.001
+"""A process that was stopped while it wrote must not stop those that write to the same file."""
 
 
 class CutShortError(OSError):
@@ -53,16 +60,19 @@ class JsonLines:
         CutShortError
             If not all of them can be written.
         """
-        torn = _ends_within_a_line(self._fd)
-        text = b"\n" * torn + b"".join(line + b"\n" for line in lines)
-        written = 0
-        try:
-            while written < len(text):
-                written += os.write(self._fd, text[written:])
-        except OSError as exc:
-            _cut_off(self._fd, written - text.rfind(b"\n", 0, written) - 1)
-            taken = text.count(b"\n", 0, written) - (torn and written > 0)
-            raise CutShortError(exc, taken) from exc
+        with _alone(self._fd) as alone:
+            # A line that another is writing just now looks like one that was cut off.
+            torn = alone and _ends_within_a_line(self._fd)
+            text = b"\n" * torn + b"".join(line + b"\n" for line in lines)
+            written = 0
+            try:
+                while written < len(text):
+                    written += os.write(self._fd, text[written:])
+            except OSError as exc:
+                if alone:
+                    _cut_off(self._fd, written - text.rfind(b"\n", 0, written) - 1)
+                taken = text.count(b"\n", 0, written) - (torn and written > 0)
+                raise CutShortError(exc, taken) from exc
 
     def close(self) -> None:
         """Close the file."""
@@ -70,7 +80,7 @@ class JsonLines:
 
 
 def _cut_off(fd: int, size: int) -> None:
-    """Take back the last bytes that were written, unless another has written meanwhile."""
+    """Take back the last bytes that were written, unless another did not wait and wrote behind."""
     with suppress(OSError):
         end = os.lseek(fd, 0, os.SEEK_CUR)
         if size and os.fstat(fd).st_size == end:
@@ -83,3 +93,22 @@ def _ends_within_a_line(fd: int) -> bool:
     if not stat.S_ISREG(found.st_mode) or not found.st_size:
         return False
     return os.pread(fd, 1, found.st_size - 1) != b"\n"
+
+
+@contextmanager
+def _alone(fd: int) -> Iterator[bool]:
+    """Keep the others from writing meanwhile; false if one of them does not let go."""
+    held = False
+    with suppress(OSError):  # Not every file can be locked.
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held = True
+                break
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+    try:
+        yield held
+    finally:
+        if held:
+            fcntl.flock(fd, fcntl.LOCK_UN)
