@@ -29,38 +29,43 @@ class Courier(Thread):
     name : str
         The sink's in the outbox.
     open_sink : callable
-        Opens it, in the thread that uses it; InputError if it never can be.
+        Opens it, in the thread that uses it.
     outbox : Outbox
     told : callable
         Called after each try, in this thread.
+    patient : bool
+        Whether a sink that can't be opened is tried again, and is not its starter's to refuse.
     """
 
     def __init__(
-        self, name: str, open_sink: Callable[[], Sink], outbox: Outbox, told: Told
+        self,
+        name: str,
+        open_sink: Callable[[], Sink],
+        outbox: Outbox,
+        told: Told,
+        *,
+        patient: bool,
     ) -> None:
         super().__init__(name=f"sink-{name}", daemon=True)
         self._sink_name = name
         self._open = open_sink
         self._outbox = outbox
         self._told = told
+        self._patient = patient
         self._stopping = Event()
         self._deadline_ns = 0
         self._failed = False
         self._backoff = Backoff(sustained_s=0.0)
         self.opened = Event()
-        """Set once the sink is open, or can't be."""
+        """Set once the sink is open, or can't be just now."""
 
         self.failure: Exception | None = None
 
     def run(self) -> None:
         """Deliver until stopped."""
-        try:
-            sink = self._open()
-        except Exception as exc:  # noqa: BLE001 - whoever started this raises it
-            self.failure = exc
+        sink = self._opened()
+        if sink is None:
             return
-        finally:
-            self.opened.set()
         seen = 0
         try:
             while self._deliver_all(sink) and not self._stopping.is_set():
@@ -73,6 +78,21 @@ class Courier(Thread):
         self._deadline_ns = monotonic_ns() + round(within_s * 1e9)
         self._stopping.set()
         self._outbox.wake()
+
+    def _opened(self) -> Sink | None:
+        """Open the sink, however often that takes; None if it can't be."""
+        while True:
+            try:
+                return self._open()
+            except Exception as exc:  # noqa: BLE001 - whoever started this raises it
+                if not self._patient:
+                    self.failure = exc
+                    return None
+                self._complain(exc)
+            finally:
+                self.opened.set()
+            if not self._wait():
+                return None
 
     def _deliver_all(self, sink: Sink) -> bool:
         """Bring what waits; false if this is the end."""
@@ -98,10 +118,7 @@ class Courier(Thread):
             return True
         except Exception as exc:  # noqa: BLE001 - whatever a library raises, the event is owed
             self._told("failed")
-            if not self._failed:
-                self._failed = True
-                why = str(exc) or type(exc).__name__
-                _log.error("sink can't be told, tries go on", sink=self._sink_name, why=why)
+            self._complain(exc)
             return False
         self._told("ok")
         self._backoff.delivered()
@@ -109,6 +126,12 @@ class Courier(Thread):
             self._failed = False
             _log.warning("sink is told again", sink=self._sink_name)
         return True
+
+    def _complain(self, exc: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            why = str(exc) or type(exc).__name__
+            _log.error("sink can't be told, tries go on", sink=self._sink_name, why=why)
 
     def _wait(self) -> bool:
         """Wait until the next try; false if there is none any more."""

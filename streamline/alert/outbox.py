@@ -6,9 +6,10 @@ takes nothing more, or what it gives back makes no sense, events wait in memory 
 file as soon as one can be written.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Final, NamedTuple, TypeVar
@@ -75,6 +76,9 @@ class Outbox:
         any more is forgotten, and what it had yet to be told is logged.
     max_events : int
         Most events that wait for one sink; more push out the oldest, counted and logged.
+    rescue : Path, optional
+        A folder in memory.  With it, a disk that can't be written just now is no reason to raise:
+        what waits is read from a copy that is made there.
 
     Raises
     ------
@@ -82,7 +86,9 @@ class Outbox:
         If the file can't be used.
     """
 
-    def __init__(self, path: Path, sinks: Sequence[str], *, max_events: int) -> None:
+    def __init__(
+        self, path: Path, sinks: Sequence[str], *, max_events: int, rescue: Path | None = None
+    ) -> None:
         self._path = path
         self._sinks = tuple(sinks)
         self._max_events = max_events
@@ -92,7 +98,13 @@ class Outbox:
         self._retry_ns = 0
         self._durable = True
         self._readable = True
-        self._db = _open(path)
+        self._highest = 0
+        try:
+            self._db = _open(path)
+        except _DiskError as exc:
+            if rescue is None:
+                raise
+            self._begin_in_memory(rescue, exc)
         with self._lock:
             self._highest = self._do(self._enrol)
 
@@ -199,6 +211,19 @@ class Outbox:
             with self._db:
                 return action(self._db)
 
+    def _begin_in_memory(self, rescue: Path, cause: "_DiskError") -> None:
+        """Begin with what the file holds, if that can be read."""
+        _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=cause.why)
+        memory = _in_memory()
+        try:
+            _read_copy(self._path, rescue, memory)
+        except (OSError, sqlite3.DatabaseError) as exc:
+            _log.error("alerts that waited can't be read", file=str(self._path), why=str(exc))
+            self._readable = False
+            memory = self._begin_anew()
+        self._db, self._durable = memory, False
+        self._retry_ns = monotonic_ns() + _RETRY_NS
+
     def _fall_back(self, cause: sqlite3.DatabaseError) -> None:
         """Go on in memory, with what the file holds if that can be read."""
         _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=str(cause))
@@ -282,23 +307,65 @@ def _advance(db: sqlite3.Connection, sink: str, number: int) -> None:
     )
 
 
+class _DiskError(InputError):
+    """The file can't be used, and that is the disk's fault."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(_refusal(path, why))
+        self.why = why
+
+
+_OF_THE_DISK: Final = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+def _refusal(path: Path, why: str) -> str:
+    what = f"alerts can't be kept there until they are delivered ({why})"
+    return f"{path}: {what}; set alert.outbox.path to another file"
+
+
 def _open(path: Path) -> sqlite3.Connection:
     """Open the file; one that is no outbox any more is put aside."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _connect(path)
     except OSError as exc:
-        why = exc.strerror or str(exc)
+        raise _DiskError(path, exc.strerror or str(exc)) from exc
     except sqlite3.OperationalError as exc:
-        why = str(exc)
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # One raised here has none.
+        if code in _OF_THE_DISK:
+            raise _DiskError(path, str(exc)) from exc
+        locked = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+        why = "another line uses it" if locked else str(exc)
+        raise InputError(_refusal(path, why)) from exc
     except sqlite3.DatabaseError as exc:
         _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
+        return _made_anew(path)
+
+
+def _made_anew(path: Path) -> sqlite3.Connection:
+    try:
         _put_aside(path)
         return _connect(path)
-    if "locked" in why:
-        why = "another line uses it"
-    msg = f"{path}: alerts can't be kept there until they are delivered ({why}); "
-    raise InputError(msg + "set alert.outbox.path to another file")
+    except OSError as exc:
+        raise _DiskError(path, exc.strerror or str(exc)) from exc
+
+
+def _read_copy(path: Path, folder: Path, into: sqlite3.Connection) -> None:
+    """Read a file that can't be opened where it is, with what its log holds; none holds nothing."""
+    copy = folder / path.name
+    try:
+        for part in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(path.with_name(path.name + part), f"{copy}{part}")
+        with closing(_connect(copy)) as db:
+            db.backup(into)
+    finally:
+        _remove(copy)
 
 
 def _in_memory() -> sqlite3.Connection:

@@ -107,7 +107,8 @@ class Chain:
 
     What a killed predecessor has left half written is cut off, and the chain says so.  Records are
     in the kernel's hands when `append` returns, whatever then happens to the process; on the disk
-    they are after `sync`.
+    they are after `sync`.  A file that can't be opened for writing just now, on a disk that is full
+    or read-only, is tried again with every record.
 
     Parameters
     ----------
@@ -118,44 +119,53 @@ class Chain:
 
     Raises
     ------
-    OSError
-        If the file can't be written.
+    InputError
+        If the file holds no sound record, as under another key.
     """
 
     def __init__(self, path: Path, opened: Opened, seal: Seal) -> None:
         self.path = path
+        self.resumed = path.exists()
+        """Whether somebody wrote it before."""
+
+        self._opened = opened
         self._seal = seal
         self._lost = 0
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            self.resumed = self._open(opened)
-        except BaseException:
-            os.close(self._fd)
-            raise
+        self._head, self._size = _EMPTY, 0
+        self._first: list[Record] = []
+        self._fd: int | None = None
+        with suppress(OSError):
+            self._open()
+            self.append([])
 
     @property
     def head(self) -> Head:
         """Where it stands."""
         return self._head
 
-    def _open(self, opened: Opened) -> bool:
-        size = os.fstat(self._fd).st_size
-        self._head, self._size = _sound_part(self._fd, size, self._seal)
-        cut = os.pread(self._fd, min(size - self._size, LONGEST), self._size)
-        if not self._head.records and b"\n" in cut:
-            msg = "no record in it is sound, or its key is another"
-            raise OSError(None, msg)
-        records: list[Record] = [] if self._head.records else [opened]
-        if size:
-            digest = hashlib.sha256(cut).hexdigest() if cut else None
-            records.append(Resumed(at=now(), cut_bytes=size - self._size, cut_sha256=digest))
+    def _open(self) -> int:
+        """Find the end of what is sound, and what to say before anything else."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            self.append(records)
-        except OSError:
-            if not self._head.records:
-                raise
-            # The disk may be full just now: the next record that can be written says so.
-        return size > 0
+            self._head, self._size, resumed = self._left_in(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._first = [*([] if self._head.records else [self._opened]), *resumed]
+        self._fd = fd
+        return fd
+
+    def _left_in(self, fd: int) -> tuple[Head, int, list[Resumed]]:
+        """Return the head of what is sound, its bytes, and what to say of a predecessor."""
+        size = os.fstat(fd).st_size
+        head, sound = _sound_part(fd, size, self._seal)
+        cut = os.pread(fd, min(size - sound, LONGEST), sound)
+        if not head.records and b"\n" in cut:
+            msg = f"record.audit: no record in {self.path} is sound; give another path, or its key"
+            raise InputError(msg)
+        digest = hashlib.sha256(cut).hexdigest() if cut else None
+        resumed = Resumed(at=now(), cut_bytes=size - sound, cut_sha256=digest)
+        return head, sound, [resumed] if size else []
 
     def append(self, records: Sequence[Record], *, kept: bool = False) -> None:
         """Write records, all or none.
@@ -171,24 +181,30 @@ class Chain:
         OSError
             If they can't be written; unless they are kept, the next ones that can begin by saying
             how many are missing.
+        InputError
+            If the file could not be opened before, and holds no sound record.
         """
         missing = 0 if kept else len(records)
-        if self._lost:
-            records = [Gap(at=now(), lost=self._lost), *records]
-        head, lines = self._head, bytearray()
-        for record in records:
-            head, line = _sealed(head, record, self._seal)
-            lines += line
         try:
-            # Of what a killed or failed write has left, nothing may stand behind the new records.
-            os.ftruncate(self._fd, self._size)
-            _write_all(self._fd, lines, self._size)
+            fd = self._open() if self._fd is None else self._fd
+            gap = [Gap(at=now(), lost=self._lost)] if self._lost else []
+            head, lines = self._head, bytearray()
+            for record in (*self._first, *gap, *records):
+                head, line = _sealed(head, record, self._seal)
+                lines += line
+            try:
+                # Of what a killed or failed write has left, nothing may stand behind the new ones.
+                os.ftruncate(fd, self._size)
+                _write_all(fd, lines, self._size)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(fd, self._size)
+                raise
         except OSError:
             self._lost += missing
-            with suppress(OSError):
-                os.ftruncate(self._fd, self._size)
             raise
         self._head, self._lost = head, 0
+        self._first.clear()
         self._size += len(lines)
 
     def lose(self, count: int) -> None:
@@ -197,14 +213,16 @@ class Chain:
 
     def sync(self) -> None:
         """Wait until everything is on the disk; other threads may append meanwhile."""
-        os.fsync(self._fd)
+        if self._fd is not None:
+            os.fsync(self._fd)
 
     def close(self) -> None:
         """Sync and close."""
         try:
             self.sync()
         finally:
-            os.close(self._fd)
+            if self._fd is not None:
+                os.close(self._fd)
 
 
 def lines_of(path: Path, seal: Seal) -> Iterator[Line]:

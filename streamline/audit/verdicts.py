@@ -43,7 +43,7 @@ class VerdictChain:
     Raises
     ------
     InputError
-        If the chain can't be written.
+        If the chain is sealed with another key, or the key can't be read.
     """
 
     def __init__(

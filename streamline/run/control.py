@@ -15,16 +15,19 @@ class Phase(IntEnum):
     """Where the line is in its life; it only ever goes up."""
 
     STARTING = 0
-    """Everything is being opened; no frame counts yet."""
+    """Everything is being opened; no frame counts yet.  What can't be opened ends the line."""
 
-    RUNNING = 1
-    DRAINING = 2
+    RESUMING = 1
+    """The same of a line that was killed: what can't be opened just now is tried again."""
+
+    RUNNING = 2
+    DRAINING = 3
     """Sources take no more frames and wait until those in flight have an outcome."""
 
-    FINISHING = 3
+    FINISHING = 4
     """Nothing is in flight; every stage ends."""
 
-    ABORT = 4
+    ABORT = 5
     """Time to drain is over: whatever is in flight is counted as dropped."""
 
 
@@ -48,9 +51,9 @@ class Control:
             self._map = mmap.mmap(file.fileno(), _STATE.size)
 
     @staticmethod
-    def create(path: Path) -> None:
+    def create(path: Path, phase: Phase = Phase.STARTING) -> None:
         """Make the file of a line that begins."""
-        path.write_bytes(_STATE.pack(Phase.STARTING))
+        path.write_bytes(_STATE.pack(phase))
 
     @property
     def phase(self) -> Phase:

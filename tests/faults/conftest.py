@@ -1,6 +1,5 @@
 """Rigs: lines that are hurt, with all that they depend on."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import pytest
 
 from streamline.source.synthetic import rendered_clip
 from tests.support import mosquitto
+from tests.support.disks import require_disk
 from tests.support.rtsp_server import require_gstreamer
-from tests.support.small_disk import small_disk
 from tools.faults.clock import FalseClock
 from tools.faults.model import nervous_model
 from tools.faults.rig import Layout, Rig
@@ -42,8 +41,4 @@ def require(layout: Layout, folder: Path) -> None:
     if layout.clock and FalseClock.library() is None:
         pytest.skip("no libfaketime here; apt-get install faketime")
     if layout.disk_mb:
-        try:
-            with small_disk(folder / "probe", megabytes=1):
-                pass
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("a disk can't be mounted here: that needs root")
+        require_disk(folder / "probe", breaks=layout.breaks)

@@ -5,6 +5,7 @@ import sys
 from tests.faults.conftest import MakeRig
 from tests.support.line import json_lines
 from tools.faults.books import Books, close_books
+from tools.faults.broken import break_disk
 from tools.faults.injuries import suffer
 from tools.faults.rig import Layout, Rig
 
@@ -90,3 +91,14 @@ def test_a_clock_that_is_set_back_and_ahead_costs_no_frame_and_no_alert(
     days = {one["captured"][:10] for one in verdicts}
     assert len(days) == 2  # The clock was theirs.
     assert max(one["latency_ms"] for one in verdicts) < 60_000
+
+
+def test_a_disk_that_turns_read_only_for_good_ends_no_verdict_and_no_alert(
+    make_rig: MakeRig,
+) -> None:
+    with make_rig(Layout(served=0, played=2, disk_mb=64, breaks=True)) as rig:
+        found = break_disk(rig)
+    sys.stdout.write(f"{found}\n")
+    assert list(found.wrong) == []
+    assert found.lines_lost > 0
+    assert found.raised > found.meanwhile > 0

@@ -20,6 +20,7 @@ from streamline.errors import InputError
 from streamline.source.synthetic import rendered_clip
 from tests.support import mosquitto
 from tools.faults.books import Books, close_books
+from tools.faults.broken import Broken, break_disk
 from tools.faults.burst import Burst, burst
 from tools.faults.clock import FalseClock
 from tools.faults.injuries import INJURIES, Outcome, possible, suffer
@@ -45,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Full:
-    """The full profile: one line for all but the clock, one whose clock is set, and a burst."""
+    """The full profile.
+
+    A line for most faults, one whose clock is set, one whose disk breaks, and a burst.
+    """
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._options = options
@@ -54,6 +58,7 @@ class _Full:
         self._tell = teller()
         self.outcomes: list[Outcome] = []
         self.books: dict[str, Books] = {}
+        self.broken: Broken
         self.burst: Burst
 
     def run(self) -> None:
@@ -64,6 +69,10 @@ class _Full:
         self._line("hurt", model, Layout(served=2, played=2, broker=there, disk_mb=64))
         if FalseClock.library() is not None:
             self._line("its clock set", model, Layout(served=0, played=2, clock=True))
+        self._tell("disk read-only for good")
+        layout = Layout(served=0, played=2, disk_mb=64, breaks=True)
+        with Rig(self._folder / "broken", rendered_clip("inspect", 0), model, layout) as rig:
+            self.broken = break_disk(rig)
         self._tell(f"{self._options.alerts:,} alerts in a burst")
         self.burst = burst(self._folder / "burst", model, alerts=self._options.alerts, hook=True)
 
@@ -89,6 +98,7 @@ class _Full:
                 yield f"MISSED: {one.name}: recovered after {one.recovered_s:.1f} s"
         for what, books in self.books.items():
             yield from (f"MISSED: line {what}: {why}" for why in books.broken)
+        yield from (f"MISSED: disk read-only: {why}" for why in self.broken.wrong)
         if not self.burst.raised == self.burst.delivered == self._options.alerts:
             yield f"MISSED: burst: {self.burst}"
         if self.burst.unaccounted:
@@ -99,6 +109,7 @@ class _Full:
         return {
             "faults": [{**dataclasses.asdict(one), "met": one.met} for one in self.outcomes],
             "lines": {what: dataclasses.asdict(one) for what, one in self.books.items()},
+            "disk read-only": dataclasses.asdict(self.broken),
             "burst": dataclasses.asdict(self.burst),
             "missed": self.missed,
         }
@@ -126,6 +137,12 @@ class _Full:
                 f"{books.alerts_raised} alerts raised, {books.alerts_delivered} delivered to all "
                 f"sinks; {books.lines_lost} lines of logs lost and counted"
             )
+        yield (
+            f"line on a disk that turned read-only: {self.broken.judged} frames judged, "
+            f"{self.broken.unaccounted} unaccounted; {self.broken.raised} alerts raised, "
+            f"{self.broken.meanwhile} of them since, {self.broken.delivered} delivered; "
+            f"{self.broken.lines_lost} lines of logs lost and counted"
+        )
         yield (
             f"burst: {self.burst.raised} alerts raised, {self.burst.delivered} delivered; judged "
             f"in {self.burst.judged_s:.1f} s, delivered {self.burst.delivered_s:.1f} s later"

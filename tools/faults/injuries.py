@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from tests.support.disks import SmallDisk
 from tests.support.line import eventually
-from tests.support.small_disk import SmallDisk
 from tools.faults.rig import Rig
 
 __all__ = ["INJURIES", "Injury", "Outcome", "possible", "suffer"]

@@ -19,13 +19,13 @@ import psutil
 
 from tests.support import mosquitto
 from tests.support.clips import encode, repeat
+from tests.support.disks import BreakingDisk, SmallDisk, breaking_disk, small_disk
 from tests.support.line import RunningLine, eventually
 from tests.support.parts import parts
 from tests.support.ports import free_port
 from tests.support.receiver import Hook, receiver
 from tests.support.rtsp_proxy import RtspProxy
 from tests.support.rtsp_server import RtspServer
-from tests.support.small_disk import SmallDisk, small_disk
 from tools.faults.clock import FalseClock
 from tools.judge.line import Counters, own_runtime
 
@@ -52,6 +52,9 @@ class Layout:
 
     disk_mb: int = 0
     """Size of the disk of its own that takes all that the line writes, MB; 0: there is none."""
+
+    breaks: bool = False
+    """Whether that disk can also fail for good; it can't be filled then."""
 
     clock: bool = False
     """Whether the line's clock can be set."""
@@ -129,6 +132,7 @@ class Rig:
         self.hook: Hook
         self.broker: Broker | None = None
         self.disk: SmallDisk | None = None
+        self.breaking: BreakingDisk | None = None
         self.clock: FalseClock | None = None
         self.counters: Counters
         self.line: RunningLine
@@ -181,8 +185,11 @@ class Rig:
 
     def _prepare(self, stack: ExitStack) -> None:
         self.folder.mkdir(exist_ok=True)
-        if self.layout.disk_mb:
-            self.disk = stack.enter_context(small_disk(self.kept, megabytes=self.layout.disk_mb))
+        size_mb = self.layout.disk_mb
+        if size_mb and self.layout.breaks:
+            self.breaking = stack.enter_context(breaking_disk(self.kept, megabytes=size_mb))
+        elif size_mb:
+            self.disk = stack.enter_context(small_disk(self.kept, megabytes=size_mb))
         else:
             self.kept.mkdir()
         if self.layout.clock:

@@ -186,8 +186,8 @@ class AlertStage(Stage):
 
     def _open(self) -> None:
         pipeline = self.site.pipeline
-        self._delivery.open()
-        if self.phase < Phase.RUNNING:
+        self._delivery.open(patient=not self.starts_anew)
+        if self.starts_anew:
             self._verdicts.open()
         run, audit = RunFolder.told_in(self.site.runtime.audit), pipeline.record.audit
         if run is not None and audit is not None:

@@ -76,8 +76,13 @@ class AlertDelivery:
         self._couriers: list[Courier] = []
         self._counted_ns = 0
 
-    def open(self) -> None:
+    def open(self, *, patient: bool) -> None:
         """Open the outbox and every sink.
+
+        Parameters
+        ----------
+        patient : bool
+            Whether what can't be opened just now is tried again later.
 
         Raises
         ------
@@ -87,7 +92,7 @@ class AlertDelivery:
         if self._site.pipeline.alert.plc is not None:
             self._open_plc(self._site.pipeline.alert.plc)
         if self._sinks:
-            self._open_sinks()
+            self._open_sinks(patient=patient)
 
     def _open_plc(self, plc: Modbus) -> None:
         with needs_extra("modbus", ["pymodbus"], "alert.plc"):
@@ -103,14 +108,24 @@ class AlertDelivery:
         )
         self._plc.start()
 
-    def _open_sinks(self) -> None:
+    def _open_sinks(self, *, patient: bool) -> None:
         settings = self._site.pipeline.alert.outbox
-        path = outbox_path(self._site.pipeline)
-        self._outbox = Outbox(path, list(self._sinks), max_events=settings.max_events)
+        self._outbox = Outbox(
+            outbox_path(self._site.pipeline),
+            list(self._sinks),
+            max_events=settings.max_events,
+            rescue=self._site.runtime.folder if patient else None,
+        )
         self._poster = Poster(self._outbox)
         self._poster.start()
         for name, sink in self._sinks.items():
-            courier = Courier(name, self._opener(sink), self._outbox, partial(self._count, name))
+            courier = Courier(
+                name,
+                self._opener(sink),
+                self._outbox,
+                partial(self._count, name),
+                patient=patient,
+            )
             self._couriers.append(courier)
             courier.start()
         for courier in self._couriers:

@@ -53,7 +53,7 @@ class Keeping:
         Raises
         ------
         InputError
-            If the audit record can't be written.
+            If the audit record is sealed with another key, or the key can't be read.
         """
         evidence = self._site.pipeline.record.evidence
         if evidence is not None:

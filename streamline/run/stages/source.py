@@ -291,7 +291,7 @@ class SourceStage(Stage):
 
     def _open(self) -> None:
         queue = self._camera.queue
-        if self.phase < Phase.RUNNING:
+        if self.starts_anew:
             self._drops.open()
         self._keeping.open()
         self._outlet = Outlet(

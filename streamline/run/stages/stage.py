@@ -124,6 +124,11 @@ class Stage(Thread):
         """The line's phase."""
         return self.site.control.phase
 
+    @property
+    def starts_anew(self) -> bool:
+        """Whether the line starts: later a disk that fails must end nobody."""
+        return self.phase is Phase.STARTING
+
     @staticmethod
     def poller(*sockets: zmq.Socket[bytes] | int) -> zmq.Poller:
         """Watch sockets and descriptors for input."""

@@ -111,7 +111,8 @@ class Supervisor:
                 require_room(self._runtime.folder, self._pipeline, sizes)
             freeze(models, calibrations, self._runtime)
             self._open_record(stack, models, calibrations)
-            Control.create(self._runtime.control)
+            resumed = self._runtime.was_killed
+            Control.create(self._runtime.control, Phase.RESUMING if resumed else Phase.STARTING)
             self._control = Control(self._runtime.control)
             self._views = Views(self._runtime)
             stack.callback(self._views.close)

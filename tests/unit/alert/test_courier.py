@@ -58,7 +58,7 @@ def start(name: str, sink: Fickle, outbox: Outbox) -> tuple[Courier, Counter[str
     def count(outcome: str) -> None:
         counts[outcome] += 1
 
-    courier = Courier(name, lambda: sink, outbox, count)
+    courier = Courier(name, lambda: sink, outbox, count, patient=False)
     courier.start()
     return courier, counts
 
@@ -131,8 +131,49 @@ def test_a_sink_that_can_t_be_opened_is_the_starter_s_to_raise(outbox: Outbox) -
         msg = "no"
         raise InputError(msg)
 
-    courier = Courier("one", refuse, outbox, lambda _: None)
+    courier = Courier("one", refuse, outbox, lambda _: None, patient=False)
     courier.start()
     assert courier.opened.wait(30)
     courier.join(30)
     assert isinstance(courier.failure, InputError)
+
+
+def test_a_sink_that_can_t_be_opened_just_now_is_told_once_it_can(outbox: Outbox) -> None:
+    sink, tries = Fickle({}), 0
+
+    def open_at_last() -> Fickle:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            msg = "alerts.jsonl: can't be written (Read-only file system); give another path"
+            raise InputError(msg)
+        return sink
+
+    post(outbox, 0, 3)
+    with structlog.testing.capture_logs() as logs:
+        courier = Courier("one", open_at_last, outbox, lambda _: None, patient=True)
+        courier.start()
+        assert courier.opened.wait(30)
+        eventually(lambda: outbox.waiting("one") == 0, "everything is told")
+        courier.stop(10)
+        courier.join(30)
+    assert (courier.failure, sink.told) == (None, [0, 1, 2])
+    assert [line["event"] for line in logs] == [
+        "sink can't be told, tries go on",
+        "sink is told again",
+    ]
+
+
+def test_a_sink_that_never_opens_holds_up_no_end(outbox: Outbox) -> None:
+    def refuse() -> Fickle:
+        msg = "no"
+        raise InputError(msg)
+
+    post(outbox, 0, 3)
+    courier = Courier("one", refuse, outbox, lambda _: None, patient=True)
+    courier.start()
+    assert courier.opened.wait(30)
+    courier.stop(0)
+    courier.join(30)
+    assert not courier.is_alive()
+    assert outbox.waiting("one") == 3

@@ -14,7 +14,7 @@ import structlog
 
 from streamline.alert.outbox import Outbox, Posted
 from streamline.errors import InputError
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than, require_disk, small_disk
 
 SINKS = ("log", "hook")
 
@@ -191,6 +191,66 @@ def test_a_full_disk_costs_nothing_while_the_process_lives(
     assert bodies(again, "log") == list(range(11, 503))
     assert bodies(again, "hook") == list(range(503))
     again.close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from streamline.alert.outbox import Outbox, Posted
+box = Outbox(Path(sys.argv[1]), ["log", "hook"], max_events=100)
+box.post(Posted(f"left-1-{n}", "begin", b"%d" % n) for n in range(5))
+box.tell("log", box.next("log")[2].number)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_on_a_disk_that_is_now_read_only_is_told_and_stored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
+    require_disk(tmp_path / "probe")
+    rescue = tmp_path / "rescue"
+    rescue.mkdir()
+    with small_disk(tmp_path / "disk", megabytes=4) as disk:
+        path = disk.folder / "outbox.db"
+        subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+        with disk.read_only():
+            with pytest.raises(InputError, match=r"set alert\.outbox\.path to another file$"):
+                Outbox(path, SINKS, max_events=100)
+            with structlog.testing.capture_logs() as logs:
+                outbox = Outbox(path, SINKS, max_events=100, rescue=rescue)
+            assert [line["event"] for line in logs] == ["alerts can't be stored, wait in memory"]
+            assert list(rescue.iterdir()) == []
+            assert not is_durable(outbox)
+            assert bodies(outbox, "log") == [3, 4]
+            assert bodies(outbox, "hook") == [0, 1, 2, 3, 4]
+            outbox.post(events(4, 3))
+            assert not is_durable(outbox)
+            outbox.tell("hook", outbox.next("hook")[1].number)
+        outbox.post(events(7, 1))
+        assert is_durable(outbox)
+        outbox.close()
+        again = Outbox(path, SINKS, max_events=100)
+        assert bodies(again, "log") == [3, 4, 5, 6, 7]
+        assert bodies(again, "hook") == [2, 3, 4, 5, 6, 7]
+        again.close()
+
+
+def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
+    folder = tmp_path / "state"
+    folder.write_text("no folder")
+    with structlog.testing.capture_logs() as logs:
+        outbox = Outbox(folder / "outbox.db", SINKS, max_events=100, rescue=tmp_path)
+    assert logs[0]["event"] == "alerts can't be stored, wait in memory"
+    outbox.post(events(0, 2))
+    assert (is_durable(outbox), bodies(outbox, "hook")) == (False, [0, 1])
+    folder.unlink()
+    outbox.post(events(2, 1))
+    assert (is_durable(outbox), bodies(outbox, "hook")) == (True, [0, 1, 2])
+    outbox.close()
 
 
 def test_posts_and_tellings_of_several_threads_lose_nothing(outbox: Outbox) -> None:

@@ -12,7 +12,7 @@ from streamline.audit.reading import ChainReader, Findings
 from streamline.audit.records import Gap, HeadOf, Opened, Record, Resumed, SkippedEvidence
 from streamline.errors import InputError
 from streamline.messages import PinKind
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than, require_disk, small_disk
 
 KEY = b"sixteen or more bytes"
 RUN = "20261123T000000.000000Z-abcdef"
@@ -159,7 +159,7 @@ def test_a_writer_that_died_in_its_first_record_begins_again(tmp_path: Path) -> 
 
 def test_a_chain_under_another_key_is_left_as_it_is(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(OSError, match="its key is another"):
+    with pytest.raises(InputError, match=r"is sound; give another path, or its key$"):
         opened(path, KEY)
     assert path.read_bytes() == before
 
@@ -180,6 +180,29 @@ def test_records_that_found_no_room_are_counted_by_the_next_that_does(path: Path
     assert (gap.lost, records[6:]) == (3, [record(7)])
     assert found.faults == []
     assert found.notes[-1].endswith("3 records could not be written before it")
+
+
+def test_a_chain_that_can_not_be_opened_just_now_is_gone_on_with_once_it_can(
+    tmp_path: Path,
+) -> None:
+    require_disk(tmp_path / "probe")
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        path = disk.folder / "some.jsonl"
+        opened(path).close()
+        with disk.read_only():
+            chain = opened(path)
+            assert chain.resumed
+            for batch in ([record(1), record(2)], [record(3)]):
+                with pytest.raises(OSError, match="Read-only file system"):
+                    chain.append(batch)
+        chain.append([record(4)])
+        chain.close()
+        records, found, _ = read(path)
+    gap = records[2]
+    assert isinstance(records[1], Resumed)
+    assert isinstance(gap, Gap)
+    assert (gap.lost, records[3:]) == (3, [record(4)])
+    assert found.faults == []
 
 
 @pytest.mark.parametrize("text", [b"", b"short key\n", None])

@@ -13,7 +13,7 @@ from streamline.audit.records import Gap, RemovedEvidence
 from streamline.audit.runs import RunFolder
 from streamline.evidence.store import Item
 from streamline.messages import PinKind
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than
 
 
 def item(number: int) -> Item:

@@ -14,7 +14,7 @@ from streamline.audit.runs import RunFolder
 from streamline.audit.verdicts import VerdictChain
 from streamline.config import RecordedPerMinute
 from streamline.messages import FrameId, Origin, Scored, Verdict
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than
 from tests.support.line import json_lines
 from tests.support.models import threshold_at
 

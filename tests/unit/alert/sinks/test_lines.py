@@ -9,7 +9,7 @@ import pytest
 
 from streamline.alert.sinks import CutShortError, JsonLines
 from streamline.errors import InputError
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than
 
 
 def test_each_event_becomes_one_line_in_order(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from streamline.errors import InputError
 from streamline.ledger import Ledger
 from streamline.run.accounting.logs import LineLog
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than
 
 
 def lost(ledger: Ledger) -> float:

@@ -14,7 +14,7 @@ from streamline.run.control import Control
 from streamline.run.runtime import Runtime
 from streamline.run.stages.delivery import AlertDelivery
 from streamline.run.stages.stage import Site
-from tests.support.full_disk import files_no_longer_than
+from tests.support.disks import files_no_longer_than
 from tests.support.line import eventually
 
 
@@ -68,12 +68,12 @@ def told_at_the_end(delivery: AlertDelivery) -> list[tuple[str, int]]:
 
 
 def test_alerts_on_disk_wait_for_the_next_start(delivery: AlertDelivery) -> None:
-    delivery.open()
+    delivery.open(patient=False)
     assert told_at_the_end(delivery) == [("alerts wait for the next start", 3)]
 
 
 def test_alerts_that_no_disk_took_are_said_to_be_lost(delivery: AlertDelivery) -> None:
-    delivery.open()
+    delivery.open(patient=False)
     with files_no_longer_than(4096):
         for seq in range(10, 40):
             delivery.hand(event(seq))
