@@ -1,22 +1,32 @@
 """Alerts on their way to the sinks: on disk before anybody is told, until everybody has been.
 
 An SQLite file in write-ahead mode, synced in full at every commit.  Each sink has its place in one
-sequence of events, so that it gets them in order, at least once, whatever dies.  When the disk
-takes nothing more, or what it gives back makes no sense, events wait in memory and go back to a
-file as soon as one can be written.
+sequence of events, so that it gets them in order, at least once, whatever dies.  While the disk
+takes nothing more, or what it gives back makes no sense, events wait in a spare file in memory,
+which outlives the process, and go back to the disk as soon as that can be written.
 """
 
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
-from streamline.clock import monotonic_ns, wall_ns
+from streamline.alert.outbox_file import (
+    DiskError,
+    in_memory,
+    is_sound,
+    open_file,
+    open_spare,
+    put_aside,
+    read_into,
+    readable_events,
+    remove,
+)
+from streamline.clock import monotonic_ns
 from streamline.errors import InputError
 
 __all__ = ["Outbox", "Posted"]
@@ -30,22 +40,6 @@ _REMEMBERED: Final = 8192
 
 _RETRY_NS: Final = 5_000_000_000
 """How long events wait in memory before the file is tried again."""
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS events (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  body BLOB NOT NULL,
-  UNIQUE (id, kind)
-);
-CREATE TABLE IF NOT EXISTS sinks (
-  name TEXT PRIMARY KEY,
-  told INTEGER NOT NULL,
-  discarded INTEGER NOT NULL DEFAULT 0
-);
-"""
-_VERSION: Final = 1
 
 
 class Posted(NamedTuple):
@@ -64,6 +58,23 @@ class Posted(NamedTuple):
     """Its place in the sequence; 0 until it has one."""
 
 
+class _Place(Enum):
+    """Where events are."""
+
+    DISK = auto()
+    SPARE = auto()
+    """In a file in memory: lost with the host, not with the process."""
+
+    MEMORY = auto()
+
+
+class _Sink(NamedTuple):
+    """How a sink stands."""
+
+    waiting: int
+    discarded: int
+
+
 class Outbox:
     """The events that some sink has yet to be told.  Any thread may use it.
 
@@ -76,9 +87,11 @@ class Outbox:
         any more is forgotten, and what it had yet to be told is logged.
     max_events : int
         Most events that wait for one sink; more push out the oldest, counted and logged.
-    rescue : Path, optional
-        A folder in memory.  With it, a disk that can't be written just now is no reason to raise:
-        what waits is read from a copy that is made there.
+    spare : Path, optional
+        A file in memory, where events wait while the disk does not serve; what a predecessor has
+        left there is gone on with.  None: they wait in the process.
+    patient : bool
+        Whether a disk that can't be written at first is no reason to raise.
 
     Raises
     ------
@@ -87,53 +100,60 @@ class Outbox:
     """
 
     def __init__(
-        self, path: Path, sinks: Sequence[str], *, max_events: int, rescue: Path | None = None
+        self,
+        path: Path,
+        sinks: Sequence[str],
+        *,
+        max_events: int,
+        spare: Path | None = None,
+        patient: bool = False,
     ) -> None:
         self._path = path
         self._sinks = tuple(sinks)
         self._max_events = max_events
+        self._spare = spare
         self._lock = Lock()
         self._changed = Condition(self._lock)
         self._posts = 0
         self._retry_ns = 0
-        self._durable = True
         self._readable = True
         self._highest = 0
-        try:
-            self._db = _open(path)
-        except _DiskError as exc:
-            if rescue is None:
-                raise
-            self._begin_in_memory(rescue, exc)
+        self._standing: Mapping[str, _Sink] = {}
+        self._place = _Place.DISK
+        self._db: sqlite3.Connection
         with self._lock:
-            self._highest = self._do(self._enrol)
+            self._begin(patient=patient)
+            self._do(self._enrol)
 
     @property
     def durable(self) -> bool:
-        """Whether events are on disk; if not they are lost with the process."""
-        return self._durable
+        """Whether events are on disk; if not they are lost with the host."""
+        return self._place is _Place.DISK
+
+    @property
+    def outlives_process(self) -> bool:
+        """Whether the next process finds the events."""
+        return self._place is not _Place.MEMORY
 
     def post(self, events: Iterable[Posted]) -> None:
         """Take events over; those that are known already are not taken twice.
 
         They are on disk when this returns, or else in memory, and `durable` is false.
         """
-        rows = [(event.id, event.kind, event.body) for event in events]
+        rows = [event._asdict() for event in events]
         with self._lock:
             self._come_back()
-            self._highest = self._do(lambda db: self._insert(db, rows))
+            self._do(lambda db: self._insert(db, rows))
             self._posts += 1
             self._changed.notify_all()
 
     def waiting(self, sink: str) -> int:
-        """How many events a sink has yet to be told."""
-        with self._lock:
-            return self._do(lambda db: _waiting(db, sink))
+        """How many events a sink has yet to be told; nobody waits for a disk here."""
+        return self._standing[sink].waiting
 
     def discarded(self, sink: str) -> int:
         """How many events it was never told, since they were too many."""
-        with self._lock:
-            return self._do(lambda db: _discarded(db, sink))
+        return self._standing[sink].discarded
 
     def next(self, sink: str, *, limit: int = 64) -> list[Posted]:
         """Return the oldest events that a sink has yet to be told."""
@@ -159,128 +179,220 @@ class Outbox:
             self._posts += 1
             self._changed.notify_all()
 
+    def look_after(self) -> None:
+        """Put what waits in memory onto the disk, if it is time to try."""
+        with self._lock:
+            self._come_back()
+
     def close(self) -> None:
         """Close the file, after a last try to get everything onto it; if all is told, remove it."""
         with self._lock:
             self._retry_ns = 0
             self._come_back()
-            waiting = self._do(lambda db: any(_waiting(db, sink) for sink in self._sinks))
             self._db.close()
-        if not waiting and self._durable:
-            _remove(self._path)
+        if self.durable and not any(one.waiting for one in self._standing.values()):
+            remove(self._path)
 
-    def _insert(self, db: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes]]) -> int:
-        """Take events in; return the highest number of all."""
-        db.executemany("INSERT OR IGNORE INTO events (id, kind, body) VALUES (?, ?, ?)", rows)
-        for sink in self._sinks:
-            over = _waiting(db, sink) - self._max_events
-            if over > 0:
-                self._discard(db, sink, over)
-        return _highest(db)
+    def _begin(self, *, patient: bool) -> None:
+        """Open what there is: what a predecessor has left in memory is newer than its file."""
+        left = self._left_in_memory()
+        try:
+            disk = open_file(self._path)
+        except DiskError as exc:
+            if not patient:
+                raise
+            self._tell_of_disk(exc.why)
+            if left is None:
+                self._copy_file()
+            else:
+                self._db, self._place = left, _Place.SPARE
+            return
+        self._db = disk
+        if left is not None:
+            self._db, self._place = left, _Place.SPARE
+            self._take_back(disk)
+        elif not is_sound(disk):
+            self._fall_back(sqlite3.DatabaseError("the file is damaged"))
 
-    def _discard(self, db: sqlite3.Connection, sink: str, count: int) -> None:
-        """Push out the oldest events that wait for a sink."""
-        db.execute(
-            "UPDATE sinks SET discarded = discarded + :count, told = (SELECT number FROM events "
-            "WHERE number > told ORDER BY number LIMIT 1 OFFSET :count - 1) WHERE name = :sink",
-            {"count": count, "sink": sink},
+    def _left_in_memory(self) -> sqlite3.Connection | None:
+        if self._spare is None or not self._spare.exists():
+            return None
+        try:
+            return open_spare(self._spare)
+        except sqlite3.DatabaseError as exc:
+            _log.error("alerts that waited can't be read", file=str(self._spare), why=str(exc))
+            remove(self._spare)
+            return None
+
+    def _copy_file(self) -> None:
+        """Go on in memory with what the file holds, which can't be opened where it is."""
+        memory = in_memory()
+        try:
+            if self._spare is None:
+                raise FileNotFoundError
+            copy = self._spare.with_name(f"{self._spare.name}.copy")
+            read_into(memory, self._path, copy)
+        except (OSError, sqlite3.DatabaseError) as exc:
+            _log.error("alerts that waited can't be read", file=str(self._path), why=str(exc))
+            memory, self._readable = in_memory(), False
+        self._move(memory)
+
+    def _insert(self, db: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        # Numbers without gaps tell how many wait, without counting them.
+        db.executemany(
+            "INSERT INTO events (id, kind, body) SELECT :id, :kind, :body "
+            "WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = :id AND kind = :kind)",
+            rows,
         )
-        _log.error("too many alerts wait, the oldest are discarded", sink=sink, events=count)
+        for name, one in _standing(db).items():
+            if (over := one.waiting - self._max_events) > 0:
+                _discard(db, name, over)
+        _prune(db)
 
-    def _enrol(self, db: sqlite3.Connection) -> int:
-        """Make rows of the sinks that are new, and none of those gone; return the last number."""
-        known = [name for (name,) in db.execute("SELECT name FROM sinks")]
-        for name in sorted(set(known) - set(self._sinks)):
-            if waiting := _waiting(db, name):
+    def _enrol(self, db: sqlite3.Connection) -> None:
+        """Make rows of the sinks that are new, and none of those gone."""
+        known = _standing(db)
+        for name in sorted(known.keys() - set(self._sinks)):
+            if waiting := known[name].waiting:
                 _log.warning("sink is gone, was never told", sink=name, events=waiting)
             db.execute("DELETE FROM sinks WHERE name = ?", (name,))
-        told = _highest(db)
-        for name in sorted(set(self._sinks) - set(known)):
-            db.execute("INSERT INTO sinks (name, told) VALUES (?, ?)", (name, told))
-        return told
+        for name in sorted(set(self._sinks) - known.keys()):
+            db.execute("INSERT INTO sinks (name, told) VALUES (?, ?)", (name, _highest(db)))
 
     def _do(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Do one transaction; where the disk does not serve, in memory instead."""
-        try:
-            with self._db:
-                return action(self._db)
-        except sqlite3.DatabaseError as exc:
-            if not self._durable:
-                raise
-            self._fall_back(exc)
-            with self._db:
-                return action(self._db)
-
-    def _begin_in_memory(self, rescue: Path, cause: "_DiskError") -> None:
-        """Begin with what the file holds, if that can be read."""
-        _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=cause.why)
-        memory = _in_memory()
-        try:
-            _read_copy(self._path, rescue, memory)
-        except (OSError, sqlite3.DatabaseError) as exc:
-            _log.error("alerts that waited can't be read", file=str(self._path), why=str(exc))
-            self._readable = False
-            memory = self._begin_anew()
-        self._db, self._durable = memory, False
-        self._retry_ns = monotonic_ns() + _RETRY_NS
+        while True:
+            try:
+                with self._db:
+                    done = action(self._db)
+                    highest, standing = _highest(self._db), _standing(self._db)
+            except sqlite3.DatabaseError as exc:
+                if self._place is _Place.MEMORY:
+                    raise
+                self._fall_back(exc)
+            else:
+                self._highest, self._standing = highest, standing
+                return done
 
     def _fall_back(self, cause: sqlite3.DatabaseError) -> None:
-        """Go on in memory, with what the file holds if that can be read."""
-        _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=str(cause))
-        memory = _in_memory()
+        """Go on in memory, with what can be read of what there was."""
+        before, memory = self._db, in_memory()
+        if self._place is _Place.DISK:
+            self._tell_of_disk(str(cause))
+        else:
+            why = str(cause)
+            _log.error("alerts that wait in memory no longer outlive this process", why=why)
         try:
-            self._db.backup(memory)
-            self._readable = memory.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            before.backup(memory)
+            readable = is_sound(memory)
         except sqlite3.DatabaseError:
-            self._readable = False
-        self._db.close()
-        if not self._readable:
-            _log.error("alerts that waited can't be read", file=str(self._path))
-            memory = self._begin_anew()
-        self._db, self._durable = memory, False
-        self._retry_ns = monotonic_ns() + _RETRY_NS
-        with memory:
-            self._enrol(memory)
+            readable = False
+        if not readable:
+            memory, self._readable = self._salvaged(before), False
+        before.close()
+        self._move(memory)
+        with self._db:
+            self._enrol(self._db)
 
-    def _begin_anew(self) -> sqlite3.Connection:
-        """Make an empty outbox whose numbers go on: what couriers hold is not taken for new."""
-        memory = _in_memory()
+    def _tell_of_disk(self, why: str) -> None:
+        _log.error("alerts can't be stored, wait in memory", file=str(self._path), why=why)
+        self._retry_ns = monotonic_ns() + _RETRY_NS
+
+    def _move(self, memory: sqlite3.Connection) -> None:
+        """Go on with what is in memory, in the spare file unless that failed."""
+        spare = None if self._place is _Place.SPARE else self._in_spare(memory)
+        if spare is None:
+            self._db, self._place = memory, _Place.MEMORY
+        else:
+            memory.close()
+            self._db, self._place = spare, _Place.SPARE
+
+    def _salvaged(self, damaged: sqlite3.Connection) -> sqlite3.Connection:
+        """Make an outbox of the events of a damaged file that can be read; the others are counted.
+
+        Couriers hold numbers.  The events that are left take the last ones there were, each no
+        smaller a number than it had, so that none is taken for told.
+        """
+        memory, highest, standing = in_memory(), self._highest, self._standing
+        try:
+            if not standing:
+                highest, standing = _highest(damaged), _standing(damaged)
+        except sqlite3.DatabaseError:
+            standing = {}
+        most = max((one.waiting for one in standing.values()), default=0)
+        found = list(readable_events(damaged, range(highest - most + 1, highest + 1)))
         with memory:
-            memory.execute(
-                "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (self._highest,)
+            first = highest - len(found) + 1
+            memory.executemany(
+                "INSERT INTO events (number, id, kind, body) VALUES (?, ?, ?, ?)",
+                [(first + place, *row) for place, (_, row) in enumerate(found)],
             )
+            memory.execute("DELETE FROM sqlite_sequence")
+            memory.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (highest,))
+            for name, one in standing.items():
+                left = sum(number > highest - one.waiting for number, _ in found)
+                memory.execute(
+                    "INSERT INTO sinks (name, told, discarded) VALUES (?, ?, ?)",
+                    (name, highest - left, one.discarded + one.waiting - left),
+                )
+        lost = most - len(found) if standing else "unknown"
+        _log.error("alerts that waited can't be read", file=str(self._path), events=lost)
         return memory
+
+    def _in_spare(self, memory: sqlite3.Connection) -> sqlite3.Connection | None:
+        """Make the spare file, whole or not at all."""
+        if self._spare is None:
+            return None
+        new = self._spare.with_name(f"{self._spare.name}.new")
+        remove(new)
+        try:
+            db = open_spare(new)
+            try:
+                memory.backup(db)
+            finally:
+                db.close()
+            new.rename(self._spare)
+            return open_spare(self._spare)
+        except (OSError, sqlite3.DatabaseError) as exc:
+            _log.error("there is no memory that outlives this process", why=str(exc))
+            remove(new)
+            remove(self._spare)
+            return None
 
     def _come_back(self) -> None:
         """Put what waits in memory onto the disk, if it takes it again by now."""
-        if self._durable or monotonic_ns() < self._retry_ns:
+        if self.durable or monotonic_ns() < self._retry_ns:
             return
         self._retry_ns = monotonic_ns() + _RETRY_NS
         try:
             if not self._readable:
-                _put_aside(self._path)
+                put_aside(self._path)
                 self._readable = True
-            disk = _open(self._path)
+            disk = open_file(self._path)
         except (InputError, OSError, sqlite3.DatabaseError):
             return
+        self._take_back(disk)
+
+    def _take_back(self, disk: sqlite3.Connection) -> None:
+        """Let the disk have what is in memory, if it can."""
         try:
             self._db.backup(disk)
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as exc:
             disk.close()  # Else nobody could open it any more.
+            if not self._retry_ns:
+                self._tell_of_disk(str(exc))
             return
         self._db.close()
-        self._db, self._durable = disk, True
+        self._db, self._place = disk, _Place.DISK
+        if self._spare is not None:
+            remove(self._spare)
         _log.warning("alerts are stored again", file=str(self._path))
 
 
-def _waiting(db: sqlite3.Connection, sink: str) -> int:
-    query = "SELECT count(*) FROM events WHERE number > (SELECT told FROM sinks WHERE name = ?)"
-    return int(db.execute(query, (sink,)).fetchone()[0])
-
-
-def _discarded(db: sqlite3.Connection, sink: str) -> int:
-    query = "SELECT discarded FROM sinks WHERE name = ?"
-    return int(db.execute(query, (sink,)).fetchone()[0])
+def _standing(db: sqlite3.Connection) -> dict[str, _Sink]:
+    highest = _highest(db)
+    rows = db.execute("SELECT name, told, discarded FROM sinks")
+    return {name: _Sink(highest - told, discarded) for name, told, discarded in rows}
 
 
 def _highest(db: sqlite3.Connection) -> int:
@@ -300,111 +412,22 @@ def _oldest(db: sqlite3.Connection, sink: str, limit: int) -> list[Posted]:
 
 def _advance(db: sqlite3.Connection, sink: str, number: int) -> None:
     db.execute("UPDATE sinks SET told = max(told, ?) WHERE name = ?", (number, sink))
+    _prune(db)
+
+
+def _discard(db: sqlite3.Connection, sink: str, count: int) -> None:
+    """Push out the oldest events that wait for a sink."""
+    db.execute(
+        "UPDATE sinks SET discarded = discarded + :count, told = told + :count WHERE name = :sink",
+        {"count": count, "sink": sink},
+    )
+    _log.error("too many alerts wait, the oldest are discarded", sink=sink, events=count)
+
+
+def _prune(db: sqlite3.Connection) -> None:
+    """Remove what nobody waits for, but for the latest."""
     db.execute(
         "DELETE FROM events WHERE number <= min((SELECT min(told) FROM sinks), "
         "(SELECT max(number) FROM events) - ?)",
         (_REMEMBERED,),
     )
-
-
-class _DiskError(InputError):
-    """The file can't be used, and that is the disk's fault."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(_refusal(path, why))
-        self.why = why
-
-
-_OF_THE_DISK: Final = {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-}
-
-
-def _refusal(path: Path, why: str) -> str:
-    what = f"alerts can't be kept there until they are delivered ({why})"
-    return f"{path}: {what}; set alert.outbox.path to another file"
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the file; one that is no outbox any more is put aside."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _connect(path)
-    except OSError as exc:
-        raise _DiskError(path, exc.strerror or str(exc)) from exc
-    except sqlite3.OperationalError as exc:
-        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # One raised here has none.
-        if code in _OF_THE_DISK:
-            raise _DiskError(path, str(exc)) from exc
-        locked = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-        why = "another line uses it" if locked else str(exc)
-        raise InputError(_refusal(path, why)) from exc
-    except sqlite3.DatabaseError as exc:
-        _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
-        return _made_anew(path)
-
-
-def _made_anew(path: Path) -> sqlite3.Connection:
-    try:
-        _put_aside(path)
-        return _connect(path)
-    except OSError as exc:
-        raise _DiskError(path, exc.strerror or str(exc)) from exc
-
-
-def _read_copy(path: Path, folder: Path, into: sqlite3.Connection) -> None:
-    """Read a file that can't be opened where it is, with what its log holds; none holds nothing."""
-    copy = folder / path.name
-    try:
-        for part in ("", "-wal"):
-            with suppress(FileNotFoundError):
-                shutil.copyfile(path.with_name(path.name + part), f"{copy}{part}")
-        with closing(_connect(copy)) as db:
-            db.backup(into)
-    finally:
-        _remove(copy)
-
-
-def _in_memory() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", check_same_thread=False)
-    db.executescript(_SCHEMA)
-    return db
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=3.0, check_same_thread=False)
-    try:
-        # Kept by this process alone: two lines in one file would tell each other's sinks.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version not in {0, _VERSION}:
-            what = f"it is of version {version}, not {_VERSION}"
-            raise sqlite3.OperationalError(what)
-        if not version:  # Else nothing is written: the disk may be full just now.
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _put_aside(path: Path) -> None:
-    """Keep a damaged file under another name, for whoever can still read something in it."""
-    aside = path.with_name(f"{path.name}.damaged-{wall_ns() // 1_000_000_000}")
-    with suppress(FileNotFoundError):
-        path.rename(aside)
-        _log.warning("damaged outbox is put aside", kept=str(aside))
-    _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file that nobody has open, with what SQLite may have left beside it."""
-    for part in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            path.with_name(path.name + part).unlink(missing_ok=True)

@@ -2,10 +2,13 @@
 
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Final
 
 from streamline.alert.outbox import Outbox, Posted
 
 __all__ = ["Poster"]
+
+_LOOK_S: Final = 1.0
 
 
 class Poster(Thread):
@@ -31,7 +34,7 @@ class Poster(Thread):
     def run(self) -> None:
         """Post until closed."""
         while True:
-            events = [self._queue.get(), *self._more()]
+            events = [*self._first(), *self._more()]
             known = [event for event in events if event is not None]
             if known:
                 self._outbox.post(known)
@@ -43,6 +46,14 @@ class Poster(Thread):
         """Post what has been handed, then end."""
         self._queue.put(None)
         self.join()
+
+    def _first(self) -> list[Posted | None]:
+        """Wait for the next one; while none comes, see to what waits in memory."""
+        try:
+            return [self._queue.get(timeout=_LOOK_S)]
+        except Empty:
+            self._outbox.look_after()
+            return []
 
     def _more(self) -> list[Posted | None]:
         found: list[Posted | None] = []

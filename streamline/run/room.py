@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from streamline.alert.outbox_file import SPARE_BYTES
 from streamline.config import Camera, Pipeline
 from streamline.errors import InputError
 
@@ -17,6 +18,10 @@ that, on machines that work on more of them side by side, travels by message."""
 
 _LEDGERS_BYTES: Final = 1_500_000
 """Counters of a camera's workers; 0.7 MB were measured, 1.1 MB with evidence."""
+
+
+_ALERTS_BYTES: Final = SPARE_BYTES + 1_000_000
+"""Alerts that wait while no disk takes them, and what SQLite needs beside them."""
 
 
 def shelf_places(camera: Camera, pipeline: Pipeline) -> int:
@@ -38,7 +43,8 @@ def shared_memory_bytes(pipeline: Pipeline, sizes: Mapping[str, tuple[int, int]]
         for name, camera in pipeline.cameras.items():
             height, width = sizes[name]
             shelves += shelf_places(camera, pipeline) * height * width * 3
-    return shelves + _LEDGERS_BYTES * len(pipeline.cameras)
+    alerts = _ALERTS_BYTES if pipeline.alert.sinks else 0
+    return shelves + alerts + _LEDGERS_BYTES * len(pipeline.cameras)
 
 
 def require_room(folder: Path, pipeline: Pipeline, sizes: Mapping[str, tuple[int, int]]) -> None:

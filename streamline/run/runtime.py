@@ -25,6 +25,7 @@ __all__ = ["Runtime", "outbox_path"]
 _log = structlog.get_logger("streamline.run")
 
 _LEDGER: Final = ".ledger"
+_SPARE: Final = "outbox-"
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _LONGEST_SOCKET_PATH: Final = 107
 
@@ -138,7 +139,7 @@ class Runtime:
             self._made_for.unlink(missing_ok=True)  # First: what is left is half of something.
             self._tell_what_is_lost()
         for entry in self.folder.iterdir():
-            if not (self.goes_on and self._is_gone_on_with(entry)):
+            if not self._is_gone_on_with(entry):
                 entry.unlink()
         if self._same:
             account = before[1] if self.goes_on else uuid4().hex
@@ -159,8 +160,11 @@ class Runtime:
             )
 
     def _is_gone_on_with(self, entry: Path) -> bool:
+        if entry.name.startswith(_SPARE):
+            return True  # Alerts are owed, whatever else is begun anew.
         # A part's record of a run ends with it, whatever follows.
-        return entry.suffix == _LEDGER or (entry == self.audit and not self._lasting)
+        stays = entry.suffix == _LEDGER or (entry == self.audit and not self._lasting)
+        return self.goes_on and stays
 
     @property
     def _made_for(self) -> Path:
@@ -195,6 +199,11 @@ class Runtime:
     def was_killed(self) -> bool:
         """Whether it is the run of a line that was killed that is gone on with."""
         return self.goes_on and not self._lasting
+
+    def spare(self, outbox: Path) -> Path:
+        """Return where alerts wait while the disk of their outbox takes none."""
+        mark = hashlib.sha256(str(outbox).encode()).hexdigest()[:8]
+        return self.folder / f"{_SPARE}{mark}"
 
     @property
     def control(self) -> Path:

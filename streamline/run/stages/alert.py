@@ -367,7 +367,7 @@ class AlertStage(Stage):
             if not entries:
                 continue
             self._recount(name, journal, entries)
-            delivered = max(0, len(entries) - journal.undelivered)
+            delivered = self._delivered(name, journal, entries)
             before = entries[:delivered]
             if before:
                 last = before[-1]
@@ -388,6 +388,15 @@ class AlertStage(Stage):
             self._unsettled.add(name)
         self._write_verdicts()
         self._settle()
+
+    @staticmethod
+    def _delivered(name: str, journal: Journal, entries: Sequence[Entry]) -> int:
+        """Return of how many of the entries alerts are safe, or can't be told again."""
+        forgotten = journal.undelivered - len(entries)
+        if forgotten <= 0:
+            return -forgotten
+        _log.error("alerts of verdicts long ago may be lost", camera=name, verdicts=forgotten)
+        return 1  # What was on then is known from it.
 
     def _recount(self, name: str, journal: Journal, entries: Sequence[Entry]) -> None:
         """Add what was judged and not counted any more."""

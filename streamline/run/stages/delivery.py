@@ -110,11 +110,13 @@ class AlertDelivery:
 
     def _open_sinks(self, *, patient: bool) -> None:
         settings = self._site.pipeline.alert.outbox
+        path = outbox_path(self._site.pipeline)
         self._outbox = Outbox(
-            outbox_path(self._site.pipeline),
+            path,
             list(self._sinks),
             max_events=settings.max_events,
-            rescue=self._site.runtime.folder if patient else None,
+            spare=self._site.runtime.spare(path),
+            patient=patient,
         )
         self._poster = Poster(self._outbox)
         self._poster.start()
@@ -146,7 +148,7 @@ class AlertDelivery:
     @property
     def is_safe(self) -> bool:
         """Whether everything that was handed over is in the outbox, and outlives this process."""
-        return self._outbox is None or (self._poster.is_done and self._outbox.durable)
+        return self._outbox is None or (self._poster.is_done and self._outbox.outlives_process)
 
     def show(self) -> None:
         """Publish what waits, now and then."""

@@ -1,11 +1,13 @@
 """Events wait on disk until every sink has been told, whatever dies and whatever fills up."""
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -197,43 +199,67 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from streamline.alert.outbox import Outbox, Posted
-box = Outbox(Path(sys.argv[1]), ["log", "hook"], max_events=100)
-box.post(Posted(f"left-1-{n}", "begin", b"%d" % n) for n in range(5))
+path, spare, first, patient = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+box = Outbox(path, ["log", "hook"], max_events=100, spare=spare, patient=bool(patient))
+box.post(Posted(f"left-1-{n}", "begin", b"%d" % n) for n in range(first, first + 5))
 box.tell("log", box.next("log")[2].number)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_a_killed_process_left_on_a_disk_that_is_now_read_only_is_told_and_stored_again(
+def be_killed(path: Path, spare: Path, first: int, *patient: str) -> None:
+    """Post five events, tell one sink of three, and die."""
+    command = [sys.executable, "-c", KILLED, str(path), str(spare), str(first), *patient]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_alerts_outlive_processes_that_die_one_after_the_other_on_a_disk_turned_read_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
     require_disk(tmp_path / "probe")
-    rescue = tmp_path / "rescue"
-    rescue.mkdir()
+    spare = tmp_path / "memory" / "spare"
+    spare.parent.mkdir()
     with small_disk(tmp_path / "disk", megabytes=4) as disk:
         path = disk.folder / "outbox.db"
-        subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+        be_killed(path, spare, 0)
         with disk.read_only():
             with pytest.raises(InputError, match=r"set alert\.outbox\.path to another file$"):
                 Outbox(path, SINKS, max_events=100)
+            be_killed(path, spare, 5, "patient")
             with structlog.testing.capture_logs() as logs:
-                outbox = Outbox(path, SINKS, max_events=100, rescue=rescue)
+                outbox = Outbox(path, SINKS, max_events=100, spare=spare, patient=True)
             assert [line["event"] for line in logs] == ["alerts can't be stored, wait in memory"]
-            assert list(rescue.iterdir()) == []
             assert not is_durable(outbox)
-            assert bodies(outbox, "log") == [3, 4]
-            assert bodies(outbox, "hook") == [0, 1, 2, 3, 4]
-            outbox.post(events(4, 3))
+            assert outbox.outlives_process
+            assert bodies(outbox, "log") == [6, 7, 8, 9]
+            outbox.post(events(9, 3))
+            outbox.look_after()
             assert not is_durable(outbox)
             outbox.tell("hook", outbox.next("hook")[1].number)
-        outbox.post(events(7, 1))
+        outbox.look_after()
         assert is_durable(outbox)
+        assert not list(spare.parent.iterdir())
         outbox.close()
         again = Outbox(path, SINKS, max_events=100)
-        assert bodies(again, "log") == [3, 4, 5, 6, 7]
-        assert bodies(again, "hook") == [2, 3, 4, 5, 6, 7]
+        assert bodies(again, "log") == list(range(6, 12))
+        assert bodies(again, "hook") == list(range(2, 12))
         again.close()
+
+
+def test_what_was_left_in_memory_goes_to_a_disk_that_serves_again(tmp_path: Path) -> None:
+    require_disk(tmp_path / "probe")
+    spare = tmp_path / "spare"
+    with small_disk(tmp_path / "disk", megabytes=4) as disk:
+        path = disk.folder / "outbox.db"
+        be_killed(path, spare, 0)
+        with disk.read_only():
+            be_killed(path, spare, 5, "patient")
+        outbox = Outbox(path, SINKS, max_events=100, spare=spare)
+        assert is_durable(outbox)
+        assert not spare.exists()
+        assert bodies(outbox, "log") == [6, 7, 8, 9]
+        outbox.close()
 
 
 def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
@@ -243,7 +269,9 @@ def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
     folder = tmp_path / "state"
     folder.write_text("no folder")
     with structlog.testing.capture_logs() as logs:
-        outbox = Outbox(folder / "outbox.db", SINKS, max_events=100, rescue=tmp_path)
+        outbox = Outbox(
+            folder / "outbox.db", SINKS, max_events=100, spare=tmp_path / "spare", patient=True
+        )
     assert logs[0]["event"] == "alerts can't be stored, wait in memory"
     outbox.post(events(0, 2))
     assert (is_durable(outbox), bodies(outbox, "hook")) == (False, [0, 1])
@@ -251,6 +279,93 @@ def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
     outbox.post(events(2, 1))
     assert (is_durable(outbox), bodies(outbox, "hook")) == (True, [0, 1, 2])
     outbox.close()
+
+
+def test_a_spare_file_that_is_full_costs_nothing_while_the_process_lives(path: Path) -> None:
+    spare = path.parent.with_name("spare")
+    outbox = Outbox(path, SINKS, max_events=100_000, spare=spare)
+    outbox.post([Posted("first", "begin", b"0")])
+    path.parent.rename(path.parent.with_name("gone"))
+    path.parent.write_text("no folder")
+    with files_no_longer_than(4096), structlog.testing.capture_logs():
+        outbox.post([Posted("second", "begin", b"1")])
+    assert (is_durable(outbox), outbox.outlives_process) == (False, False)  # The limit is of both.
+    outbox.close()
+
+
+def test_a_spare_file_takes_no_more_memory_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamline.alert.outbox_file.SPARE_BYTES", 1 << 20)
+    (tmp_path / "state").write_text("no folder")
+    path, spare = tmp_path / "state" / "outbox.db", tmp_path / "spare"
+    outbox = Outbox(path, SINKS, max_events=100_000, spare=spare, patient=True)
+    outlived = []
+    with structlog.testing.capture_logs() as logs:
+        for first in range(0, 500, 50):
+            outbox.post(Posted(f"a-{n}", "begin", b"x" * 4000) for n in range(first, first + 50))
+            outlived.append(outbox.outlives_process)
+            assert spare.stat().st_size <= 1 << 20
+    assert outlived[0]
+    assert not outlived[-1]
+    assert [line["event"] for line in logs] == [
+        "alerts that wait in memory no longer outlive this process"
+    ]
+    assert len(outbox.next("log", limit=1000)) == outbox.waiting("log") == 500
+    outbox.close()
+
+
+def test_whatever_is_posted_told_and_discarded_as_many_wait_as_can_be_had(path: Path) -> None:
+    chance = random.Random(1)  # noqa: S311 - the same again from one seed
+    outbox = Outbox(path, SINKS, max_events=30)
+    for _ in range(300):
+        first, count = chance.randrange(1000), chance.randrange(12)
+        outbox.post(events(first, count) + events(first, count))
+        sink = chance.choice(SINKS)
+        if chance.random() < 0.4 and (found := outbox.next(sink, limit=chance.randrange(1, 20))):
+            outbox.tell(sink, found[-1].number)
+        for name in SINKS:
+            assert outbox.waiting(name) == len(outbox.next(name, limit=1000)) <= 30
+    assert outbox.discarded("log") > 0
+    outbox.close()
+
+
+def test_the_file_stays_small_when_nobody_is_told(path: Path) -> None:
+    outbox = Outbox(path, SINKS, max_events=100)
+    with structlog.testing.capture_logs():
+        for first in range(0, 20_000, 1000):
+            outbox.post(events(first, 1000))
+    assert outbox.waiting("hook") == 100
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)):
+        outbox.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone()[0] <= 8192 + 100
+
+
+def test_who_asks_what_waits_does_not_wait_for_who_writes(outbox: Outbox) -> None:
+    outbox.post(events(0, 3))
+    with outbox._lock:
+        assert (outbox.waiting("log"), outbox.discarded("log"), outbox.durable) == (3, 0, True)
+
+
+def test_whatever_page_of_the_file_is_damaged_the_next_start_takes_alerts(path: Path) -> None:
+    outbox = Outbox(path, SINKS, max_events=10_000)
+    outbox.post([Posted(f"big-{n}", "begin", b"x" * 900) for n in range(40)])
+    outbox.close()
+    sound = path.read_bytes()
+    for page in range(0, len(sound), 4096):
+        for other in path.parent.iterdir():
+            other.unlink()
+        path.write_bytes(sound[:page] + b"\xff" * 4096 + sound[page + 4096 :])
+        with structlog.testing.capture_logs():
+            again = Outbox(path, SINKS, max_events=10_000)
+            again.post(events(0, 1))
+            left = again.next("hook", limit=1000)
+            assert left[-1].body == b"0"
+            # A page of events costs those on it, one of what is looked up by costs none.
+            waited = 40 if again.discarded("hook") or len(left) > 1 else 0
+            assert len(left) - 1 + again.discarded("hook") == waited
+            again.close()
 
 
 def test_posts_and_tellings_of_several_threads_lose_nothing(outbox: Outbox) -> None:

@@ -107,6 +107,28 @@ def test_what_a_killed_line_left_behind_is_cleared(base: Path, pipeline: Pipelin
 
 
 @pytest.mark.usefixtures("base")
+def test_alerts_that_wait_in_memory_are_left_to_the_next_line_whatever_else_is_begun_anew(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    runtime = Runtime.of(pipeline)
+    os.close(runtime.acquire("models"))
+    spare = runtime.spare(tmp_path / "outbox.db")
+    beside = spare.with_name(f"{spare.name}-wal")
+    for path in (spare, beside, runtime.ledger("infer")):
+        path.touch()
+    assert spare != runtime.spare(tmp_path / "other.db")
+    again = Runtime.of(pipeline)
+    lock = again.acquire("others")
+    assert not again.was_killed
+    assert {path.name for path in again.folder.iterdir()} == {
+        "made-for",
+        spare.name,
+        beside.name,
+    }
+    again.release(lock)
+
+
+@pytest.mark.usefixtures("base")
 def test_lines_of_other_files_names_or_parts_have_other_folders(tmp_path: Path) -> None:
     text = "version: 1\nmodel: m\ncameras: {left: demo://inspect}\n"
     for name in ("a", "b"):

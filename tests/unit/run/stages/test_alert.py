@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from structlog.testing import capture_logs
 
 from streamline.alert.judge import CameraRule
 from streamline.alert.rules import Suppressed
@@ -261,6 +262,30 @@ def test_sinks_are_told_how_an_alert_goes_on_whoever_dies_in_between(
         ("end", 11, 11.0),
     ]
     assert {one["id"] for one in json_lines(tmp_path / "told")} == {"left-ff-1"}
+
+
+def test_an_alert_that_is_on_for_longer_than_verdicts_are_remembered_keeps_its_name(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    """The stage dies where nothing that it told was stored for as long."""
+    alert = "sinks: [{type: jsonl, path: told}], outbox: {path: outbox.db}"
+    logged = []
+    last = REMEMBERED + 100
+    for seqs in (range(last), range(last, last + 2)):
+        stage = alert_stage(tmp_path, context, "drops: d.jsonl", "scores: inproc", alert)
+        stage.site.ledger.open(tmp_path / "ledger")
+        stage._open()
+        with capture_logs() as logs:
+            stage._recover()
+        logged.append([line["event"] for line in logs])
+        for seq in seqs:
+            stage._judge_new(scored(seq, 2.0 if seq < last else 0.5))
+        stage._inlet.close()
+        stage._delivery.close()
+        stage.site.ledger.close()
+    assert logged == [[], ["alerts of verdicts long ago may be lost"]]
+    told = [(one["type"], one["id"]) for one in json_lines(tmp_path / "told")]
+    assert told == [("begin", "left-ff-1"), ("end", "left-ff-1")]
 
 
 def test_reasons_of_unknown_verdicts_are_counted_exactly_whoever_dies_in_between(
