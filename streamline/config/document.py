@@ -17,7 +17,17 @@ KeyPath: TypeAlias = "tuple[str | int, ...]"
 
 _TAG: Final = "tag:yaml.org,2002:"
 _MAX_VALUES: Final = 20_000
-_MAX_DEPTH: Final = 24
+"""Keys, values and list items, each as often as aliases repeat it; many times what 256 cameras
+need."""
+
+_TEXT: Final = 64
+"""Characters of a text that count as much as a value does."""
+
+_MAX_DEPTH: Final = 16
+_LONGEST_KEY: Final = 128
+_LONGEST_NUMBER: Final = 64
+"""Characters; what is longer is the text that it is written as."""
+
 _TRUE: Final = frozenset({"true", "yes", "on", "y"})
 
 
@@ -75,8 +85,15 @@ def parse(text: str) -> Document:
         document.mistakes.append(Mistake(Spot(1, ()), what))
     else:
         if node is not None:
-            document.tree = _Reader(document).value(node, ())
+            _read(node, document)
     return document
+
+
+def _read(node: Node, document: Document) -> None:
+    try:
+        document.tree = _Reader(document).value(node, ())
+    except _TooLargeError as exc:
+        document.mistakes.append(exc.mistake)
 
 
 def _syntax_mistake(exc: YAMLError, text: str) -> Mistake:
@@ -98,6 +115,7 @@ _WORDS: Final = (
     ("could not find expected ':'", "a key without ':'"),
     ("stream end", "something is opened and never closed"),
     ("expected ',' or", "a ',' or a closing bracket is missing (quote a value that holds { or [)"),
+    ("maximum depth", "it is nested too deeply (write it flatter)"),
     ("another document", "a second document (keep one, remove ---)"),
 )
 """What the parser says, and how to put it."""
@@ -108,32 +126,52 @@ def _in_words(problem: str) -> str:
     return next((words for said, words in _WORDS if said in first), first)
 
 
+class _TooLargeError(Exception):
+    """There is more than is read of any file."""
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(mistake.what)
+        self.mistake = mistake
+
+
 class _Reader:
-    """Turns YAML nodes into plain values; counts them, so that aliases can't explode."""
+    """Turns YAML nodes into plain values; counts all it looks at, so that aliases can't explode."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._left = _MAX_VALUES
-        self._full = False
+        self._depth = 0
 
     def value(self, node: Node, path: KeyPath) -> Plain:
-        self._left -= 1
-        if self._left < 0 or len(path) > _MAX_DEPTH:
-            if not self._full:
-                self._complain(node, path, "is nested too deeply or too large")
-            self._full = True
-            return None
-        if isinstance(node, MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, SequenceNode):
-            return self._sequence(node, path)
-        return self._scalar(node, path)
+        self._count(node, path)
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, path)
+        self._depth += 1
+        # Not the path's length: what merges itself gets no longer by it.
+        if self._depth > _MAX_DEPTH:
+            raise _TooLargeError(_mistake(node, path, "is nested too deeply (write it flatter)"))
+        inside = (
+            self._mapping(node, path)
+            if isinstance(node, MappingNode)
+            else self._sequence(node, path)
+        )
+        self._depth -= 1
+        return inside
+
+    def _count(self, node: Node, path: KeyPath) -> None:
+        """Take note of what is looked at, before anything is made of it."""
+        text = node.value if isinstance(node, ScalarNode) else ""
+        self._left -= 1 + len(text) // _TEXT
+        if self._left < 0:
+            what = f"is too large: more than {_MAX_VALUES} values, aliases included (split it)"
+            raise _TooLargeError(_mistake(node, path, what))
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Plain]:
         result: dict[str, Plain] = {}
         merged: list[Node] = []
         first_lines: dict[str, int] = {}
         for key_node, value_node in node.value:
+            self._count(key_node, path)
             if _tag(key_node) == "merge":
                 merged.append(value_node)
                 continue
@@ -158,14 +196,13 @@ class _Reader:
         """Add what ``<<: *anchor`` brings, where it is not written beside it."""
         sources = node.value if isinstance(node, SequenceNode) else [node]
         for source in sources:
-            if not isinstance(source, MappingNode):
-                self._complain(node, (*path, "<<"), "merges something that is no mapping")
-                continue
             brought = self.value(source, path)
             if isinstance(brought, dict):
                 into.update({key: value for key, value in brought.items() if key not in into})
+            else:
+                self._complain(node, (*path, "<<"), "merges something that is no mapping")
 
-    def _sequence(self, node: SequenceNode, path: KeyPath) -> list[Plain]:
+    def _sequence(self, node: Node, path: KeyPath) -> list[Plain]:
         result = []
         for index, item in enumerate(node.value):
             self._document.lines.setdefault((*path, index), item.start_mark.line + 1)
@@ -174,12 +211,16 @@ class _Reader:
 
     def _key(self, node: Node, path: KeyPath) -> str | None:
         key = self._scalar(node, path) if isinstance(node, ScalarNode) else None
-        if isinstance(key, str):
-            return key
         if isinstance(key, int) and not isinstance(key, bool):
-            return str(node.value)
-        self._complain(node, path, "has a key that is no text (put it in quotes)")
-        return None
+            key = str(node.value)
+        if not isinstance(key, str):
+            self._complain(node, path, "has a key that is no text (put it in quotes)")
+            return None
+        if len(key) > _LONGEST_KEY:
+            # All keys on the way to a value are told with it.
+            self._complain(node, path, f"has a key of more than {_LONGEST_KEY} characters")
+            return None
+        return key
 
     def _scalar(self, node: Node, path: KeyPath) -> Plain:
         text, tag = str(node.value), _tag(node)
@@ -195,7 +236,11 @@ class _Reader:
         return None
 
     def _complain(self, node: Node, path: KeyPath, what: str) -> None:
-        self._document.mistakes.append(Mistake(Spot(node.start_mark.line + 1, path), what))
+        self._document.mistakes.append(_mistake(node, path, what))
+
+
+def _mistake(node: Node, path: KeyPath, what: str) -> Mistake:
+    return Mistake(Spot(node.start_mark.line + 1, path), what)
 
 
 def _tag(node: Node) -> str:
@@ -204,7 +249,9 @@ def _tag(node: Node) -> str:
 
 
 def _number(text: str, *, whole: bool) -> Plain:
-    """Read a number as YAML 1.2 writes it; what Python can't hold stays text."""
+    """Read a number as YAML 1.2 writes it; what Python can't hold, or print again, stays text."""
+    if len(text) > _LONGEST_NUMBER:
+        return text
     digits = re.sub(r"_", "", text.lower())
     try:
         if not whole:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,12 @@ from streamline.redact import redact_url
 __all__ = ["load"]
 
 _MAX_BYTES: Final = 256 * 1024
+_MAX_EXPANDED: Final = 4 << 20
+"""Characters of all texts in which variables were replaced, together: aliases repeat them."""
+
+_MOST_TOLD: Final = 100
+"""Mistakes that anybody reads."""
+
 _schema = cache(json_schema)
 
 
@@ -50,7 +57,8 @@ def load(path: str | Path, *, variables: Mapping[str, str] | None = None) -> Pip
     findings = _Findings(file, _read(file))
     tree = findings.tree()
     known = os.environ if variables is None else variables
-    expanded = {key: _expanded(tree[key], (key,), known, findings) for key in tree}
+    expand_in = _Variables(known, findings)
+    expanded = {key: expand_in(tree[key], (key,)) for key in tree}
     name = _name_of(file)
     filled, written = fill_defaults(expanded, name), fill_defaults(tree, name)
     for key in filled.named:
@@ -111,7 +119,7 @@ class _Findings:
         try:
             pipeline = Pipeline.model_validate(filled.tree, context=context)
         except ValidationError as exc:
-            for path, what in explain(exc, written.tree, _schema()):
+            for path, what in islice(explain(exc, written.tree, _schema()), _MOST_TOLD + 1):
                 self.add(written.origin(path), what)
             return None
         for earlier, later in learnt_twice(pipeline):
@@ -129,8 +137,10 @@ class _Findings:
         )
         lines = [
             redact_url(": ".join(filter(None, (f"{self._file}:{line}", key, what))))
-            for line, key, what in found
+            for line, key, what in found[:_MOST_TOLD]
         ]
+        if len(found) > _MOST_TOLD:
+            lines.append(redact_url(f"{self._file}: and more mistakes (mend these first)"))
         return ConfigError("\n".join(lines))
 
 
@@ -144,18 +154,33 @@ def _printable(path: KeyPath) -> str:
     return text if text.isprintable() and len(text) <= 160 else json.dumps(text[:160])
 
 
-def _expanded(value: Plain, path: KeyPath, known: Mapping[str, str], findings: _Findings) -> Plain:
-    """Return a value with its variables replaced; what can't be is told and left as it is."""
-    if isinstance(value, dict):
-        return {key: _expanded(value[key], (*path, key), known, findings) for key in value}
-    if isinstance(value, list):
-        return [_expanded(item, (*path, i), known, findings) for i, item in enumerate(value)]
-    if isinstance(value, str):
+class _Variables:
+    """Replaces the variables in values; what can't be replaced is told and left as it is."""
+
+    def __init__(self, known: Mapping[str, str], findings: _Findings) -> None:
+        self._known = known
+        self._findings = findings
+        self._left = _MAX_EXPANDED
+
+    def __call__(self, value: Plain, path: KeyPath) -> Plain:
+        if isinstance(value, dict):
+            return {key: self(value[key], (*path, key)) for key in value}
+        if isinstance(value, list):
+            return [self(item, (*path, i)) for i, item in enumerate(value)]
+        return self._expanded(value, path) if isinstance(value, str) else value
+
+    def _expanded(self, text: str, path: KeyPath) -> str:
+        if self._left < 0:
+            return text
         try:
-            return expand(value, known)
+            expanded = expand(text, self._known)
         except ValueError as exc:
-            findings.add(path, str(exc))
-    return value
+            self._findings.add(path, str(exc))
+            return text
+        self._left -= len(expanded)
+        if self._left < 0:
+            self._findings.add(path, "is too large, with its variables replaced (split the file)")
+        return expanded
 
 
 def _name_of(file: Path) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
-from streamline.errors import ConfigError, InputError, StreamlineError
+from streamline.errors import ConfigError, StreamlineError
 from streamline.run.models import read_calibrations, read_manifests
 from streamline.run.supervision.herald import Herald
 from streamline.run.supervision.manager import ServiceManager
@@ -16,7 +16,7 @@ from streamline.run.supervision.report import Report, joined
 from streamline.run.supervision.service import Service, carried_over, signals
 from streamline.run.supervision.supervisor import Supervisor
 
-__all__ = ["run_line"]
+__all__ = ["Renewal", "run_line"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -49,8 +49,7 @@ def run_line(
         Called whenever the line is ready, at first and after each reload, with the HTTP endpoint's
         URL, None if there is none, and the reason of each camera that is down.
     reread : callable, optional
-        Reads the pipeline file again; raises StreamlineError if it can't be used.  None: SIGHUP is
-        not heeded.
+        Reads the pipeline file again; raises if it can't be used.  None: SIGHUP is not heeded.
 
     Returns
     -------
@@ -86,12 +85,12 @@ class _Line:
         reports: list[Report] = []
         before: Pipeline | None = None
         while True:
-            renew = None if reread is None else _Renewal(self._service.herald, pipeline, reread)
+            renew = None if reread is None else Renewal(self._service.herald, pipeline, reread)
             supervisor = Supervisor(pipeline, self._only, self._service)
             try:
                 with supervisor.opened():
                     reports.append(supervisor.run(self._left_s, self._tell_ready, renew))
-            except InputError as exc:
+            except Exception as exc:
                 if before is None or supervisor.was_ready:
                     raise
                 _refuse(self._service.herald, exc)
@@ -117,7 +116,7 @@ class _Line:
             self._on_ready(url, down)
 
 
-class _Renewal:
+class Renewal:
     """Reads the pipeline file again, and looks whether a line could start from it."""
 
     def __init__(self, herald: Herald, present: Pipeline, reread: Callable[[], Pipeline]) -> None:
@@ -132,7 +131,7 @@ class _Renewal:
             pipeline = self._reread()
             _require_name(pipeline, self._present.name)
             read_calibrations(pipeline, read_manifests(pipeline))
-        except StreamlineError as exc:
+        except Exception as exc:  # noqa: BLE001 - a line that runs doesn't end by a file
             _refuse(self._herald, exc)
             return None
         _log.info("the pipeline file is read again, the line drains and goes on with it")
@@ -147,6 +146,13 @@ def _require_name(pipeline: Pipeline, name: str) -> None:
         raise ConfigError(msg)
 
 
-def _refuse(herald: Herald, why: StreamlineError) -> None:
-    _log.error("the new pipeline file is refused, the line goes on as before", why=str(why))
-    herald.refuse(str(why))
+def _refuse(herald: Herald, cause: Exception) -> None:
+    """Say why, in our own words: what else was raised may quote the file, and its passwords."""
+    ours = isinstance(cause, StreamlineError)
+    why = str(cause) if ours else f"it can't be read or started ({type(cause).__name__}, see log)"
+    _log.error(
+        "the new pipeline file is refused, the line goes on as before",
+        why=why,
+        exc_info=None if ours else cause,
+    )
+    herald.refuse(why)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamline.config import Pipeline, load
+from streamline.config.document import parse
 from streamline.errors import ConfigError
 
 GOOD = """\
@@ -669,6 +670,69 @@ def test_a_file_without_permission_is_told_in_one_sentence(tmp_path: Path) -> No
     path.touch(mode=0)
     with pytest.raises(ConfigError, match=r"line1\.yaml: can't be read: Permission denied$"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [
+        pytest.param("0x" + "f" * 4000, id="hexadecimal"),
+        pytest.param("9" * 5000, id="decimal"),
+        pytest.param("0o" + "7" * 5000, id="octal"),
+    ],
+)
+def test_a_number_nobody_can_mean_is_the_text_it_is_written_as(tmp_path: Path, digits: str) -> None:
+    (found,) = refusal(tmp_path / "line1.yaml", GOOD.replace("depth: 8", f"depth: {digits}"))
+    assert found.startswith(f'7: cameras.right.queue.depth: is "{digits[:50]}')
+    assert len(found) < 200
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        pytest.param(f"{{{'a: 1, ' * 400}}}", id="keys-written-twice"),
+        pytest.param(f"{{{'[]: 1, ' * 400}}}", id="keys-that-are-none"),
+        pytest.param(f"{{<<: [{'1, ' * 400}]}}", id="merges"),
+        pytest.param(f"[{'{}, ' * 400}]", id="values"),
+        pytest.param("b" * 4000, id="text"),
+    ],
+)
+def test_aliases_that_explode_are_given_up_soon(tmp_path: Path, repeated: str) -> None:
+    text = f"version: 1\nx: &a {repeated}\ny: [{'*a, ' * 40_000}]\n"
+    document = parse(text)
+    assert document.tree is None
+    assert len(document.mistakes) <= 20_001
+    assert document.mistakes[-1].what.startswith("is too large: more than 20000 values")
+    assert sum(map(len, refusal(tmp_path / "line1.yaml", text))) < 100_000
+
+
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (found,) = refusal(tmp_path / "line1.yaml", f"version: 1\nmodel: {'[' * 5000}\n")
+    assert found == "2: is no valid YAML: it is nested too deeply (write it flatter)"
+
+
+@pytest.mark.parametrize("text", ["&a {<<: *a}", "&a [*a]", "&a {b: *a}", "&a {<<: [*a, *a]}"])
+def test_what_holds_itself_is_refused(tmp_path: Path, text: str) -> None:
+    found = refusal(tmp_path / "line1.yaml", f"version: 1\nmodel: {text}\n")
+    assert any(line.startswith("2: model") and "nested too deeply" in line for line in found)
+
+
+def test_a_key_as_long_as_a_page_is_refused_and_not_shown(tmp_path: Path) -> None:
+    (found,) = refusal(tmp_path / "line1.yaml", GOOD + f"? {'k' * 5000}\n: [1, 2]\n")
+    assert found == "20: has a key of more than 128 characters"
+
+
+def test_no_more_mistakes_are_told_than_anybody_reads(tmp_path: Path) -> None:
+    text = GOOD + "".join(f"k{number}: 1\n" for number in range(300))
+    found = refusal(tmp_path / "line1.yaml", text)
+    assert len(found) == 101
+    assert found[0].startswith("20: k0: unknown key")
+    assert found[-1] == " and more mistakes (mend these first)"
+
+
+def test_variables_that_are_repeated_without_end_are_refused(tmp_path: Path) -> None:
+    text = GOOD + f"x: &a ['{'${PASS}' * 50}', '{'${PASS}' * 50}']\ny: [{'*a, ' * 500}]\n"
+    found = refusal(tmp_path / "line1.yaml", text, PASS="x" * 2000)
+    assert any("is too large, with its variables replaced" in line for line in found)
 
 
 def loads_or_refuses(file: Path, text: str) -> None:
