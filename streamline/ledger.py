@@ -45,7 +45,6 @@ __all__ = [
     "begin_again",
     "decode",
     "gauge_sample",
-    "inherit",
     "quantiles",
 ]
 
@@ -466,16 +465,25 @@ def decode(data: bytes) -> list[Sample]:
 class LedgerView:
     """A ledger file mapped for reading, whoever is writing it.
 
+    Parameters
+    ----------
+    path : Path
+    heir : bool
+        Whether it may `inherit` from a writer that has died.  Mapped for that beforehand, since
+        there may be no descriptor left to open anything with when it dies.
+
     Raises
     ------
     OSError, ValueError
         If the file is missing or no ledger.
     """
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def __init__(self, path: Path, *, heir: bool = False) -> None:
+        access = mmap.ACCESS_WRITE if heir else mmap.ACCESS_READ
+        with path.open("r+b" if heir else "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=access)
         self._series, self._start = _layout(self._map)
+        self._gauges = {(s.name, s.labels): s.first for s in self._series if s.kind == "gauge"}
         self._single: dict[_Key, list[int]] = {}
         for one in self._series:
             if one.cells == 1:
@@ -529,6 +537,19 @@ class LedgerView:
         found = [labels for series, labels in self._tables if series == name]
         return {labels: self.table(name, **dict(labels)) for labels in found}
 
+    def inherit(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge whose writer has died, for whoever has taken over from it.
+
+        Raises
+        ------
+        KeyError
+            If there is no such gauge.
+        TypeError
+            If this is mapped for reading only.
+        """
+        first = self._gauges[name, tuple(labels.items())]
+        _CELL.pack_into(self._map, self._start + 8 * first, value)
+
     def snapshot(self) -> bytes:
         """Return the whole file, for a peer on another host to `decode`."""
         return bytes(self._map)
@@ -536,22 +557,6 @@ class LedgerView:
     def close(self) -> None:
         """Unmap the file."""
         self._map.close()
-
-
-def inherit(path: Path, name: str, value: float, **labels: str) -> None:
-    """Set a gauge of a ledger whose writer has died, for whoever has taken over from it.
-
-    Raises
-    ------
-    KeyError
-        If there is no such gauge.
-    OSError, ValueError
-        If the file is missing or no ledger.
-    """
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as cells:
-        series, start = _layout(cells)
-        first = {(s.name, s.labels): s.first for s in series if s.kind == "gauge"}
-        struct.pack_into("=d", cells, start + 8 * first[name, tuple(labels.items())], value)
 
 
 def await_writer(path: Path) -> None:

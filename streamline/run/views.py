@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from threading import Lock
 
 from streamline.ledger import LedgerView, Sample
@@ -17,10 +16,17 @@ class Views:
 
     The supervisor's loop and the threads that answer HTTP requests look at the same time; such a
     thread may still be at it when the line ends, and learns nothing any more once it is closed.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    heir : bool
+        Whether gauges of workers that have died may be set.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, heir: bool = False) -> None:
         self._runtime = runtime
+        self._heir = heir
         self._lock = Lock()
         self._views: dict[str, LedgerView] = {}
         self._is_closed = False
@@ -35,9 +41,9 @@ class Views:
         with self._lock:
             return [s for view in self._mapped().values() for s in view.samples(rings=rings)]
 
-    def path(self, worker: str) -> Path:
-        """Return the file of a worker's ledger."""
-        return self._runtime.ledger(worker)
+    def is_hidden(self, worker: str) -> bool:
+        """Whether a worker has a ledger that can't be mapped for now."""
+        return worker not in self.by_worker() and self._runtime.ledger(worker).exists()
 
     def all(self) -> Iterable[LedgerView]:
         """Return what there is by now."""
@@ -64,5 +70,9 @@ class Views:
         with suppress(OSError):
             for worker in () if self._is_closed else self._runtime.workers():
                 if worker not in self._views:
-                    self._views[worker] = LedgerView(self._runtime.ledger(worker))
+                    self._map(worker)
         return self._views
+
+    def _map(self, worker: str) -> None:
+        with suppress(OSError):
+            self._views[worker] = LedgerView(self._runtime.ledger(worker), heir=self._heir)

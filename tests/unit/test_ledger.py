@@ -21,7 +21,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamline.errors import InputError
-from streamline.ledger import Ledger, LedgerView, Sample, decode, inherit, quantiles
+from streamline.ledger import Ledger, LedgerView, Sample, decode, quantiles
 
 Floats = npt.NDArray[np.float64]
 
@@ -505,11 +505,16 @@ def test_an_heir_sets_a_gauge_of_a_dead_writer_and_nothing_else(tmp_path: Path) 
     seen.add(3)
     held.set(4.0)
     other.set(5.0)
-    inherit(tmp_path / "l", "held", 1.5, camera="left")
+    heir, reader = LedgerView(tmp_path / "l", heir=True), LedgerView(tmp_path / "l")
+    heir.inherit("held", 1.5, camera="left")
     assert (seen.value, held.value, other.value) == (3.0, 1.5, 5.0)
     with pytest.raises(KeyError):
-        inherit(tmp_path / "l", "seen_total", 0.0, camera="left")
-    assert seen.value == 3.0
+        heir.inherit("seen_total", 0.0, camera="left")
+    with pytest.raises(TypeError):
+        reader.inherit("held", 2.5, camera="left")
+    assert (seen.value, held.value, reader.value("held", camera="left")) == (3.0, 1.5, 1.5)
+    for view in (heir, reader):
+        view.close()
     ledger.close()
 
 

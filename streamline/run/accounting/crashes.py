@@ -3,6 +3,9 @@
 The frames which a dead source held may still be on their way to a verdict.  So its incarnation
 is fenced first: stages that have seen the fence judge and drop none of them any more, and
 what has neither a verdict nor a reason why it was dropped has died.
+
+A host may have no descriptors left when a source dies.  What is counted and shown is therefore in
+memory that was mapped before, and what needs a file waits, or is counted as lost.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +15,7 @@ import structlog
 
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
-from streamline.ledger import Ledger, inherit
+from streamline.ledger import Ledger, LedgerView
 from streamline.messages import Dropped, FrameId
 from streamline.metrics.catalogue import CAMERA_STATES
 from streamline.run.accounting.fates import decided, drop_line, logged_lately, unlogged
@@ -34,12 +37,24 @@ _CRASHED: Final = Dropped(stage="source", reason="crashed")
 
 
 class Crashes:
-    """Deaths of sources that are not accounted for yet, and the count of those that are."""
+    """Deaths of sources that are not accounted for yet, and the count of those that are.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    plans : sequence of WorkerPlan
+        All that run on this host.
+    ledger : Ledger
+        The supervisor's, not opened yet.
+    views : Views
+        Of an heir.
+    """
 
     def __init__(
         self, pipeline: Pipeline, plans: Sequence[WorkerPlan], ledger: Ledger, views: Views
     ) -> None:
         self._views = views
+        self._workers = [plan.name for plan in plans]
         self._drops = pipeline.record.drops
         self._log = LineLog(ledger, "drops", pipeline.record.drops)
         self._judge = next((plan.name for plan in plans if "alert" in plan.stages), None)
@@ -53,23 +68,36 @@ class Crashes:
         self._counted: dict[str, int] = {}
         """By camera: the latest incarnation that is accounted for."""
 
+        self._dead: dict[str, WorkerPlan] = {}
+        """By name: workers that died and whose ledger has not been looked at yet."""
+
         self._open: dict[str, tuple[str, int, int]] = {}
         """By camera: its worker, the incarnation that died, and since when it waits, ns."""
 
     def open(self, plan: WorkerPlan) -> None:
-        """Begin to account for a dead worker's frames."""
-        if "source" not in plan.stages:
-            return  # What other stages lose is sent again by those before them.
-        view = self._views.by_worker().get(plan.name)
-        if view is None:
-            return
-        for camera in plan.cameras:
-            self._show_down(plan.name, camera)
-            incarnation = int(view.value("source_incarnation", camera=camera))
-            # A successor that did not come to begin leaves its predecessor's ledger as it was.
-            if incarnation > self._counted.get(camera, 0) and self._judge is not None:
-                self._fences.put(camera, incarnation)
-                self._open[camera] = (plan.name, incarnation, monotonic_ns())
+        """Begin to account for a dead worker's frames: `is_open` until they are."""
+        if "source" in plan.stages:  # What other stages lose is sent again by those before them.
+            self._dead[plan.name] = plan
+            self._fence_dead()
+
+    def _fence_dead(self) -> None:
+        """Fence what is dead, as far as there are descriptors to look at its ledger."""
+        for plan in list(self._dead.values()):
+            if self._views.is_hidden(plan.name):
+                continue
+            del self._dead[plan.name]
+            view = self._views.by_worker().get(plan.name)
+            if view is not None:
+                for camera in plan.cameras:
+                    self._fence(view, plan.name, camera)
+
+    def _fence(self, view: LedgerView, worker: str, camera: str) -> None:
+        _show_down(view, camera)
+        incarnation = int(view.value("source_incarnation", camera=camera))
+        # A successor that did not come to begin leaves its predecessor's ledger as it was.
+        if incarnation > self._counted.get(camera, 0) and self._judge is not None:
+            self._fences.put(camera, incarnation)
+            self._open[camera] = (worker, incarnation, monotonic_ns())
 
     @property
     def settles_here(self) -> bool:
@@ -78,7 +106,8 @@ class Crashes:
 
     def is_open(self, plan: WorkerPlan) -> bool:
         """Whether frames of this worker are still unaccounted for."""
-        return any(worker == plan.name for worker, _, _ in self._open.values())
+        fenced = any(worker == plan.name for worker, _, _ in self._open.values())
+        return fenced or plan.name in self._dead
 
     def settle(self, *, ended: bool = False) -> None:
         """Count what died, for every camera whose fence has been seen.
@@ -88,6 +117,9 @@ class Crashes:
         ended : bool
             No stage runs any more: what has been judged by now is all that ever will be.
         """
+        self._fence_dead()
+        if not ended and any(map(self._views.is_hidden, self._workers)):
+            return  # What is judged or dropped there would be taken for lost.
         for camera, (worker, incarnation, since_ns) in list(self._open.items()):
             late = monotonic_ns() - since_ns > _PATIENCE_NS
             if not (ended or late or self._is_final(camera, worker, incarnation)):
@@ -115,21 +147,11 @@ class Crashes:
         self._counted[camera] = incarnation
         lost = self._unaccounted(camera)
         self._counts[camera].add(lost)
-        path = self._views.path(worker)
-        inherit(path, "streamline_frames_in_flight", 0.0, camera=camera)
+        view = self._views.by_worker()[worker]
+        view.inherit("streamline_frames_in_flight", 0.0, camera=camera)
         if lost:
             _log.warning("frames died with their source", camera=camera, frames=lost)
         self._record(camera, incarnation, self._held(camera, worker, incarnation))
-
-    def _show_down(self, worker: str, camera: str) -> None:
-        """Publish for a dead source that its camera is down, until a successor knows better."""
-        path = self._views.path(worker)
-        for state in CAMERA_STATES:
-            value = float(state == "down")
-            inherit(path, "streamline_camera_state", value, camera=camera, state=state)
-        inherit(path, "streamline_camera_down_reason", 1.0, camera=camera, reason="error")
-        since = "streamline_camera_state_since_timestamp_seconds"
-        inherit(path, since, wall_ns() / 1e9, camera=camera)
 
     def _is_final(self, camera: str, worker: str, incarnation: int) -> bool:
         """Whether no other worker judges or drops any more of what this one held."""
@@ -169,9 +191,19 @@ class Crashes:
         views = self._views.by_worker()
         known = decided(views, camera, incarnation)
         why = {frame: _CRASHED for frame in held if frame.seq not in known}
-        why |= unlogged(views, held, self._drops)
+        logged = logged_lately(self._drops) if held else set()
+        why |= unlogged(views, held, logged)
         # A supervisor that was killed itself may have written some of them.
-        for frame in logged_lately(self._drops) & why.keys():
+        for frame in logged & why.keys():
             del why[frame]
         self._log.write([drop_line(frame, why[frame]) for frame in sorted(why)])
         self._log.close()
+
+
+def _show_down(view: LedgerView, camera: str) -> None:
+    """Publish for a dead source that its camera is down, until a successor knows better."""
+    for state in CAMERA_STATES:
+        view.inherit("streamline_camera_state", state == "down", camera=camera, state=state)
+    view.inherit("streamline_camera_down_reason", 1.0, camera=camera, reason="error")
+    since = "streamline_camera_state_since_timestamp_seconds"
+    view.inherit(since, wall_ns() / 1e9, camera=camera)

@@ -1,12 +1,13 @@
 """Which frames' fate is decided: read from the ledgers and logs, whoever has died since."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from streamline.ledger import LedgerView
 from streamline.messages import Dropped, FrameId
@@ -14,6 +15,8 @@ from streamline.run.accounting.account import DROPPED_IDS, seqs_of
 from streamline.run.accounting.journal import judged_in
 
 __all__ = ["decided", "drop_line", "logged_lately", "unlogged"]
+
+_log = structlog.get_logger("streamline.run")
 
 _TAIL: Final = 1 << 18
 """Bytes at the end of a log to look for lines in: far more than are written at once."""
@@ -60,10 +63,9 @@ def _dropped(views: Mapping[str, LedgerView], camera: str, incarnation: int) -> 
 
 
 def unlogged(
-    views: Mapping[str, LedgerView], held: Collection[FrameId], log: Path
+    views: Mapping[str, LedgerView], held: Collection[FrameId], logged: Container[FrameId]
 ) -> dict[FrameId, Dropped]:
     """Which of the frames that a dead source still held were dropped and never logged, and why."""
-    logged = logged_lately(log) if held else set()
     found: dict[FrameId, Dropped] = {}
     for camera, incarnation in {frame[:2] for frame in held}:
         for seq, drop in _dropped(views, camera, incarnation).items():
@@ -80,12 +82,18 @@ def drop_line(frame: FrameId, drop: Dropped) -> bytes:
 
 
 def logged_lately(log: Path) -> set[FrameId]:
-    """Frames that the last part of a verdict or drop log names; none if there is no log."""
+    """Frames that the last part of a verdict or drop log names; none if there is no log.
+
+    Nor if no disk gives it back just now: then a line may be written twice, and nobody ends.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL))
             lines = file.read().split(b"\n")
     except FileNotFoundError:
+        return set()
+    except OSError as exc:
+        _log.error("log can't be read, lines may come twice", file=str(log), why=exc.strerror)
         return set()
     found = set()
     for line in lines:

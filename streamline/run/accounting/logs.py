@@ -58,18 +58,22 @@ class LineLog:
         try:
             self._file = self._file or JsonLines(self._path)
             self._file.write(lines)
-        except InputError as exc:
-            self._lose(len(lines), str(exc))
         except CutShortError as exc:
             self._lose(len(lines) - exc.taken, str(exc))
+        except (InputError, OSError) as exc:
+            self._lose(len(lines), str(exc))
         else:
             self._come_back()
 
     def close(self) -> None:
         """Close the file, if it is open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            file.close()
+        except OSError as exc:  # Some file systems only say now what they did not take.
+            _log.error("log may not be whole", log=self._name, why=exc.strerror)
 
     def _come_back(self) -> None:
         if self._missing:

@@ -30,7 +30,7 @@ from streamline.messages import (
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.accounting.account import ENDED, StageAccount, Timer
-from streamline.run.accounting.fates import decided, drop_line, unlogged
+from streamline.run.accounting.fates import decided, drop_line, logged_lately, unlogged
 from streamline.run.accounting.held import HeldFrames
 from streamline.run.accounting.logs import LineLog
 from streamline.run.accounting.orphans import Orphans
@@ -285,9 +285,10 @@ class SourceStage(Stage):
     def _complete_log(self, views: Views, held: set[FrameId]) -> None:
         """Log drops that a predecessor had counted, or not heard of, and not come to log."""
         log = self.site.pipeline.record.drops
-        if log is not None:
-            for frame, drop in sorted(unlogged(views.by_worker(), held, log).items()):
-                self._record_drop(frame, drop)
+        if log is None or not held:
+            return
+        for frame, drop in sorted(unlogged(views.by_worker(), held, logged_lately(log)).items()):
+            self._record_drop(frame, drop)
 
     def _open(self) -> None:
         queue = self._camera.queue

@@ -48,8 +48,13 @@ class _InProcess:
         )
         with sheltered(runtime.folder.parent):
             self._process.start()
-        # Its id alone could be another process's by the time it is used.
-        self._descriptor = _descriptor_of(self._process.pid)
+        try:
+            # Its id alone could be another process's by the time it is used.
+            self._descriptor = _descriptor_of(self._process.pid)
+        except OSError:
+            self._process.kill()  # Nobody would have it any more.
+            self._process.join()
+            raise
 
     @property
     def pid(self) -> int | None:

@@ -9,7 +9,7 @@ import structlog
 from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError, StreamlineError
-from streamline.ledger import Ledger, begin_again
+from streamline.ledger import Ledger, LedgerView, begin_again
 from streamline.run.accounting.account import ENDED, OPENED
 from streamline.run.accounting.crashes import Crashes
 from streamline.run.accounting.fences import SUPERVISOR
@@ -169,22 +169,32 @@ class Keeper:
         ------
         InputError
             If a worker can't begin because of what it was given.
+        OSError
+            If a worker could not be seen to for now; all others have been.
         """
         now_ns = monotonic_ns()
         self._crashes.settle()
         views = self._views.by_worker()
+        hindrance: OSError | None = None
         for kept in self._kept.values():
-            if kept.handle is None or kept.done:
-                self._restart_if_due(kept, now_ns)
-                continue
+            try:
+                self._look_at(kept, views.get(kept.plan.name), now_ns)
+            except OSError as exc:
+                hindrance = exc
+        if hindrance is not None:
+            raise hindrance
+
+    def _look_at(self, kept: _Kept, view: LedgerView | None, now_ns: int) -> None:
+        if kept.handle is None or kept.done:
+            self._restart_if_due(kept, now_ns)
+            return
+        status = kept.handle.exit_status()
+        if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
+            _log.error("worker is stuck, is killed", worker=kept.plan.name)
+            kept.handle.kill()
             status = kept.handle.exit_status()
-            view = views.get(kept.plan.name)
-            if status is None and kept.pulse is not None and kept.pulse.is_stuck(view, now_ns):
-                _log.error("worker is stuck, is killed", worker=kept.plan.name)
-                kept.handle.kill()
-                status = kept.handle.exit_status()
-            if status is not None:
-                self._bury(kept, status, now_ns)
+        if status is not None:
+            self._bury(kept, status, now_ns)
 
     def close_books(self) -> None:
         """Let nothing more be judged: what the sources hold then is theirs to count."""
@@ -200,6 +210,9 @@ class Keeper:
         running = [kept for kept in self._kept.values() if kept.handle and not kept.done]
         handles = {kept.plan.name: kept.handle for kept in running if kept.handle}
         killed = self._end(handles)
+        for kept in running:
+            if kept.plan.name in killed or (kept.handle and kept.handle.exit_status()):
+                self._crashes.open(kept.plan)
         self._crashes.settle(ended=True)
         for name, handle in handles.items():
             status = handle.exit_status()
@@ -263,12 +276,12 @@ class Keeper:
         if kept.pulse is None:
             self._give_up(kept, why)
             return
-        kept.handle = None
         if self._has_no_more_to_do(kept):
-            kept.done = True
+            kept.handle, kept.done = None, True
             _log.error("worker died after its work", why=str(why))
             return
         self._crashes.open(kept.plan)
+        kept.handle = None
         kept.deaths = [t for t in kept.deaths if now_ns - t < _PERIOD_NS] + [now_ns]
         if refused or len(kept.deaths) > _LIMIT:
             self._give_up(kept, why)

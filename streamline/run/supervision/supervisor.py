@@ -114,7 +114,7 @@ class Supervisor:
             resumed = self._runtime.was_killed
             Control.create(self._runtime.control, Phase.RESUMING if resumed else Phase.STARTING)
             self._control = Control(self._runtime.control)
-            self._views = Views(self._runtime)
+            self._views = Views(self._runtime, heir=True)
             stack.callback(self._views.close)
             self._keyring = Keyring(self._pipeline.links)
             self._keeper = Keeper(

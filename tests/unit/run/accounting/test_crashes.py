@@ -11,6 +11,7 @@ from streamline.config import Pipeline, load
 from streamline.ledger import Ledger, LedgerView
 from streamline.messages import FrameId, Verdict
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
+from streamline.run.accounting import crashes as module
 from streamline.run.accounting.account import StageAccount
 from streamline.run.accounting.crashes import Crashes
 from streamline.run.accounting.fences import SUPERVISOR, Fences
@@ -20,6 +21,7 @@ from streamline.run.control import Control
 from streamline.run.placement import WorkerPlan, plan
 from streamline.run.runtime import Runtime
 from streamline.run.views import Views
+from tests.support.descriptors import no_descriptors
 
 INCARNATION = 1_700_000_000_000
 
@@ -55,7 +57,7 @@ class Line:
         self.camera.open(self.runtime.ledger(self.camera_plan.name))
         self.alert.open(self.runtime.ledger("alert"))
         self.supervisor = Ledger()
-        self.views = Views(self.runtime)
+        self.views = Views(self.runtime, heir=True)
         self.crashes = Crashes(self.pipeline, self.plans, self.supervisor, self.views)
         self.supervisor.open(self.runtime.ledger(SUPERVISOR))
         self.held.clear()
@@ -102,9 +104,16 @@ class Line:
         self.in_flight.add(-1)
 
     def crashed(self) -> float:
-        view = LedgerView(self.runtime.ledger(SUPERVISOR))
         labels = {"camera": "left", "stage": "source", "reason": "crashed"}
-        count = view.value("streamline_frames_dropped_total", **labels)
+        return self.counted("streamline_frames_dropped_total", **labels)
+
+    def lines_lost(self) -> float:
+        return self.counted("streamline_log_lines_lost_total", log="drops")
+
+    def counted(self, series: str, **labels: str) -> float:
+        """What the supervisor has counted."""
+        view = LedgerView(self.runtime.ledger(SUPERVISOR))
+        count = view.value(series, **labels)
         view.close()
         return count
 
@@ -276,3 +285,64 @@ def test_other_workers_deaths_lose_nothing(line: Line) -> None:
     line.crashes.open(next(p for p in line.plans if "infer" in p.stages))
     line.crashes.settle()
     assert line.crashed() == 0
+
+
+def test_where_nothing_can_be_opened_all_is_counted_but_the_lines_that_are_lost(
+    line: Line,
+) -> None:
+    frames = line.capture(5)
+    line.judge(frames[0])
+    line.fences.watch()
+    assert line.views.by_worker()
+    with no_descriptors():
+        die(line)
+    assert not line.crashes.is_open(line.camera_plan)
+    assert line.crashed() == 4
+    assert line.in_flight.value == 0
+    assert (line.named(), line.lines_lost()) == ([], 4)
+    die(line)
+    assert (line.crashed(), line.lines_lost()) == (4, 4)
+
+
+def test_a_ledger_that_can_not_be_looked_at_yet_is_accounted_for_later(line: Line) -> None:
+    line.capture(3)
+    line.fences.watch()
+    with no_descriptors():
+        die(line)
+        assert line.crashes.is_open(line.camera_plan)
+    assert line.crashed() == 0
+    line.crashes.settle()
+    line.fences.watch()
+    line.crashes.settle()
+    assert not line.crashes.is_open(line.camera_plan)
+    assert line.crashed() == 3
+    assert line.named() == [0, 1, 2]
+
+
+def test_nothing_is_taken_for_lost_that_a_hidden_ledger_may_know_as_judged(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_NS", 0)
+    frames = line.capture(3)
+    line.judge(frames[0])
+    alert = line.runtime.ledger("alert")
+    hidden = alert.rename(alert.with_suffix(".away"))
+    alert.mkdir()  # Found, and can't be opened as a file.
+    line.crashes.open(line.camera_plan)
+    line.crashes.settle()
+    assert line.crashes.is_open(line.camera_plan)
+    alert.rmdir()
+    hidden.rename(alert)
+    line.fences.watch()
+    line.crashes.settle()
+    assert line.crashed() == 2
+
+
+def test_a_log_that_no_disk_takes_or_gives_back_ends_nobody(line: Line) -> None:
+    path = line.pipeline.record.drops
+    assert path is not None
+    path.symlink_to("/proc/self/mem")  # Opens, and fails to read and to write with EIO.
+    line.capture(3)
+    die(line)
+    assert line.crashed() == 3
+    assert line.lines_lost() == 3

@@ -17,7 +17,10 @@ import pytest
 from streamline.config import Pipeline
 from streamline.errors import InputError, LineError
 from streamline.ledger import Cell, Ledger, LedgerView
+from streamline.metrics.catalogue import CAMERA_STATES
 from streamline.run.accounting.fences import SUPERVISOR
+from streamline.run.accounting.held import HeldFrames
+from streamline.run.accounting.journal import Journal
 from streamline.run.control import Control, Phase
 from streamline.run.failures import leave_failure
 from streamline.run.placement import WorkerPlan
@@ -99,12 +102,13 @@ class Line:
     def __post_init__(self) -> None:
         Control.create(self.runtime.control)
         self.control = Control(self.runtime.control)
-        self.views = Views(self.runtime)
+        self.views = Views(self.runtime, heir=True)
         self.ledger = Ledger()
         labels = {"stage": "infer"}
         self.pulse: Cell = self.ledger.gauge("stage_pulse_seconds", **labels)
         self.thread: Cell = self.ledger.gauge("stage_thread", **labels)
         self.finished: Cell = self.ledger.gauge("streamline_worker_finished", worker="infer")
+        self._declare_camera()
         self.ledger.open(self.runtime.ledger("infer"))
         self.keeper = Keeper(
             self.pipeline,
@@ -114,6 +118,20 @@ class Line:
             self.views,
             starter=self.start,
         )
+
+    def _declare_camera(self) -> None:
+        """What is read of a source that has died, and of the stage that judges."""
+        ledger, labels = self.ledger, {"camera": "left"}
+        self.captured: Cell = ledger.counter("streamline_frames_captured_total", **labels)
+        self.incarnation: Cell = ledger.gauge("source_incarnation", **labels)
+        ledger.gauge("streamline_frames_in_flight", **labels)
+        ledger.table("source_base", 1, **labels)
+        HeldFrames(ledger, "left")
+        Journal(ledger, "left")
+        for state in CAMERA_STATES:
+            ledger.gauge("streamline_camera_state", **labels, state=state)
+        ledger.gauge("streamline_camera_down_reason", **labels, reason="error")
+        ledger.gauge("streamline_camera_state_since_timestamp_seconds", **labels)
 
     def start(self, _plan: WorkerPlan, _pipeline: Pipeline, _runtime: Runtime) -> Tiny:
         self.started.append(Tiny(self.command))
@@ -250,7 +268,7 @@ def test_a_worker_of_a_killed_line_goes_on_with_its_counts_and_no_gauge(
         line.finished.set(1.0)
         line.end()
         line.runtime.goes_on = True
-        line.views = Views(line.runtime)
+        line.views = Views(line.runtime, heir=True)
         again = Keeper(
             line.pipeline, [PLAN], line.runtime, line.control, line.views, starter=line.start
         )
@@ -289,6 +307,22 @@ def test_one_that_hangs_when_all_is_done_is_killed_and_a_fault(
     assert line.started[0].exit_status() == -signal.SIGKILL
     (fault,) = line.keeper.faults
     assert str(fault).startswith("worker infer did not end within 15 s and was killed")
+
+
+def test_what_a_worker_held_that_died_when_all_was_done_is_counted(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = ("source", "preprocess", "infer", "alert")
+    plan = WorkerPlan(name="infer", stages=stages, cameras=("left",))
+    with a_line(pipeline, tmp_path, monkeypatch, plan) as line:
+        line.captured.add(3)
+        line.incarnation.set(1.7e12)
+        line.keeper.start_all()
+        die(line)
+        line.keeper.await_exit()
+        labels = {"camera": "left", "stage": "source", "reason": "crashed"}
+        supervisor = line.views.by_worker()[SUPERVISOR]
+        assert supervisor.value("streamline_frames_dropped_total", **labels) == 3
 
 
 def test_deaths_that_lie_far_apart_never_end_the_line(line: Line) -> None:
