@@ -1,5 +1,6 @@
 """Whether a worker still goes round: from its stages' pulses, and what the kernel says of it."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ _DOUBTFUL_NS: Final = _SECOND_NS // 2
 
 _STARVED_NS: Final = 20 * _SECOND_NS
 """No more than this is put down to a busy machine: threads may also wait beside a stuck stage."""
+
+_SLOW_DISK_NS: Final = 30 * _SECOND_NS
+"""No more than this is put down to a disk: a memory card takes seconds to sync, a file server that
+is started again longer.  Who is killed while he waits for one only makes his successor wait."""
 
 _OPENING_NS: Final = 30 * _SECOND_NS
 """A worker none of whose stages has gone round yet hangs if it does nothing for this long."""
@@ -63,7 +68,7 @@ class Pulse:
         """When it was last seen to have used more processor time."""
 
         self._ticks = 0
-        self._starvation: _Starvation | None = None
+        self._hindrance: _Hindrance | None = None
 
     def is_stuck(self, view: LedgerView | None, now_ns: int) -> bool:
         """Whether the worker will not go on by itself; *view* is its ledger, if it has one yet."""
@@ -84,19 +89,19 @@ class Pulse:
         beats = self._beats(view)
         if not beats:
             return now_ns - self._worked_ns > _OPENING_NS
-        starved_ns = self._starved_ns(now_ns, min(beat_ns for beat_ns, _ in beats))
+        hindered_ns = self._hindered_ns(now_ns, min(beat_ns for beat_ns, _ in beats))
         return any(
-            self._is_silent(now_ns - beat_ns - starved_ns, thread) for beat_ns, thread in beats
+            self._is_silent(now_ns - beat_ns - hindered_ns, thread) for beat_ns, thread in beats
         )
 
-    def _starved_ns(self, now_ns: int, oldest_beat_ns: int) -> int:
-        """How much of the time since it fell silent the worker wanted a processor in vain."""
+    def _hindered_ns(self, now_ns: int, oldest_beat_ns: int) -> int:
+        """How much of the time since it fell silent the worker could not help it."""
         if now_ns - oldest_beat_ns < _DOUBTFUL_NS:
-            self._starvation = None
+            self._hindrance = None
             return 0
-        if self._starvation is None:
-            self._starvation = _Starvation(self._pid, now_ns)
-        return self._starvation.ns(now_ns)
+        if self._hindrance is None:
+            self._hindrance = _Hindrance(self._pid, now_ns)
+        return self._hindrance.ns(now_ns)
 
     def _beats(self, view: LedgerView | None) -> list[tuple[int, int]]:
         """Latest beat, ns, and thread of each stage that has begun in this life and not ended."""
@@ -116,32 +121,42 @@ class Pulse:
         return task is None or task.state not in {"R", "D"}
 
 
-class _Starvation:
-    """Time in which a process was ready to go on and others had the processors.
+class _Hindrance:
+    """Time in which a process could not go on: others had the processors, or a disk held it up.
 
-    A stage may sleep because a thread that works for it waits for its turn, on a machine with
-    other work than this line.  To kill it then would only add to the load.
+    A stage may sleep because a thread that works for it, or holds what it needs, waits for its
+    turn, on a machine with other work than this line, or for a disk.  To kill it then would only
+    add to the load.
     """
 
     def __init__(self, pid: int, now_ns: int) -> None:
         self._pid = pid
         self._began_ns = now_ns
+        self._looked_ns = now_ns
+        self._disk_ns = 0
         self._threads: dict[int, _Queuing] = {}
 
     def ns(self, now_ns: int) -> int:
         """Return that time so far: of all threads together, since each may wait for another."""
+        states = _states(self._pid)
+        if "D" in states.values():
+            self._disk_ns += now_ns - self._looked_ns
+        self._looked_ns = now_ns
+        starved_ns = min(self._starved_ns(states), _STARVED_NS)
+        disk_ns = min(self._disk_ns, _SLOW_DISK_NS)
+        return min(starved_ns + disk_ns, now_ns - self._began_ns)
+
+    def _starved_ns(self, states: Mapping[int, str]) -> int:
         together_ns = 0
         for thread, (ran_ns, queued_ns) in _schedule(self._pid).items():
             queuing = self._threads.setdefault(thread, _Queuing(queued_ns))
             if (ran_ns, queued_ns) != queuing.seen:
                 queuing.seen, queuing.since_ns = (ran_ns, queued_ns), monotonic_ns()
-            waited_ns = queued_ns - queuing.before_ns
-            task = _task(self._pid, thread)
-            if task is not None and task.state == "R":
+            together_ns += queued_ns - queuing.before_ns
+            if states.get(thread) == "R":
                 # The kernel counts a wait when it is over; this one is not.
-                waited_ns += monotonic_ns() - queuing.since_ns
-            together_ns += waited_ns
-        return min(together_ns, now_ns - self._began_ns, _STARVED_NS)
+                together_ns += monotonic_ns() - queuing.since_ns
+        return together_ns
 
 
 @dataclass(slots=True)
@@ -156,6 +171,13 @@ class _Queuing:
 
     since_ns: int = 0
     """When these were first seen."""
+
+
+def _states(pid: int) -> dict[int, str]:
+    """States of a process' threads."""
+    threads = [int(path.name) for path in Path(f"/proc/{pid}/task").glob("*")]
+    found = {thread: _task(pid, thread) for thread in threads}
+    return {thread: task.state for thread, task in found.items() if task is not None}
 
 
 def _schedule(pid: int) -> dict[int, tuple[int, int]]:

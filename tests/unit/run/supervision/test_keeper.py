@@ -53,6 +53,18 @@ while True:
     pass
 """
 
+WAIT_FOR_A_THREAD_THAT_WAITS_AS_FOR_A_DISK: Final = """
+import ctypes, signal, threading
+libc = ctypes.CDLL(None)
+def wait():
+    # The kernel lets it wait, uninterruptibly, until its child lets go of its memory.
+    if libc.vfork() == 0:
+        libc.prctl(1, signal.SIGKILL)
+        libc.sleep(600)
+threading.Thread(target=wait, daemon=True).start()
+threading.Event().wait()
+"""
+
 PLAN: Final = WorkerPlan(name="infer", stages=("infer",), cameras=("left",))
 
 
@@ -397,7 +409,11 @@ def threads(line: Line) -> int:
 
 def state(line: Line) -> str:
     pid = line.started[-1].process.pid
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state_of(Path(f"/proc/{pid}"))
+
+
+def state_of(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_stage_that_is_only_short_of_processor_time_gets_more_of_it(line: Line) -> None:
@@ -426,6 +442,19 @@ def test_a_stage_whose_helping_thread_waits_for_a_processor_is_not_stuck(line: L
         assert line.started[0].exit_status() is None
         greedy.kill()
     line.look_for_s(60)  # It has a processor now, and comes to no end.
+    assert line.started[0].exit_status() == -signal.SIGKILL
+
+
+def test_a_stage_that_waits_for_a_thread_that_waits_for_a_disk_is_given_time(line: Line) -> None:
+    line.command = [sys.executable, "-c", WAIT_FOR_A_THREAD_THAT_WAITS_AS_FOR_A_DISK]
+    line.keeper.start_all()
+    tasks = Path(f"/proc/{line.started[0].process.pid}/task")
+    until(lambda: sorted(map(state_of, tasks.iterdir())) == ["D", "S"])
+    line.look()
+    line.beat()
+    line.look_for_s(29)
+    assert line.started[0].exit_status() is None
+    line.look_for_s(10)
     assert line.started[0].exit_status() == -signal.SIGKILL
 
 
