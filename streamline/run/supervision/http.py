@@ -1,16 +1,18 @@
 """The line's one HTTP endpoint: ``/metrics``, ``/healthz``, ``/readyz``."""
 
+import errno
+import io
 import json
 import socket
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Event, Lock, Semaphore, Thread
+from threading import Event, Thread
 from typing import Any, Final
 
 import structlog
@@ -18,23 +20,43 @@ import structlog
 from streamline.errors import InputError
 from streamline.metrics.exporter import Exporter
 from streamline.run.supervision.access import Access
+from streamline.run.supervision.callers import Callers
 from streamline.run.supervision.health import Health
 
 __all__ = ["Endpoint"]
 
 _log = structlog.get_logger("streamline.run")
 
-Client = socket.socket | tuple[bytes, socket.socket]
+_PATIENCE_S: Final = 10.0
+"""What a client has to ask, and to take the answer."""
 
-_CLIENTS: Final = 32
-"""Most that are served at once."""
+_HEAD_BYTES: Final = 1 << 14
+"""Longest request: its lines are kept until the last one has come."""
 
 _POLL_S: Final = 0.05
 """How often it looks whether it is to close: a line's end waits for that."""
 
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Why no connection can be accepted for now, whoever's it is."""
+
+_REFUSAL: Final = (HTTPStatus.UNAUTHORIZED, b"a bearer token is needed\n", "text/plain")
+
 
 class Endpoint:
     """Serves from threads of its own until closed.
+
+    Parameters
+    ----------
+    address, port
+        Where it listens; port 0: any that is free.
+    exporter : Exporter
+        Makes the page of figures.
+    health : callable
+        Says how the line is.
+    access : Access
+        Who may ask.
+    patience_s : float
+        What a client has to ask, and to take the answer, s.
 
     Raises
     ------
@@ -50,10 +72,11 @@ class Endpoint:
         health: Callable[[], Health],
         *,
         access: Access = Access(),  # noqa: B008 - immutable
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         handler = partial(_Handler, exporter, health, access)
         try:
-            self._server = _Server(address, port, handler)
+            self._server = _Server(address, port, handler, Callers(patience_s))
         except OSError as exc:
             msg = (
                 f"metrics: can't listen on {address} port {port} ({exc.strerror}); "
@@ -83,27 +106,32 @@ class Endpoint:
         self._server.has_ended = True
         self._server.shutdown()
         self._server.server_close()
-        self._server.dismiss()
+        # Whoever follows on this port has their next requests.
+        self._server.callers.dismiss()
         self._thread.join(timeout=2)
 
 
 class _Server(ThreadingHTTPServer):
-    """One thread a client, up to a limit; says nothing about those that go away."""
+    """One thread a client; says nothing about those that go away."""
 
     daemon_threads = True
     # Daemon threads are not waited for: a client that never ends must not hold the line up.
     block_on_close = False
+    # Of connections that wait to be accepted: where they are few, others' are refused meanwhile.
+    request_queue_size = 128
 
     def __init__(
-        self, address: str, port: int, handler: Callable[..., BaseHTTPRequestHandler]
+        self,
+        address: str,
+        port: int,
+        handler: Callable[..., BaseHTTPRequestHandler],
+        callers: Callers,
     ) -> None:
         if ":" in address:
             self.address_family = socket.AF_INET6
+        self.callers = callers
         self.has_ended = False
         self._told = False
-        self._free = Semaphore(_CLIENTS)
-        self._clients: set[socket.socket] = set()
-        self._turn = Lock()
         super().__init__((address, port), handler)
 
     def server_bind(self) -> None:
@@ -111,51 +139,61 @@ class _Server(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
-    def process_request(self, request: Client, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
-        """Serve one more client, or turn it away where there are too many."""
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        try:
+    def service_actions(self) -> None:
+        """Look after each connection, and a few times a second, who has had his time."""
+        self.callers.sweep()
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+        """Serve one more client."""
+        if self.callers.come(request, client_address[0]):
             super().process_request(request, client_address)
-        except RuntimeError:  # No thread can be started.
-            self._free.release()
-            raise
+        else:
+            self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
-        """Serve a client to its end."""
-        with self._turn:
-            self._clients.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._turn:
-                self._clients.discard(request)
-            self._free.release()
-
-    def dismiss(self) -> None:
-        """Take no more requests of those that are here: whoever follows on this port has them."""
-        with self._turn:
-            for client in self._clients:
-                with suppress(OSError):  # It has gone by itself.
-                    # TLS is passed by: what is being answered is still to be encrypted.
-                    socket.socket.shutdown(client, socket.SHUT_RD)
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's
+        """Close a connection."""
+        self.callers.leave(request)
+        super().shutdown_request(request)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; where that fails, not again at once: it waits at the door."""
+        """Accept a connection; where none can be, not again at once: it waits at the door."""
         try:
             return super().get_request()
-        except OSError:
-            Event().wait(_POLL_S)
+        except OSError as exc:
+            if exc.errno in _SCARCE:
+                Event().wait(_POLL_S)
             raise
 
-    def handle_error(self, *_: object) -> None:
+    def handle_error(self, request: Any, _address: object) -> None:  # noqa: ANN401 - socketserver's
         """Tell of a failure once; a request that broke off is its client's business."""
         exc = sys.exception()
-        if self._told or isinstance(exc, ConnectionError | TimeoutError | ssl.SSLError):
+        broke_off = isinstance(exc, ConnectionError | TimeoutError | ssl.SSLError)
+        if self._told or broke_off or self.callers.is_sent_away(request):
             return
         self._told = True
         _log.error("request failed; told once", exc_info=exc)
+
+
+class _Heads(io.BufferedReader):
+    """Reads requests, each up to a length."""
+
+    left = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line.
+
+        Raises
+        ------
+        LineTooLong
+            If the request is.
+        """
+        del size  # The standard library's own limit is of each line.
+        line = super().readline(self.left + 1)
+        self.left -= len(line)
+        if self.left < 0:
+            name = "head"
+            raise LineTooLong(name)
+        return line
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -164,8 +202,10 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "streamline"
     sys_version = ""
     protocol_version = "HTTP/1.1"
-    timeout = 10
+    # For those whom nobody looks after any more, since the endpoint is closed.
+    timeout = _PATIENCE_S
     server: _Server
+    rfile: _Heads
 
     def __init__(
         self,
@@ -179,14 +219,40 @@ class _Handler(BaseHTTPRequestHandler):
         self._access = access
         super().__init__(*args)
 
+    def setup(self) -> None:
+        """Bound what is read."""
+        super().setup()
+        self.rfile = _Heads(self.rfile.detach())
+
+    def handle_one_request(self) -> None:
+        """Read a request and answer it; hang up on one whose first line never ends."""
+        self.rfile.left = _HEAD_BYTES
+        try:
+            super().handle_one_request()
+        except LineTooLong:
+            self.close_connection = True
+
     def do_GET(self) -> None:
         """Answer."""
-        status, body, kind = self._answer()
+        admitted = self._access.admits(self.headers.get("Authorization", ""))
+        if admitted:
+            self.server.callers.hear(self.request)
+        status, body, kind = self._answer() if admitted else _REFUSAL
         # Looked at after that: the counters of a line that has ended are not there any more, and a
         # page without them would tell a scraper that they are gone.
-        if self.server.has_ended:
+        if has_ended := self.server.has_ended:
             status, body, kind = 503, b"the line has ended\n", "text/plain"
-            self.close_connection = True
+        self.close_connection |= has_ended or not admitted
+        self._send(status, body, kind)
+        if admitted:
+            self.server.callers.hear(self.request)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: a scrape every few seconds is no event."""
+
+    def _send(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
         if self.close_connection:
             self.send_header("Connection", "close")
@@ -198,15 +264,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: a scrape every few seconds is no event."""
-
     def _answer(self) -> tuple[int, bytes, str]:
         """Return status, body and its type."""
-        if not self._access.admits(self.headers.get("Authorization", "")):
-            return HTTPStatus.UNAUTHORIZED, b"a bearer token is needed\n", "text/plain"
         path = self.path.partition("?")[0]
         if path == "/metrics":
             return 200, *self._exporter.render(self.headers.get("Accept", ""))

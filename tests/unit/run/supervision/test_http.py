@@ -5,12 +5,12 @@ import socket
 import ssl
 import struct
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from urllib.error import HTTPError, URLError
 
 import pytest
@@ -23,9 +23,8 @@ from streamline.ledger import Ledger, Sample
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.supervision.access import Access
 from streamline.run.supervision.health import Health
-from streamline.run.supervision.http import _CLIENTS, Endpoint
+from streamline.run.supervision.http import _HEAD_BYTES, Endpoint
 from tests.support.certificates import make_certificate, needs_openssl
-from tests.support.line import eventually
 
 TOKEN = "3b9f0c5d7a1e4286"  # noqa: S105 - of these tests alone
 HEALTHY = Health(healthy=True, ready=True, judged=True, stuck=(), body={})
@@ -61,6 +60,13 @@ def exporter() -> Exporter:
     return Exporter(ledger.samples, FrameRates(), {})
 
 
+def locked(folder: Path) -> Metrics:
+    """Settings with TLS and a token."""
+    certificate, key = make_certificate(folder)
+    (folder / "token").write_text(TOKEN)
+    return Metrics(certificate_file=certificate, key_file=key, token_file=folder / "token")
+
+
 @contextmanager
 def served(access: Access, trusts: Path | None = None) -> Iterator[Site]:
     """Serve at any free port."""
@@ -84,10 +90,8 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def locked_site(tmp_path: Path) -> Iterator[Site]:
     """One that speaks TLS and wants a token."""
-    certificate, key = make_certificate(tmp_path)
-    (tmp_path / "token").write_text(TOKEN)
-    metrics = Metrics(certificate_file=certificate, key_file=key, token_file=tmp_path / "token")
-    with served(Access.of(metrics), certificate) as site:
+    metrics = locked(tmp_path)
+    with served(Access.of(metrics), metrics.certificate_file) as site:
         yield site
 
 
@@ -181,22 +185,146 @@ def test_who_speaks_no_tls_or_says_nothing_is_no_news_and_holds_nobody_up(
     assert logs == []
 
 
-def test_more_clients_than_can_be_served_are_turned_away(site: Site) -> None:
+Begin = Callable[[socket.socket], socket.socket]
+
+
+class Tricklers:
+    """Clients who send a byte now and then, of a request or a handshake that never ends.
+
+    Parameters
+    ----------
+    url : str
+        Of the endpoint.
+    count : int
+    begin : callable
+        Sends the first of it; what follows is what a header or a handshake may go on with.
+    """
+
+    def __init__(self, url: str, count: int, begin: Begin) -> None:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        self._there = [begin(socket.create_connection(address, timeout=60)) for _ in range(count)]
+        self._ended = Event()
+        self.all_gone = Event()
+        self._thread = Thread(target=self._trickle)
+        self._thread.start()
+
+    def _trickle(self) -> None:
+        gone: set[socket.socket] = set()
+        while not self._ended.wait(0.05):
+            for one in self._there:
+                try:
+                    one.sendall(b"\x00")
+                except OSError:
+                    gone.add(one)
+            if len(gone) == len(self._there):
+                self.all_gone.set()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        for one in self._there:
+            one.close()
+
+
+def asks(client: socket.socket) -> socket.socket:
+    """Send as much of a request as anybody may."""
+    client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+    return client
+
+
+def asks_by_tls(client: socket.socket) -> socket.socket:
+    """Send it by TLS; whose certificate it is does not matter."""
+    trust = ssl.create_default_context()
+    trust.check_hostname = False
+    trust.verify_mode = ssl.CERT_NONE
+    return asks(trust.wrap_socket(client))
+
+
+def shakes_hands(client: socket.socket) -> socket.socket:
+    """Begin a handshake of TLS: its first record has 16 KiB."""
+    client.sendall(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03")
+    return client
+
+
+@pytest.mark.parametrize("more", [40, 32], ids=["more-than-served", "as-many-as-served"])
+def test_whoever_asks_is_answered_beside_any_number_that_ask_for_ever(
+    site: Site, more: int
+) -> None:
+    with closing(Tricklers(site.endpoint.url, more, asks)):
+        for _ in range(3):
+            assert site.get("/healthz")[0] == 200
+
+
+@needs_openssl
+def test_who_has_the_token_is_answered_beside_any_number_that_shake_hands_for_ever(
+    locked_site: Site,
+) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with closing(Tricklers(locked_site.endpoint.url, 40, shakes_hands)):
+        for _ in range(3):
+            assert locked_site.get("/readyz", **bearer)[0] == 200
+
+
+def test_a_request_that_goes_on_and_on_is_hung_up_on() -> None:
+    endpoint = Endpoint("127.0.0.1", 0, exporter(), lambda: HEALTHY, patience_s=0.3)
+    with closing(endpoint), closing(Tricklers(endpoint.url, 2, asks)) as slow:
+        assert slow.all_gone.wait(60)
+
+
+@needs_openssl
+def test_so_is_one_by_tls_and_a_handshake_too(tmp_path: Path) -> None:
+    access = Access.of(locked(tmp_path))
+    endpoint = Endpoint("127.0.0.1", 0, exporter(), lambda: HEALTHY, access=access, patience_s=3)
+    with (
+        closing(endpoint),
+        closing(Tricklers(endpoint.url, 1, asks_by_tls)) as asking,
+        closing(Tricklers(endpoint.url, 1, shakes_hands)) as shaking,
+    ):
+        assert asking.all_gone.wait(60)
+        assert shaking.all_gone.wait(60)
+
+
+@needs_openssl
+def test_who_has_no_token_is_not_kept(locked_site: Site) -> None:
+    port = int(locked_site.endpoint.url.rpartition(":")[2])
+    trust = ssl.create_default_context(cafile=locked_site.trusts)
+    client = HTTPSConnection("127.0.0.1", port, timeout=30, context=trust)
+    with closing(client):
+        client.request("GET", "/metrics")
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (401, "close")
+
+
+@needs_openssl
+def test_a_scraper_that_is_known_keeps_its_connection_whoever_comes(locked_site: Site) -> None:
+    port = int(locked_site.endpoint.url.rpartition(":")[2])
+    trust = ssl.create_default_context(cafile=locked_site.trusts)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with closing(HTTPSConnection("127.0.0.1", port, timeout=30, context=trust)) as scraper:
+        for _ in range(2):
+            scraper.request("GET", "/metrics", headers=bearer)
+            assert scraper.getresponse().read()
+            with closing(Tricklers(locked_site.endpoint.url, 50, shakes_hands)):
+                assert locked_site.get("/healthz", **bearer)[0] == 200
+        scraper.request("GET", "/metrics", headers=bearer)
+        assert scraper.getresponse().status == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"GET /" + b"x" * _HEAD_BYTES, id="one-line"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: yyyyyyyyy\r\n" * 1300, id="many-lines"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"y" * _HEAD_BYTES, id="one-header"),
+    ],
+)
+def test_a_request_longer_than_any_is_not_read_to_its_end(site: Site, request_: bytes) -> None:
     port = int(site.endpoint.url.rpartition(":")[2])
-    with ExitStack() as stack:
-        for _ in range(_CLIENTS):
-            idle = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            idle.sendall(b"GET /metrics HTTP/1.1\r\n")
-        late = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
-        assert late.recv(1) == b""
-    eventually(lambda: answers(site), "clients have gone, and there is room again")
-
-
-def answers(site: Site) -> bool:
-    try:
-        return site.get("/metrics")[0] == 200
-    except (ConnectionError, URLError):
-        return False
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(request_)
+        with suppress(ConnectionResetError):  # There was more to read.
+            assert client.recv(12) in {b"", b"HTTP/1.1 431"}
+    assert site.get("/metrics")[0] == 200
 
 
 def test_a_port_in_use_is_refused_with_the_cure() -> None:
