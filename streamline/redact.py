@@ -11,9 +11,25 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,31}:(?:\\?/){2}")
 _OPENERS = frozenset(" \t\"'`<>([{|,;=")
 _BARE = re.compile(r"[^\s/:@\"'`<>()\[\]{},;=|]{1,256}:(?![\s/])[^\s@]{1,256}@(?=[\w\[*])")
 _FIELD = re.compile(
-    r"(?i)(pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|credentials?)(=|%3D)([^&#\s\"'<>/,;]+)"
+    r"(?i)("
+    r"pass(?:word|wd|phrase|code)?|pwd|psw|secret|token|credentials?|(?:api|auth|access)[_-]?key|"
+    r"(?<![a-z0-9])(?:auth|key|sig|signature|session(?:[_-]?id)?)"
+    r")(=|%3D)([^&#\s\"'<>/,;]+)"
 )
+_HEADER = re.compile(r"(?i)(authorization[\"']?[ \t]*[:=])[^\r\n]+")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+[^\s\"']+")
 _STARS = "***"
+
+_HARMLESS = frozenset((
+    "audio", "camera", "channel", "channelid", "codec", "fps", "h264", "h265", "height", "loop",
+    "multicast", "pace", "part", "profile", "proto", "protocol", "quality", "resolution", "seed",
+    "size", "stream", "streamprofile", "streamtype", "subtype", "tcp", "track", "transport",
+    "transportmode", "udp", "unicast", "video", "videocodec", "width",
+))  # fmt: skip
+"""What a URL says openly: which picture is asked for, and how."""
+
+_PLAIN = re.compile(r"[\w.+-]{0,24}[\"'`:.,)\]}>]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 
 
 def redact_url(text: str) -> str:
@@ -21,8 +37,10 @@ def redact_url(text: str) -> str:
 
     When in doubt it hides too much: everything between ``://`` and the last ``@`` before the
     next URL or the end of the line is taken for credentials, so that a password may hold any
-    character (``@ / # ?``, blanks, quotes). ``password=…`` and its like are hidden as well,
-    and so is ``user:password@host`` without a scheme.
+    character (``@ / # ?``, blanks, quotes).  Of a query, a fragment and what else comes as
+    ``name=value``, no value is shown but of names that say which picture is asked for.
+    ``password=…`` and its like are hidden without a URL as well, and so are
+    ``user:password@host``, ``Authorization: …`` and what follows ``Bearer`` and ``Basic``.
 
     Parameters
     ----------
@@ -38,11 +56,14 @@ def redact_url(text: str) -> str:
     --------
     >>> redact_url("cannot open rtsp://admin:p%40ss@10.0.0.7/live: refused")
     'cannot open rtsp://***@10.0.0.7/live: refused'
-    >>> redact_url("rtsp://a:1@left/x and rtsp://b:2@3@right/y?password=4&channel=1")
-    'rtsp://***@left/x and rtsp://***@right/y?password=***&channel=1'
+    >>> redact_url("rtsp://a:1@left/x and rtsp://b:2@3@right/y?sign=4&channel=1")
+    'rtsp://***@left/x and rtsp://***@right/y?sign=***&channel=1'
     """
-    lines = (_redact_line(line) if "@" in line else line for line in text.split("\n"))
-    return _FIELD.sub(rf"\1\2{_STARS}", "\n".join(lines))
+    lines = (
+        _redact_line(line) if "@" in line or "/" in line else line for line in text.split("\n")
+    )
+    text = _HEADER.sub(rf"\1 {_STARS}", "\n".join(lines))
+    return _FIELD.sub(rf"\1\2{_STARS}", _BEARER.sub(rf"\1 {_STARS}", text))
 
 
 def only_host(url: str) -> str:
@@ -61,16 +82,36 @@ def only_host(url: str) -> str:
 
 
 def _redact_line(line: str) -> str:
-    """Hide what stands before the last ``@`` of each URL in one line."""
+    """Hide the credentials of each URL in one line."""
     starts = list(_url_starts(line))
     if not starts:
         return _BARE.sub(f"{_STARS}@", line)
     pieces = [_BARE.sub(f"{_STARS}@", line[: starts[0][0]])]
     ends = [begin for begin, _ in starts[1:]] + [len(line)]
     for (begin, after), end in zip(starts, ends, strict=True):
-        _, at, rest = line[after:end].rpartition("@")
-        pieces.append(line[begin:after] + (_STARS + at if at else "") + rest)
+        last = len(line) if end == len(line) else end - 1  # By what is there, the next one begins.
+        _, at, rest = line[after:last].rpartition("@")
+        shown = (_STARS + at if at else "") + _redact_rest(rest)
+        pieces.append(line[begin:after] + shown + line[last:end])
     return "".join(pieces)
+
+
+def _redact_rest(rest: str) -> str:
+    """Hide the values in what follows a URL's credentials."""
+    url = re.split(r"\s", rest, maxsplit=1)[0]
+    path = re.split(r"[?&;#]", url, maxsplit=1)[0]
+    shown = re.sub(r"[^/\\]+", lambda part: _value(part[0]) if "=" in part[0] else part[0], path)
+    shown += re.sub(r"[^?&;#]+", lambda part: _value(part[0]), url[len(path) :])
+    return shown + rest[len(url) :]
+
+
+def _value(part: str) -> str:
+    """Return ``name=value`` as it may be seen; a value may come without a name."""
+    name, _, value = part.partition("=")
+    if name.lower() in _HARMLESS and _PLAIN.fullmatch(value):
+        return part
+    # The padding of a value in base 64 looks like the end of a name.
+    return f"{name}={_STARS}" if value.strip("=") and _NAME.fullmatch(name) else _STARS
 
 
 def _url_starts(line: str) -> Iterator[tuple[int, int]]:

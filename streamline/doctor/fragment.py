@@ -14,6 +14,7 @@ from streamline.redact import redact_url
 __all__ = ["PASSWORD_VARIABLE", "pipeline_for"]
 
 PASSWORD_VARIABLE: Final = "CAMERA_PASSWORD"  # noqa: S105 - a name, no password
+_HIDDEN: Final = re.compile(r"(?:(?P<name>[A-Za-z][A-Za-z0-9_.-]*)=)?\*\*\*")
 _NORMAL: Final = "demo://normal"
 _FILE: Final = """\
 # {seen}
@@ -76,18 +77,24 @@ def _values(written: str, source: AnySource, seen: Probe) -> dict[str, str | flo
 
 
 def _url(written: str, source: RtspSource) -> str:
-    """Return the address with a variable where it holds a password."""
+    """Return the address with a variable wherever it holds what may be a secret."""
     if "${" in written:
         return written
     parts = urlsplit(source.real_url())
-    variable = f"${{{PASSWORD_VARIABLE}}}"
     host = parts.netloc.rpartition("@")[2]
     if parts.username is not None:
-        secret = "" if parts.password is None else f":{variable}"
+        secret = "" if parts.password is None else f":${{{PASSWORD_VARIABLE}}}"
         host = f"{quote(parts.username, safe='%')}{secret}@{host}"
-    # What else looks like a password, in the query, is told by whoever hides it.
-    rest = redact_url(urlunsplit(parts._replace(netloc="HOST"))).replace("***", variable)
+    # What else looks like a secret, in the query, is told by whoever hides it.
+    rest = _HIDDEN.sub(_variable, redact_url(urlunsplit(parts._replace(netloc="HOST"))))
     return rest.replace("HOST", host, 1)
+
+
+def _variable(hidden: re.Match[str]) -> str:
+    """Return a value of the query as a variable that is called as the value is."""
+    if (name := hidden["name"]) is None:
+        return f"${{{PASSWORD_VARIABLE}}}"
+    return f"{name}=${{CAMERA_{re.sub('[^A-Z0-9]', '_', name.upper())}}}"
 
 
 def _yaml(value: str | float) -> str:

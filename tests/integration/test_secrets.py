@@ -19,6 +19,11 @@ from tests.support.line import RunningLine, eventually, json_lines, streamline
 from tests.support.ports import free_port
 
 IN_URL, IN_QUERY = "h@hunter2/in:url#1", "hunter2-in-query"
+UNDER = {
+    name: f"hunter2{number}-under-any-name"
+    for number, name in enumerate(("auth", "sig", "passcode", "authkey", "session", "plant", ""))
+}
+"""Values of a query, by a camera maker's name for them; the last one has none."""
 IN_FILES = {
     "camera": "hunter2 of the camera",
     "webhook": "hunter2-of-the-webhook",
@@ -47,7 +52,8 @@ class Planted:
         pair.write(secrets / "host.key")
         self.path = folder / "line.yaml"
         nobody = free_port()
-        url = f"rtsp://inspector:${{CAMERA}}@127.0.0.1:{nobody}/live?token=${{QUERY}}"
+        query = "token=${QUERY}&${REST}"
+        url = f"rtsp://inspector:${{CAMERA}}@127.0.0.1:{nobody}/live?{query}"
         by_file = {
             "type": "rtsp",
             "url": f"rtsp://127.0.0.1:{nobody}/live",
@@ -102,6 +108,7 @@ class Planted:
         self.path.write_text(json.dumps(line, indent=1))
         private = "".join(key.read_text().splitlines()[1:-1])
         self._secrets = [IN_URL, IN_QUERY, pair.secret, private, *IN_FILES.values()]
+        self._secrets += UNDER.values()
 
     def seen_in(self, content: bytes) -> list[str]:
         """Secrets that a text holds, as they are or as something may have written them."""
@@ -144,6 +151,8 @@ def command_lines() -> bytes:
 def planted(tmp_path: Path, strict_model: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
     monkeypatch.setenv("CAMERA", IN_URL)
     monkeypatch.setenv("QUERY", IN_QUERY)
+    named = [f"{name}={text}" if name else text for name, text in UNDER.items()]
+    monkeypatch.setenv("REST", "&".join(named))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return Planted(tmp_path, strict_model)
 

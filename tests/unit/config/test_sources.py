@@ -230,7 +230,7 @@ def test_any_password_may_stand_in_a_variable(
     real = urlsplit(source.real_url())
     assert (real.hostname, real.port, real.path, real.query) == ("10.0.0.7", 8554, "/live", "y=1")
     assert (real.username, unquote(real.password or "")) == ("inspector", password)
-    assert source.label == "rtsp://***@10.0.0.7:8554/live?y=1"
+    assert source.label == "rtsp://***@10.0.0.7:8554/live?y=***"
 
 
 @pytest.mark.parametrize("read", [by_shorthand, by_file])

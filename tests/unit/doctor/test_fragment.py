@@ -29,10 +29,14 @@ def seen(codec: str = "h264") -> Probe:
         ("rtsp://bob@10.0.0.7:8554/live?channel=1&subtype=0", {}),
         ("rtsp://bob:hunter2@10.0.0.7/live", {"CAMERA_PASSWORD": "hunter2"}),
         ("rtsps://b%40b:hunter2@[fd00::7]:322/a", {"CAMERA_PASSWORD": "hunter2"}),
-        ("rtsp://10.0.0.7/live?user=bob&password=hunter2", {"CAMERA_PASSWORD": "hunter2"}),
+        (
+            "rtsp://10.0.0.7/live?user=bob&password=hunter2&x-auth=hunter2%26",
+            {"CAMERA_USER": "bob", "CAMERA_PASSWORD": "hunter2", "CAMERA_X_AUTH": "hunter2%26"},
+        ),
+        ("rtsp://10.0.0.7/live?hunter2", {"CAMERA_PASSWORD": "hunter2"}),
         ("rtsp://bob:${MY_OWN}@10.0.0.7/live", {"MY_OWN": "hunter2"}),
     ],
-    ids=["open", "user", "password", "ipv6", "query", "variable"],
+    ids=["open", "user", "password", "ipv6", "query", "bare-query", "variable"],
 )
 def test_a_network_camera_is_the_same_once_the_variable_is_set(
     written: str, variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
