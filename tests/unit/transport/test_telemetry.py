@@ -1,4 +1,4 @@
-"""Figures of stages on other hosts, and alert events for subscribers."""
+"""Figures of stages on other hosts."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from streamline.clock import wall_ns
 from streamline.errors import InputError
 from streamline.ledger import Ledger, LedgerView
 from streamline.transport.link import Context
-from streamline.transport.publisher import Publisher
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
 from tests.support.until import until
 
@@ -169,43 +168,3 @@ def test_a_telemetry_address_in_use_is_refused_in_one_sentence(
     assert inlet.latest() == {}
     with pytest.raises(InputError, match=rf"links\.telemetry: can't listen on {address}: Addr"):
         TelemetryInlet(context, address)
-
-
-def test_a_subscriber_gets_each_event_as_topic_and_json(context: Context, address: str) -> None:
-    publisher = Publisher(context, address)
-    subscriber = context.socket(zmq.SUB)
-    subscriber.subscribe(b"alert")
-    subscriber.connect(address)
-    until(lambda: bool(subscriber.poll(0)), step=lambda: publisher.deliver("left-ff-7", b'{"n":1}'))
-    assert subscriber.recv_multipart() == [b"alert", b'{"n":1}']
-    subscriber.close(linger=0)
-    publisher.close()
-
-
-def test_publishing_to_nobody_never_waits(context: Context, address: str) -> None:
-    publisher = Publisher(context, address)
-    for _ in range(2000):
-        publisher.deliver("left-ff-7", b"{}")
-    publisher.close()
-
-
-def test_a_subscription_that_is_too_long_is_not_taken_in(context: Context, address: str) -> None:
-    """One of a megabyte would end the process: ZeroMQ forgets it letter by letter, recursively."""
-    publisher = Publisher(context, address)
-    subscriber = context.socket(zmq.SUB)
-    monitor = subscriber.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-    subscriber.subscribe(bytes(8192))
-    subscriber.connect(address)
-    assert monitor.poll(60_000), "it is cut off"
-    monitor.close()
-    subscriber.close(linger=0)
-    publisher.close()
-
-
-def test_a_publishers_address_in_use_is_refused_in_one_sentence(
-    context: Context, address: str
-) -> None:
-    first = Publisher(context, address)
-    with pytest.raises(InputError, match=rf"can't publish alerts on {address}: .*another address"):
-        Publisher(context, address)
-    first.close()
