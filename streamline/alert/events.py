@@ -1,12 +1,13 @@
 """What a line says of its verdicts and alerts, as JSON."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import msgspec
 
 from streamline.messages import FrameId, Verdict
 
-__all__ = ["AlertEvent", "VerdictRecord", "alert_id", "to_json", "utc"]
+__all__ = ["AlertEvent", "EventType", "VerdictRecord", "alert_id", "to_json", "utc"]
 
 
 def utc(wall_ns: int) -> str:
@@ -61,11 +62,22 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The alert that is on after this verdict."""
 
 
+class EventType(StrEnum):
+    """What an event tells of its alert, in the words that receivers of MQTT events know."""
+
+    NEW = "new"
+    """It begins."""
+
+    UPDATE = "update"
+    """It goes on."""
+
+    END = "end"
+
+
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an alert's life, as sinks get it."""
 
-    type: str
-    """``begin``, ``update`` or ``end``."""
+    type: EventType
 
     id: str
     """Of the alert, equal in all of its events, stable for de-duplication."""
@@ -98,8 +110,8 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kind(self) -> str:
         """Names the event among those of its alert: of updates there may be many."""
-        if self.type != "update":
-            return self.type
+        if self.type is not EventType.UPDATE:
+            return self.type.value
         return f"update-{self.incarnation:x}-{self.seq}"
 
 

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from streamline.alert.events import AlertEvent, alert_id, utc
+from streamline.alert.events import AlertEvent, EventType, alert_id, utc
 from streamline.alert.rules import Change, Debounce, Suppressed
 from streamline.conformal import ConformalTest
 from streamline.messages import Origin, Scored, Verdict
 
 __all__ = ["CameraRule", "Judge", "Judgement", "Standing"]
+
+_TOLD: Final = {Change.BEGIN: EventType.NEW, Change.END: EventType.END}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +122,13 @@ class Judge:
             return Judgement(verdict, None, None, p_value, None, suppressed)
         # In this order NaN, the score of a frame that has none, compares false and is not taken.
         alert.worst = max(alert.worst, scored.score)
-        event = None if change is None else self._event(change.value, scored, alert)
+        event = None if change is None else self._event(_TOLD[change], scored, alert)
         if change is Change.END:
             del self._alerts[camera]
             return Judgement(verdict, event, None, p_value, None, suppressed)
         update = None
         if self._update_is_due(alert, scored.origin.wall_ns):
-            update = self._event("update", scored, alert)
+            update = self._event(EventType.UPDATE, scored, alert)
         return Judgement(verdict, event, alert.id, p_value, update, suppressed)
 
     def standing(self, camera: str) -> Standing | None:
@@ -162,7 +164,7 @@ class Judge:
 
     def begin_event(self, scored: Scored) -> AlertEvent:
         """Return the event of a frame that began an alert, as it was then."""
-        return self._event(Change.BEGIN.value, scored, _Alert(scored.origin, scored.score))
+        return self._event(EventType.NEW, scored, _Alert(scored.origin, scored.score))
 
     def p_value(self, scored: Scored) -> float | None:
         """How probable it is at most that a normal frame scores as high; None without a score."""
@@ -185,7 +187,7 @@ class Judge:
         fails = self._rules[scored.origin.id.camera].test.fails(scored.score)
         return Verdict.FAIL if fails else Verdict.PASS, p_value
 
-    def _event(self, kind: str, scored: Scored, alert: _Alert) -> AlertEvent:
+    def _event(self, kind: EventType, scored: Scored, alert: _Alert) -> AlertEvent:
         rule = self._rules[scored.origin.id.camera]
         folder = None if rule.evidence is None else f"{rule.evidence}/{alert.id}"
         return AlertEvent(

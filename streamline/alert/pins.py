@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from streamline.alert.events import EventType
 from streamline.alert.judge import Judgement
 from streamline.alert.rate import TokenBucket
 from streamline.clock import monotonic_ns
@@ -22,7 +23,7 @@ _KINDS: Final = {
 
 def pin_kind(judgement: Judgement) -> PinKind:
     """Say what a frame would be kept as."""
-    begins = judgement.event is not None and judgement.event.type == "begin"
+    begins = judgement.event is not None and judgement.event.type is EventType.NEW
     return PinKind.BEGIN if begins else _KINDS[judgement.verdict]
 
 

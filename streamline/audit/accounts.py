@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from streamline.alert.events import EventType
 from streamline.audit.reading import Findings
 from streamline.audit.records import Account, Begun, Closed, Counts, Ended, JudgedFrame
 from streamline.messages import Verdict
@@ -37,7 +38,8 @@ class Books:
             self._fault(f"{where}: the camera's counters do not follow those of its last record")
         if frame.verdict is not Verdict.UNKNOWN and not _fits(frame):
             self._fault(f"{where}: the verdict does not follow from score and threshold")
-        self._begins[frame.camera] = self._begins.get(frame.camera, 0) + (frame.event == "begin")
+        begins = self._begins.get(frame.camera, 0)
+        self._begins[frame.camera] = begins + (frame.event is EventType.NEW)
         if self._begun is not None:
             self._hold_against(self._begun, frame, where)
 
@@ -106,7 +108,7 @@ def _follows(frame: JudgedFrame, before: Counts) -> bool:
         frame.counts.of(verdict) >= before.of(verdict) + (verdict is frame.verdict)
         for verdict in Verdict
     )
-    return grown and frame.counts.alerts >= before.alerts + (frame.event == "begin")
+    return grown and frame.counts.alerts >= before.alerts + (frame.event is EventType.NEW)
 
 
 def _fits(frame: JudgedFrame) -> bool:

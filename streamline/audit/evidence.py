@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from streamline.alert.events import EventType
 from streamline.audit.chain import Seal, lines_of
 from streamline.audit.reading import Findings
 from streamline.audit.records import (
@@ -100,7 +101,7 @@ class EvidenceBooks:
         """Take the next recorded verdict."""
         if frame.evidence is not None:
             self._asked[frame.evidence] = frame
-        elif frame.event == "begin":
+        elif frame.event is EventType.NEW:
             what = f"alert {frame.alert} began without evidence: too many began at once"
             self._found.notes.append(what)
 
@@ -119,7 +120,7 @@ class EvidenceBooks:
     def compare(self, ended: Ended | None, *, lost: int) -> None:
         """Hold what was asked for against what was done."""
         for item, frame in self._asked.items():
-            if item in self._skipped and frame.event == "begin":
+            if item in self._skipped and frame.event is EventType.NEW:
                 why = self._skipped[item].reason
                 self._found.notes.append(f"alert {frame.alert} has no evidence: skipped, {why}")
         for item in self.stored if not lost and self._asked else ():

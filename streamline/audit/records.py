@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from streamline.alert.events import VerdictRecord, utc
+from streamline.alert.events import EventType, VerdictRecord, utc
 from streamline.clock import wall_ns
 from streamline.machine import Machine
 from streamline.mask import Mask, Polygon
@@ -122,8 +122,8 @@ _ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN)
 class JudgedFrame(VerdictRecord, frozen=True, kw_only=True, tag="judged", tag_field="record"):
     """A verdict: all that begin or end an alert, fails, unknowns and passes up to a rate."""
 
-    event: str | None
-    """``begin`` or ``end`` of an alert, else null."""
+    event: EventType | None
+    """What sinks were told of an alert that it began or ended, else null."""
 
     model: str
     """SHA-256 of the model that scored it; under a mask of its calibration, of both."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import cv2
 import msgspec
 
-from streamline.alert.events import AlertEvent
+from streamline.alert.events import AlertEvent, EventType
 from streamline.config import DemoSource, Pipeline, load
 from streamline.demo.truth import Matched, match_alerts
 from streamline.errors import InputError
@@ -196,7 +196,7 @@ def _begins(path: Path) -> list[AlertEvent]:
     if not path.exists():
         return []
     events = (msgspec.json.decode(line, type=AlertEvent) for line in path.open("rb"))
-    return [event for event in events if event.type == "begin"]
+    return [event for event in events if event.type is EventType.NEW]
 
 
 def _compare(

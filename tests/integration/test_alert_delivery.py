@@ -71,7 +71,7 @@ def test_what_a_dead_webhook_missed_it_gets_later_whoever_died_meanwhile(
     told = json_lines(alerts)
     verdicts = json_lines(tmp_path / "verdicts.jsonl")
     raised = {verdict["alert"] for verdict in verdicts if verdict["alert"]}
-    assert {alert for alert, kind in names(told) if kind == "begin"} == raised
+    assert {alert for alert, kind in names(told) if kind == "new"} == raised
     assert names(web.got) == names(told)
     assert not (tmp_path / "outbox.db").exists()
 

@@ -144,7 +144,7 @@ def test_a_begin_is_recorded_with_its_evidence_and_all_that_a_verdict_hangs_on(
     original: Path, run: Run
 ) -> None:
     judged = [one for one in json_lines(run.folder / "verdicts.jsonl") if "seq" in one]
-    (begin,) = [one for one in judged if one["event"] == "begin" and one["camera"] == "gate"]
+    (begin,) = [one for one in judged if one["event"] == "new" and one["camera"] == "gate"]
     assert (begin["seq"], begin["verdict"], begin["alert"]) == (1, "fail", begin["evidence"][5:])
     manifest = json.loads((original / "strict" / "manifest.json").read_text())
     mask = load_calibration(original / "gate.json").mask

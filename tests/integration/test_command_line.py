@@ -282,7 +282,7 @@ def test_alerts_go_to_every_sink(demo_model: Path, demo_clip: Path, tmp_path: Pa
             written = json_lines(tmp_path / "alerts.jsonl")
             logged = [text for text in line.log.splitlines() if '"alert begins"' in text]
     assert heard == written[: len(heard)]
-    begins = [event for event in written if event["type"] == "begin"]
+    begins = [event for event in written if event["type"] == "new"]
     assert report["alerts"] == len(begins) == len(logged)
-    assert [event["type"] for event in heard[:2]] == ["begin", "end"]
+    assert [event["type"] for event in heard[:2]] == ["new", "end"]
     assert heard[0]["id"] == heard[1]["id"]

@@ -133,7 +133,7 @@ def test_every_fail_of_a_camera_is_stored_or_counted_as_skipped_also_when_it_is_
     # The begin of the alert outlived all fails that came after it.
     records = [json.loads(path.read_text()) for path in folder.glob("*/alert.json")]
     (begin,) = [record for record in records if record["kind"] == "begin"]
-    assert begin["alert"]["type"] == "begin"
+    assert begin["alert"]["type"] == "new"
     fails = [record for record in records if record["kind"] == "fail"]
     assert fails
     assert {record["verdict"]["alert"] for record in fails} == {begin["alert"]["id"]}

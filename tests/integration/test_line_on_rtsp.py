@@ -36,7 +36,7 @@ def test_a_line_learns_from_a_camera_and_then_watches_it(real_clip: Path, tmp_pa
         with RunningLine(pipeline, tmp_path) as line:
             line.await_ready()
             eventually(
-                lambda: any(event["type"] == "begin" for event in alerts(tmp_path)),
+                lambda: any(event["type"] == "new" for event in alerts(tmp_path)),
                 "an alert for what was not there while learning",
             )
             verdicts = {
@@ -141,7 +141,7 @@ def test_alerts_on_a_stream_of_bottles_agree_with_their_labels(
             line.stop()
             assert line.wait() == 0, line.log
             line.report()
-    begins = [event for event in alerts(tmp_path) if event["type"] == "begin"]
+    begins = [event for event in alerts(tmp_path) if event["type"] == "new"]
     ends = [event for event in alerts(tmp_path) if event["type"] == "end"]
     pairs = len(turns) // 2
     assert pairs == 12

@@ -56,7 +56,7 @@ def close_books(rig: Rig) -> Books:
     report: dict[str, Any] = json.loads(rig.line.report_file.read_text())
     cameras = report["cameras"].values()
     told = _told(rig)
-    begun = {name: _of_kind(got, "begin") for name, got in told}
+    begun = {name: _of_kind(got, "new") for name, got in told}
     broken = [
         *_of_end(rig, status),
         *_of_logs(rig, report, lost),
@@ -155,7 +155,7 @@ def ends_missing(events: list[Posted]) -> int:
     began = {
         event["id"]: (event["camera"], event["incarnation"], event["seq"])
         for event in events
-        if event["type"] == "begin"
+        if event["type"] == "new"
     }
     latest: dict[str, tuple[str, int, int]] = {}
     for frame in began.values():

@@ -76,7 +76,7 @@ def break_disk(rig: Rig) -> Broken:
     faults = [f"the line ended with exit status {status}"] if status else []
     if "Traceback" in rig.line.log:
         faults.append("there is a traceback in the log")
-    delivered = {one for one, kind in names(rig.hook.got) if kind == "begin"}
+    delivered = {one for one, kind in names(rig.hook.got) if kind == "new"}
     disk.unmount()
     disk.mount()
     faults += _after(rig)

@@ -151,5 +151,5 @@ def _waiting(line: RunningLine) -> float:
 
 def _whole(events: list[tuple[str, str]]) -> set[str]:
     """Alerts of which both begin and end came."""
-    begun = {one for one, kind in events if kind == "begin"}
+    begun = {one for one, kind in events if kind == "new"}
     return begun & {one for one, kind in events if kind == "end"}

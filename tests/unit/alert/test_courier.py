@@ -49,7 +49,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def post(outbox: Outbox, first: int, count: int) -> None:
-    outbox.post(Posted(f"a-{n}", "begin", b"%d" % n) for n in range(first, first + count))
+    outbox.post(Posted(f"a-{n}", "new", b"%d" % n) for n in range(first, first + count))
 
 
 def start(name: str, sink: Fickle, outbox: Outbox) -> tuple[Courier, Counter[str]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamline.alert.events import AlertEvent, VerdictRecord, alert_id, to_json, utc
+from streamline.alert.events import AlertEvent, EventType, VerdictRecord, alert_id, to_json, utc
 from streamline.messages import FrameId, Verdict
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_a_verdict_is_one_object_with_null_for_what_there_is_not() -> None:
 
 def test_an_alert_event_is_one_object_with_every_field() -> None:
     event = AlertEvent(
-        type="begin",
+        type=EventType.NEW,
         id="left-ff-7",
         line="line1",
         camera="left",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamline.alert.events import AlertEvent, alert_id, utc
+from streamline.alert.events import AlertEvent, EventType, alert_id, utc
 from streamline.alert.judge import CameraRule, Judge, Judgement
 from streamline.messages import Fault, FrameId, Origin, Scored, Verdict
 from tests.support.models import threshold_at
@@ -65,7 +65,7 @@ def test_a_frame_without_a_score_is_unknown_and_never_passes(fault: Fault | None
 def test_an_alert_begins_and_ends_with_one_event_each() -> None:
     judgements = judged(Judge("line", {"left": rule(k=2, n=2)}), 2, 2, 2, 0, 2, 0, 0, 0)
     kinds = [None if j.event is None else j.event.type for j in judgements]
-    assert kinds == [None, "begin", None, None, None, None, "end", None]
+    assert kinds == [None, "new", None, None, None, None, "end", None]
     on = [j.alert is not None for j in judgements]
     assert on == [False, True, True, True, True, True, False, False]
 
@@ -74,9 +74,9 @@ def test_both_events_of_an_alert_carry_the_id_of_the_frame_that_began_it() -> No
     judgements = judged(Judge("line", {"left": rule()}), 0, 2, 2, 0, 3)
     events = [j.event for j in judgements if j.event is not None]
     assert [(e.type, e.id, e.seq) for e in events] == [
-        ("begin", "left-ff-1", 1),
+        ("new", "left-ff-1", 1),
         ("end", "left-ff-1", 3),
-        ("begin", "left-ff-4", 4),
+        ("new", "left-ff-4", 4),
     ]
     assert [j.alert for j in judgements] == [None, "left-ff-1", "left-ff-1", None, "left-ff-4"]
 
@@ -129,7 +129,7 @@ def test_an_event_says_what_it_is_about() -> None:
     judged(judge, 0, 2, 7, 3)
     event = judge.judge(scored(4, 0.5)).event
     assert event == AlertEvent(
-        type="end",
+        type=EventType.END,
         id="left-ff-1",
         line="line1",
         camera="left",

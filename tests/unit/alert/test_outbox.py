@@ -22,7 +22,7 @@ SINKS = ("log", "hook")
 
 
 def events(first: int, count: int) -> list[Posted]:
-    return [Posted(f"left-1-{n}", "begin", b"%d" % n) for n in range(first, first + count)]
+    return [Posted(f"left-1-{n}", "new", b"%d" % n) for n in range(first, first + count)]
 
 
 def bodies(outbox: Outbox, sink: str, limit: int = 10_000) -> list[int]:
@@ -71,7 +71,7 @@ def test_what_was_posted_is_there_after_a_kill(path: Path) -> None:
         "import sys; from pathlib import Path; from streamline.alert.outbox import Outbox, Posted\n"
         "box = Outbox(Path(sys.argv[1]), ['hook'], max_events=10**6)\n"
         "for n in range(10**6):\n"
-        "    box.post([Posted(f'a-{n}', 'begin', b'%d' % n)]); print(n, flush=True)\n"
+        "    box.post([Posted(f'a-{n}', 'new', b'%d' % n)]); print(n, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -201,7 +201,7 @@ from pathlib import Path
 from streamline.alert.outbox import Outbox, Posted
 path, spare, first, patient = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 box = Outbox(path, ["log", "hook"], max_events=100, spare=spare, patient=bool(patient))
-box.post(Posted(f"left-1-{n}", "begin", b"%d" % n) for n in range(first, first + 5))
+box.post(Posted(f"left-1-{n}", "new", b"%d" % n) for n in range(first, first + 5))
 box.tell("log", box.next("log")[2].number)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -284,11 +284,11 @@ def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
 def test_a_spare_file_that_is_full_costs_nothing_while_the_process_lives(path: Path) -> None:
     spare = path.parent.with_name("spare")
     outbox = Outbox(path, SINKS, max_events=100_000, spare=spare)
-    outbox.post([Posted("first", "begin", b"0")])
+    outbox.post([Posted("first", "new", b"0")])
     path.parent.rename(path.parent.with_name("gone"))
     path.parent.write_text("no folder")
     with files_no_longer_than(4096), structlog.testing.capture_logs():
-        outbox.post([Posted("second", "begin", b"1")])
+        outbox.post([Posted("second", "new", b"1")])
     assert (is_durable(outbox), outbox.outlives_process) == (False, False)  # The limit is of both.
     outbox.close()
 
@@ -303,7 +303,7 @@ def test_a_spare_file_takes_no_more_memory_than_it_may(
     outlived = []
     with structlog.testing.capture_logs() as logs:
         for first in range(0, 500, 50):
-            outbox.post(Posted(f"a-{n}", "begin", b"x" * 4000) for n in range(first, first + 50))
+            outbox.post(Posted(f"a-{n}", "new", b"x" * 4000) for n in range(first, first + 50))
             outlived.append(outbox.outlives_process)
             assert spare.stat().st_size <= 1 << 20
     assert outlived[0]
@@ -350,7 +350,7 @@ def test_who_asks_what_waits_does_not_wait_for_who_writes(outbox: Outbox) -> Non
 
 def test_whatever_page_of_the_file_is_damaged_the_next_start_takes_alerts(path: Path) -> None:
     outbox = Outbox(path, SINKS, max_events=10_000)
-    outbox.post([Posted(f"big-{n}", "begin", b"x" * 900) for n in range(40)])
+    outbox.post([Posted(f"big-{n}", "new", b"x" * 900) for n in range(40)])
     outbox.close()
     sound = path.read_bytes()
     for page in range(0, len(sound), 4096):
@@ -397,7 +397,7 @@ def test_a_file_damaged_while_in_use_is_put_aside_and_the_next_alerts_arrive(
     """What was in the file is gone; what comes is neither lost nor taken for told."""
     monkeypatch.setattr("streamline.alert.outbox._RETRY_NS", 0)
     outbox = Outbox(path, SINKS, max_events=10_000)
-    outbox.post([Posted(f"big-{n}", "begin", b"x" * 4000) for n in range(1000)])
+    outbox.post([Posted(f"big-{n}", "new", b"x" * 4000) for n in range(1000)])
     held = outbox.next("hook", limit=300)[-1].number
     for part in path.parent.iterdir():
         part.write_bytes(b"rubbish" * (part.stat().st_size // 7))

@@ -69,7 +69,7 @@ def test_begins_and_ends_are_recorded_whatever_else_is_not(tmp_path: Path) -> No
     recorder = Recorder(tmp_path, fails=0, passes=0)
     recorder.take([2, 2, 2, 0, 0, 0, 3, 3, 0.5])
     found = [(one["seq"], one["event"], one["verdict"]) for one in recorder.written()]
-    assert found == [(1, "begin", "fail"), (4, "end", "pass"), (7, "begin", "fail")]
+    assert found == [(1, "new", "fail"), (4, "end", "pass"), (7, "new", "fail")]
     recorder.chain.close({})
 
 

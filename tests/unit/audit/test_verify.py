@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streamline.alert.events import EventType
 from streamline.audit.chain import Seal
 from streamline.audit.records import (
     Account,
@@ -54,7 +55,7 @@ def judged(seq: int, **other: object) -> JudgedFrame:
         threshold=1.5,
         latency_ms=None,
         alert="left-a-1" if seq else None,
-        event="begin" if begins else None,
+        event=EventType.NEW if begins else None,
         model=MODEL,
         calibration=CALIBRATION,
         config=CONFIG,

@@ -19,11 +19,11 @@ def events(*steps: tuple[str, str, int]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("steps", "missing"),
     [
-        pytest.param([("begin", "a", 1), ("end", "a", 1)], 0, id="ended"),
-        pytest.param([("begin", "a", 1)], 0, id="on-still"),
-        pytest.param([("begin", "a", 1), ("begin", "a", 2), ("end", "a", 2)], 1, id="an-older-one"),
-        pytest.param([("begin", "a", 1), ("begin", "b", 2)], 0, id="one-of-each-camera"),
-        pytest.param([("begin", "a", 1), ("begin", "b", 2), ("begin", "a", 3)], 1, id="between"),
+        pytest.param([("new", "a", 1), ("end", "a", 1)], 0, id="ended"),
+        pytest.param([("new", "a", 1)], 0, id="on-still"),
+        pytest.param([("new", "a", 1), ("new", "a", 2), ("end", "a", 2)], 1, id="an-older-one"),
+        pytest.param([("new", "a", 1), ("new", "b", 2)], 0, id="one-of-each-camera"),
+        pytest.param([("new", "a", 1), ("new", "b", 2), ("new", "a", 3)], 1, id="between"),
     ],
 )
 def test_of_each_camera_only_the_latest_alert_may_be_without_its_end(

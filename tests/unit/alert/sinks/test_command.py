@@ -20,11 +20,11 @@ def test_it_reads_the_event_and_is_told_the_alert_s_id(tmp_path: Path) -> None:
         "os.environ['STREAMLINE_ALERT'] + ' ' + sys.stdin.read() + '\\n')"
     )
     sink = python(code, str(tmp_path / "told"))
-    sink.deliver("left-1-7", b'{"type":"begin"}')
+    sink.deliver("left-1-7", b'{"type":"new"}')
     sink.deliver("left-1-7", b'{"type":"end"}')
     sink.close()
     told = (tmp_path / "told").read_text()
-    assert told == 'left-1-7 {"type":"begin"}\nleft-1-7 {"type":"end"}\n'
+    assert told == 'left-1-7 {"type":"new"}\nleft-1-7 {"type":"end"}\n'
 
 
 def test_no_shell_reads_what_it_is_given(tmp_path: Path) -> None:

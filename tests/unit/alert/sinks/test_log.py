@@ -11,7 +11,7 @@ from streamline.alert.sinks import LogSink
 @pytest.mark.parametrize(
     ("kind", "level", "says"),
     [
-        ("begin", "warning", "alert begins"),
+        ("new", "warning", "alert begins"),
         ("update", "info", "alert goes on"),
         ("end", "info", "alert ends"),
     ],

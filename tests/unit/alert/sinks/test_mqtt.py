@@ -16,7 +16,7 @@ from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.line import eventually
 from tests.support.ports import free_port, listens
 
-EVENT = b'{"camera":"left","type":"begin"}'
+EVENT = b'{"camera":"left","type":"new"}'
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("mosquitto") and shutil.which("mosquitto_sub")), reason="no mosquitto here"

@@ -66,9 +66,9 @@ def hook(port: int, *, secret: bytes | None = None, timeout_s: float = 30) -> We
 
 def test_an_event_is_posted_and_can_be_checked_by_whoever_has_the_secret() -> None:
     with server(with_status(204)) as (port, got):
-        hook(port, secret=b"key").deliver("left-1-7", b'{"type":"begin"}')
+        hook(port, secret=b"key").deliver("left-1-7", b'{"type":"new"}')
     ((path, headers, body),) = got
-    assert (path, body) == ("/a?x=1", b'{"type":"begin"}')
+    assert (path, body) == ("/a?x=1", b'{"type":"new"}')
     assert headers["Content-Type"] == "application/json"
     assert headers["Streamline-Alert"] == "left-1-7"
     signed = headers["Streamline-Timestamp"].encode() + b"." + body

@@ -212,7 +212,7 @@ def test_each_verdict_is_recorded_once_with_its_own_counts_whoever_dies_in_betwe
     ]
     assert [one["counts"]["fail"] for one in judged] == list(range(1, 13))
     assert [one["counts"]["alerts"] for one in judged] == [0] + 11 * [1]
-    assert [one["event"] for one in judged] == [None, "begin"] + 10 * [None]
+    assert [one["event"] for one in judged] == [None, "new"] + 10 * [None]
     assert {one["p_value"] for one in judged} == {judged[0]["p_value"]}
 
 
@@ -255,7 +255,7 @@ def test_sinks_are_told_how_an_alert_goes_on_whoever_dies_in_between(
         stage.site.ledger.close()
     told = [(one["type"], one["seq"], one["worst_score"]) for one in json_lines(tmp_path / "told")]
     assert list(dict.fromkeys(told)) == [
-        ("begin", 1, 3.0),
+        ("new", 1, 3.0),
         ("update", 4, 6.0),
         ("update", 7, 9.0),
         ("update", 10, 11.0),
@@ -285,7 +285,7 @@ def test_an_alert_that_is_on_for_longer_than_verdicts_are_remembered_keeps_its_n
         stage.site.ledger.close()
     assert logged == [[], ["alerts of verdicts long ago may be lost"]]
     told = [(one["type"], one["id"]) for one in json_lines(tmp_path / "told")]
-    assert told == [("begin", "left-ff-1"), ("end", "left-ff-1")]
+    assert told == [("new", "left-ff-1"), ("end", "left-ff-1")]
 
 
 def test_reasons_of_unknown_verdicts_are_counted_exactly_whoever_dies_in_between(

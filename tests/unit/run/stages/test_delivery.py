@@ -7,7 +7,7 @@ import pytest
 import zmq
 from structlog.testing import capture_logs
 
-from streamline.alert.events import AlertEvent
+from streamline.alert.events import AlertEvent, EventType
 from streamline.config import load
 from streamline.ledger import Ledger
 from streamline.run.control import Control
@@ -41,7 +41,7 @@ def delivery(tmp_path: Path) -> Iterator[AlertDelivery]:
 
 def event(seq: int) -> AlertEvent:
     return AlertEvent(
-        type="begin",
+        type=EventType.NEW,
         id=f"left-1-{seq}",
         line="line",
         camera="left",
