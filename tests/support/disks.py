@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,18 @@ class BreakingDisk:
     def fail(self) -> None:
         """Let it fail: whatever is open for writing, nothing more is written."""
         _run("mount", "-o", "remount,abort", self.folder)
+
+    @contextmanager
+    def after_a_power_cut(self, folder: Path) -> Iterator[Path]:
+        """Mount elsewhere what would be on it had the power failed just now."""
+        image = folder.with_suffix(".image")
+        shutil.copyfile(self._image, image)
+        folder.mkdir()
+        _run("mount", "-o", "loop", image, folder)
+        try:
+            yield folder
+        finally:
+            _run("umount", "-l", folder)
 
     def unmount(self) -> None:
         """Take it away, once nobody has a file of it open."""

@@ -32,7 +32,8 @@ class JsonLines:
 
     Where a disk takes but a part of a line, that part is cut off again; what a killed writer has
     left half becomes a line of its own, and the next one begins fresh.  Several processes may write
-    to one file.
+    to one file.  It may be renamed or removed, and its disk be gone for a while: lines go to the
+    file that has the path now, which is made where there is none.
 
     Raises
     ------
@@ -41,42 +42,89 @@ class JsonLines:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        except OSError as exc:
-            msg = f"{path}: can't be written ({exc.strerror}); give another path"
-            raise InputError(msg) from exc
+        self._path = path
+        self._fd: int | None = _opened(path)
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
-        """Write the event and a line break."""
-        self.write([event])
+        """Write the event and a line break, onto the disk: it is not told again."""
+        self._append([event], durable=True)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Append lines, each without its line break.
+        """Append lines, each without its line break; a power cut may take the latest of them.
 
         Raises
         ------
         CutShortError
             If not all of them can be written.
+        InputError
+            If there is another file now, or none, and it can't be opened for appending.
         """
-        with _alone(self._fd) as alone:
-            # A line that another is writing just now looks like one that was cut off.
-            torn = alone and _ends_within_a_line(self._fd)
-            text = b"\n" * torn + b"".join(line + b"\n" for line in lines)
-            written = 0
-            try:
-                while written < len(text):
-                    written += os.write(self._fd, text[written:])
-            except OSError as exc:
-                if alone:
-                    _cut_off(self._fd, written - text.rfind(b"\n", 0, written) - 1)
-                taken = text.count(b"\n", 0, written) - (torn and written > 0)
-                raise CutShortError(exc, taken) from exc
+        self._append(lines, durable=False)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _append(self, lines: Sequence[bytes], *, durable: bool) -> None:
+        fd = self._current()
+        try:
+            _write(fd, lines)
+            if durable:
+                _sync(fd)
+        except OSError:
+            # It may be the descriptor alone that is broken, of a disk that was gone.
+            with suppress(OSError):
+                self.close()
+            raise
+
+    def _current(self) -> int:
+        """Return a descriptor of the file that has the path now."""
+        if self._fd is not None and not _is_at(self._path, self._fd):
+            with suppress(OSError):
+                self.close()
+        if self._fd is None:
+            self._fd = _opened(self._path)
+        return self._fd
+
+
+def _opened(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError as exc:
+        msg = f"{path}: can't be written ({exc.strerror}); give another path"
+        raise InputError(msg) from exc
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except OSError:
+        return False
+
+
+def _write(fd: int, lines: Sequence[bytes]) -> None:
+    with _alone(fd) as alone:
+        # A line that another is writing just now looks like one that was cut off.
+        torn = alone and _ends_within_a_line(fd)
+        text = b"\n" * torn + b"".join(line + b"\n" for line in lines)
+        written = 0
+        try:
+            while written < len(text):
+                written += os.write(fd, text[written:])
+        except OSError as exc:
+            if alone:
+                _cut_off(fd, written - text.rfind(b"\n", 0, written) - 1)
+            taken = text.count(b"\n", 0, written) - (torn and written > 0)
+            raise CutShortError(exc, taken) from exc
+
+
+def _sync(fd: int) -> None:
+    """Wait until a disk has what was written; a pipe or a terminal has it at once."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        os.fdatasync(fd)
 
 
 def _cut_off(fd: int, size: int) -> None:
@@ -89,10 +137,11 @@ def _cut_off(fd: int, size: int) -> None:
 
 def _ends_within_a_line(fd: int) -> bool:
     """Whether the last writer was cut off."""
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or not found.st_size:
-        return False
-    return os.pread(fd, 1, found.st_size - 1) != b"\n"
+    with suppress(OSError):  # Whoever writes next is told.
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode) and found.st_size:
+            return os.pread(fd, 1, found.st_size - 1) != b"\n"
+    return False
 
 
 @contextmanager
@@ -111,4 +160,5 @@ def _alone(fd: int) -> Iterator[bool]:
         yield held
     finally:
         if held:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)

@@ -1,6 +1,8 @@
 """Files that alert events go to: appended, whole lines, from several processes at once."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from streamline.alert.sinks import CutShortError, JsonLines
 from streamline.errors import InputError
-from tests.support.disks import files_no_longer_than
+from tests.support.disks import breaking_disk, files_no_longer_than, require_disk, small_disk
 
 
 def test_each_event_becomes_one_line_in_order(tmp_path: Path) -> None:
@@ -115,3 +117,86 @@ def test_what_a_killed_writer_left_half_is_ended_first(tmp_path: Path) -> None:
     sink.deliver("c", b'{"n":3}')
     sink.close()
     assert path.read_bytes() == b'{"n":1}\n{"n"\n{"n":2}\n{"n":3}\n'
+
+
+def test_a_file_that_was_renamed_is_followed_by_a_fresh_one(tmp_path: Path) -> None:
+    path, old = tmp_path / "alerts.jsonl", tmp_path / "alerts.jsonl.1"
+    sink = JsonLines(path)
+    for n in (1, 2):
+        sink.deliver("a", b'{"n":%d}' % n)
+        path.rename(old)
+        assert old.read_bytes() == b'{"n":%d}\n' % n
+    sink.close()
+    assert not path.exists()
+
+
+def test_a_file_that_another_put_in_its_place_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    sink = JsonLines(path)
+    (tmp_path / "new").write_bytes(b"{}\n")
+    (tmp_path / "new").rename(path)
+    sink.write([b'{"n":1}', b'{"n":2}'])
+    sink.close()
+    assert path.read_bytes() == b'{}\n{"n":1}\n{"n":2}\n'
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "alerts.jsonl"
+    sink = JsonLines(path)
+    sink.deliver("a", b'{"n":1}')
+    shutil.rmtree(path.parent)
+    sink.deliver("a", b'{"n":2}')
+    sink.close()
+    assert path.read_bytes() == b'{"n":2}\n'
+
+
+def test_a_place_that_can_t_be_written_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "alerts.jsonl"
+    sink = JsonLines(path)
+    shutil.rmtree(path.parent)
+    path.parent.write_text("no folder")
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"^{path}: can't be written"):
+            sink.deliver("a", b'{"n":1}')
+    path.parent.unlink()
+    sink.deliver("a", b'{"n":1}')
+    sink.close()
+    assert path.read_bytes() == b'{"n":1}\n'
+
+
+def test_a_disk_that_was_away_is_written_again(tmp_path: Path) -> None:
+    require_disk(tmp_path / "probe")
+    folder = tmp_path / "disk"
+    path = folder / "alerts.jsonl"
+    with small_disk(folder, megabytes=1):
+        sink = JsonLines(path)
+        sink.deliver("a", b'{"n":1}')
+    folder.rmdir()
+    with small_disk(folder, megabytes=1):
+        sink.deliver("a", b'{"n":2}')
+        assert path.read_bytes() == b'{"n":2}\n'
+        sink.close()
+
+
+def test_a_descriptor_that_is_broken_is_not_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    sink = JsonLines(path)
+    (broken,) = [int(one.name) for one in Path("/proc/self/fd").iterdir() if one.resolve() == path]
+    reading = os.open(path, os.O_RDONLY)
+    os.dup2(reading, broken)
+    os.close(reading)
+    with pytest.raises(CutShortError):
+        sink.deliver("a", b"{}")
+    sink.deliver("a", b"{}")
+    sink.close()
+    assert path.read_bytes() == b"{}\n"
+
+
+def test_what_was_delivered_outlives_a_power_cut(tmp_path: Path) -> None:
+    require_disk(tmp_path / "probe", breaks=True)
+    with breaking_disk(tmp_path / "disk", megabytes=8) as disk:
+        sink = JsonLines(disk.folder / "alerts.jsonl")
+        sink.deliver("a", b'{"n":1}')
+        with disk.after_a_power_cut(tmp_path / "later") as later:
+            assert (later / "alerts.jsonl").read_bytes() == b'{"n":1}\n'
+        sink.close()
