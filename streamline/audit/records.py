@@ -189,6 +189,10 @@ class RunCamera(msgspec.Struct, frozen=True, kw_only=True):
     model_path: str
     roi: tuple[int, int, int, int] | None
 
+    def __post_init__(self) -> None:
+        """Refuse polygons that are no mask."""
+        Mask(self.mask)
+
     @property
     def left_out(self) -> Mask | None:
         """The mask; None if there is none."""

@@ -7,6 +7,8 @@ hashes. Nothing here loads torch unless a network has to be exported.
 from streamline.backbone.catalogue import CATALOGUE, Levels, Network, describe
 from streamline.backbone.exports import ExportRequest, load_zoo
 from streamline.backbone.folder import (
+    SIZE_STEP,
+    SIZES,
     Backbone,
     Layer,
     Quantisation,
@@ -22,6 +24,8 @@ from streamline.backbone.weights import packaged_weights
 
 __all__ = [
     "CATALOGUE",
+    "SIZES",
+    "SIZE_STEP",
     "Backbone",
     "ExportRequest",
     "Layer",

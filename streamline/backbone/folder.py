@@ -15,6 +15,7 @@ from streamline.regular import open_regular
 
 __all__ = [
     "MANIFEST",
+    "SIZES",
     "SIZE_STEP",
     "Backbone",
     "Layer",
@@ -32,7 +33,8 @@ SIZE_STEP: Final = 32
 """Input sizes are multiples of this, px: the largest stride, so that every layer divides evenly
 and padding is the same numbers at every size."""
 
-_SMALLEST, _LARGEST = 32, 1024
+SIZES: Final = range(SIZE_STEP, 1024 + 1, SIZE_STEP)
+"""Heights and widths that an input may have, px."""
 
 _MANIFEST_BYTES = 1 << 20
 """Of a manifest no more is read, for it may be anything."""
@@ -240,9 +242,9 @@ def require_size(size: int, /) -> None:
     ModelError
         If it is no multiple of 32 in [32, 1024].
     """
-    if size % SIZE_STEP or not _SMALLEST <= size <= _LARGEST:
+    if size not in SIZES:
         msg = (
-            f"the input size must be a multiple of {SIZE_STEP} from {_SMALLEST} to {_LARGEST} px, "
-            f"not {size}"
+            f"the input size must be a multiple of {SIZE_STEP} from {min(SIZES)} to {max(SIZES)} "
+            f"px, not {size}"
         )
         raise ModelError(msg)

@@ -230,7 +230,8 @@ def _backbone_of(models: Sequence[Model], of: Callable[[Model], Network]) -> Bac
     if len(networks) != 1:
         msg = f"models opened together must hang on one network, not on {networks}"
         raise ValueError(msg)
-    return network_of(models[0])
+    net, *_ = [network_of(model) for model in models]  # Each for what it refuses.
+    return net
 
 
 def _load(name: str) -> _Backend:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.backbone import Backbone
+from streamline.errors import InputError
 from streamline.fre import held_out, span_of
 from streamline.infer import Features
 from streamline.learn.algebra import algebra_of
@@ -14,7 +15,7 @@ from streamline.learn.holdout import HoldOut
 from streamline.learn.settings import SgfrSettings
 from streamline.model import BankLayer, SgfrDetector, hide_cells
 from streamline.progress import Progress
-from streamline.sgfr import Judge, store_bank
+from streamline.sgfr import Judge, most_frames, store_bank
 
 __all__ = ["BankFit"]
 
@@ -34,10 +35,20 @@ class BankFit:
         self.frames = 0
 
     def add(self, passes: Sequence[Features], /) -> None:
-        """Take the features of a batch, all from one pass."""
+        """Take the features of a batch, all from one pass.
+
+        Raises
+        ------
+        InputError
+            If there are more frames than a bank may hold.
+        """
         (features,) = passes
         self._batches.append(features)
         self.frames += len(features[self._settings.deepest])
+        most = most_frames(len(features))
+        if self.frames > most:
+            msg = f"a memory bank of these layers holds {most} frames at most; set --max-frames"
+            raise InputError(msg)
 
     def finish(self, held: HoldOut, progress: Progress) -> FittedDetector:
         """Store the bank, and score each frame by the bank without its block.

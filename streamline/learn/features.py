@@ -54,11 +54,12 @@ def hidden_features(net: Backbone, layers: Iterable[str], mask: Mask | None) -> 
     """
     if mask is None:
         return {}
+    over = mask.over((net.height, net.width))
     hidden = {}
     for name in layers:
         layer = net.layer(name)
         grid = layer.height, layer.width
-        kept = kept_cells(mask, name, grid, size=(net.height, net.width))
+        kept = kept_cells(over, name, grid)
         hidden[name] = np.broadcast_to(~kept, (layer.channels, *grid)).ravel()
     return hidden
 

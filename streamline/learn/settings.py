@@ -12,7 +12,7 @@ from streamline.infer import Compute
 from streamline.mask import Mask
 from streamline.model import Model
 from streamline.progress import Progress, ignore_progress
-from streamline.sgfr import BankPrecision, Recipe, ScoreRule
+from streamline.sgfr import MOST_STEPS, BankPrecision, Recipe, ScoreRule
 
 __all__ = [
     "AnyFitSettings",
@@ -277,9 +277,14 @@ class SgfrSettings(CommonSettings):
             If a number is out of range.
         """
         CommonSettings.require_valid(self)
-        if min(self.samples, self.sparsity) < 1:
+        if (
+            not 1
+            <= min(self.samples, self.sparsity)
+            <= max(self.samples, self.sparsity)
+            <= MOST_STEPS
+        ):
             msg = (
-                "the numbers of frames that are sampled and combined must be at least 1, "
+                f"the numbers of frames that are sampled and combined must be 1 to {MOST_STEPS}, "
                 f"not {self.samples} and {self.sparsity}"
             )
             raise InputError(msg)

@@ -142,6 +142,10 @@ class _File(Entry, frozen=True, omit_defaults=True):
     scores: bytes = b""
     """float64, little-endian, in order of time."""
 
+    def __post_init__(self) -> None:
+        """Refuse polygons that are no mask."""
+        Mask(self.mask)
+
 
 class _Header(msgspec.Struct):
     """What every version of the file has; all else is ignored."""

@@ -11,9 +11,11 @@ __all__ = [
     "Level",
     "Name",
     "Polygons",
+    "Shape",
     "Shapes",
     "Share",
     "Side",
+    "Tap",
     "TapName",
     "Text",
 ]
@@ -37,7 +39,13 @@ Polygons = Annotated[
     ],
     msgspec.Meta(max_length=256),
 ]
-"""See `streamline.mask.Mask`; none: no mask."""
+"""See `streamline.mask.Mask`, which bounds them further; none: no mask."""
+
+Shape = tuple[int, int, int]
+"""Of features: channels, rows, columns."""
+
+Tap = tuple[str, Shape]
+"""What features are taken, and the shape that they were when a model was fitted to them."""
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
 """Type, as safetensors calls it, and shape of each tensor by name."""

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from streamline.fre import LinearAutoencoder, Subspace
-from streamline.model.entries import Count, Entry, Level, Shapes, Share, Side, TapName
+from streamline.model.entries import (
+    Count,
+    Entry,
+    Level,
+    Shape,
+    Shapes,
+    Share,
+    Side,
+    Tap,
+    TapName,
+)
 
 __all__ = ["FittedLayer", "FreDetector", "FreEntry"]
 
@@ -26,7 +36,7 @@ class FittedLayer:
     """Directions or weights in float16: the rounding moves a held-out frame's score by less than
     1e-5 of itself and halves what is stored and read for every frame."""
 
-    shape: tuple[int, int, int]
+    shape: Shape
     """Channels, rows, columns."""
 
     kept: npt.NDArray[np.bool_] | None = None
@@ -74,6 +84,12 @@ class FreDetector:
         """Rows and columns of the finest map layer, which are those of a map."""
         shapes = [layer.shape[1:] for layer in self.map_layers.values()]
         return max(shapes, key=lambda shape: shape[0] * shape[1])
+
+    def taps(self) -> Iterator[Tap]:
+        """Yield what features it takes, and in what shape; some perhaps twice."""
+        for layers in (self.score_layers, self.map_layers):
+            for name, layer in layers.items():
+                yield name, layer.shape
 
     def summary(self) -> tuple[str, str]:
         """Say what was learnt and how much of it, for people to read."""
@@ -146,6 +162,17 @@ class LayerEntry(Entry, frozen=True, tag_field="method"):
     height: Side
     width: Side
     rank: Count
+
+    def __post_init__(self) -> None:
+        """Refuse more directions than there can be: some numbers are kept for each pair of them."""
+        if self.rank > self.features:
+            msg = f"{self.rank} directions of {self.features} features"
+            raise ValueError(msg)
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, rows, columns."""
+        return self.channels, self.height, self.width
 
     @property
     def features(self) -> int:
@@ -227,9 +254,7 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
         found: dict[str, dict[str, FittedLayer]] = {"score": {}, "map": {}}
         for use, name, layer in self._each():
             parts = {part: tensors[f"{use}.{name}.{part}"] for part in layer.shapes()}
-            found[use][name] = FittedLayer(
-                subspace=layer.subspace(parts), shape=(layer.channels, layer.height, layer.width)
-            )
+            found[use][name] = FittedLayer(subspace=layer.subspace(parts), shape=layer.shape)
         return FreDetector(
             score_layers=found["score"],
             map_layers=found["map"],
@@ -237,6 +262,10 @@ class FreEntry(Entry, frozen=True, tag_field="kind", tag="fre"):
             shares=self.shares,
             heldout=tensors[_HELDOUT],
         )
+
+    def taps(self) -> Iterator[Tap]:
+        """See `FreDetector.taps`."""
+        return ((name, layer.shape) for _, name, layer in self._each())
 
     def _each(self) -> Iterator[tuple[str, str, AnyLayerEntry]]:
         for use, layers in (("score", self.score_layers), ("map", self.map_layers)):

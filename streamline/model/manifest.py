@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from streamline.backbone import SIZE_STEP, SIZES
 from streamline.clock import wall_ns
-from streamline.model.entries import Count, Digest, Entry, Name, Polygons, Side, Text
+from streamline.mask import Mask
+from streamline.model.entries import Count, Digest, Entry, Name, Polygons, Text
 from streamline.model.fre import FreEntry
 from streamline.model.sgfr import SgfrEntry
 
@@ -55,11 +57,14 @@ class BackboneEntry(Entry, frozen=True, omit_defaults=True):
     """How it came to 8 bits."""
 
 
-class InputEntry(Entry, frozen=True):
-    """Size of a frame, px."""
+_InputSide = Annotated[int, msgspec.Meta(ge=min(SIZES), le=max(SIZES), multiple_of=SIZE_STEP)]
 
-    height: Side
-    width: Side
+
+class InputEntry(Entry, frozen=True):
+    """Size of a frame, px; see `streamline.backbone.require_size`."""
+
+    height: _InputSide
+    width: _InputSide
 
 
 class TensorsEntry(Entry, frozen=True):
@@ -85,6 +90,14 @@ class Manifest(Entry, frozen=True):
     distinct_frames: Annotated[float, msgspec.Meta(ge=1)]
     tensors: TensorsEntry
     digest: Digest | Literal[""] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what each part may say, and not all of them together."""
+        Mask(self.mask)
+        for name, (_, rows, columns) in self.detector.taps():
+            if rows > self.input.height or columns > self.input.width:
+                msg = f"layer {name} is larger than a frame"
+                raise ValueError(msg)
 
 
 class _Kind(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from streamline.errors import ModelError
 from streamline.fre import LinearAutoencoder, Subspace
-from streamline.mask import Mask
+from streamline.mask import Coverage, Mask
 from streamline.model.fre import FittedLayer, FreDetector
 from streamline.model.record import Model
 from streamline.model.sgfr import BankLayer, SgfrDetector
@@ -32,15 +32,15 @@ _SEEN = 1e-4
 """Share of a direction's squares that must be left of it, or it is left out."""
 
 
-def kept_cells(mask: Mask, name: str, grid: tuple[int, int], *, size: tuple[int, int]) -> Bools:
-    """Say which cells of a layer are judged, shape `grid`; see `Mask.kept`.
+def kept_cells(coverage: Coverage, name: str, grid: tuple[int, int], /) -> Bools:
+    """Say which cells of a layer are judged, shape `grid`; see `Coverage.kept`.
 
     Raises
     ------
     ModelError
         If none is.
     """
-    kept = mask.kept(grid, size=size)
+    kept = coverage.kept(grid)
     if not kept.any():
         msg = f"the mask leaves no cell of {name}, so there is nothing to judge; make it smaller"
         raise ModelError(msg)
@@ -57,11 +57,12 @@ def hide_cells(detector: Detector, mask: Mask | None, *, size: tuple[int, int]) 
     """
     if mask is None:
         return detector
+    over = mask.over(size)
     if isinstance(detector, SgfrDetector):
-        banks = {name: _hidden(name, one, mask, size) for name, one in detector.layers.items()}
+        banks = {name: _hidden(name, one, over) for name, one in detector.layers.items()}
         return replace(detector, layers=banks)
     score, maps = (
-        {name: _hidden(name, one, mask, size) for name, one in layers.items()}
+        {name: _hidden(name, one, over) for name, one in layers.items()}
         for layers in (detector.score_layers, detector.map_layers)
     )
     return replace(detector, score_layers=score, map_layers=maps)
@@ -98,8 +99,8 @@ def digest_under(digest: str, mask: Mask | None, /) -> str:
     return hashlib.sha256(f"{digest} under {mask.digest}".encode()).hexdigest()
 
 
-def _hidden(name: str, layer: Layer, mask: Mask, size: tuple[int, int]) -> Layer:
-    kept = kept_cells(mask, name, layer.shape[1:], size=size)
+def _hidden(name: str, layer: Layer, over: Coverage) -> Layer:
+    kept = kept_cells(over, name, layer.shape[1:])
     return replace(layer, kept=kept if layer.kept is None else kept & layer.kept)
 
 

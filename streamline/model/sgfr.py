@@ -1,6 +1,6 @@
 """SGFR as a model's detector: a memory bank per layer, how it is held and how it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,8 +8,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streamline.model.entries import Count, Entry, Level, Shapes, Side, TapName
-from streamline.sgfr import BankPrecision, Judge, Recipe, ScoreRule, StoredBank, finest
+from streamline.model.entries import Count, Entry, Level, Shape, Shapes, Side, Tap, TapName
+from streamline.sgfr import (
+    MOST_STEPS,
+    BankPrecision,
+    Judge,
+    Recipe,
+    ScoreRule,
+    StoredBank,
+    finest,
+    most_frames,
+)
 
 __all__ = ["BankLayer", "SgfrDetector", "SgfrEntry"]
 
@@ -22,7 +31,7 @@ class BankLayer:
 
     bank: StoredBank
 
-    shape: tuple[int, int, int]
+    shape: Shape
     """Channels, rows, columns."""
 
     kept: npt.NDArray[np.bool_] | None = None
@@ -70,6 +79,10 @@ class SgfrDetector:
     def map_shape(self) -> tuple[int, int]:
         """Rows and columns of the finest map layer, which are those of a map."""
         return finest([self.layers[name].shape for name in self.recipe.map_layers])
+
+    def taps(self) -> Iterator[Tap]:
+        """Yield what features it takes, and in what shape."""
+        return ((name, layer.shape) for name, layer in self.layers.items())
 
     def judge(self, *, size: tuple[int, int], maps: bool) -> Judge:
         """Open the bank for use, in float32.
@@ -130,6 +143,14 @@ class BankEntry(Entry, frozen=True, kw_only=False):
     height: Side
     width: Side
 
+    @property
+    def shape(self) -> Shape:
+        """Channels, rows, columns."""
+        return self.channels, self.height, self.width
+
+
+_Steps = Annotated[int, msgspec.Meta(ge=1, le=MOST_STEPS)]
+
 
 class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
     """See `SgfrDetector` and `Recipe`."""
@@ -139,8 +160,8 @@ class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
     precision: BankPrecision
     sampling_layer: TapName
     map_layers: Annotated[tuple[TapName, ...], msgspec.Meta(min_length=1, max_length=64)]
-    samples: Count
-    sparsity: Count
+    samples: _Steps
+    sparsity: _Steps
     tolerance: Level
     rule: ScoreRule
 
@@ -148,6 +169,9 @@ class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
         """Refuse a recipe that does not go with the bank."""
         if set(self._recipe().layers) != set(self.layers):
             msg = "the bank's layers are not those that it is used with"
+            raise ValueError(msg)
+        if self.frames > most_frames(len(self.layers)):
+            msg = f"{self.frames} frames are too many for a bank of {len(self.layers)} layers"
             raise ValueError(msg)
 
     def shapes(self) -> Shapes:
@@ -159,6 +183,10 @@ class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
             shapes[f"bank.{name}.scales"] = ("F32", (self.frames,))
         return shapes
 
+    def taps(self) -> Iterator[Tap]:
+        """See `SgfrDetector.taps`."""
+        return ((name, layer.shape) for name, layer in self.layers.items())
+
     def detector(self, tensors: Mapping[str, npt.NDArray[Any]], /) -> SgfrDetector:
         """Join with the tensors of those `shapes`."""
         layers = {
@@ -167,7 +195,7 @@ class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
                     codes=tensors[f"bank.{name}.codes"],
                     scales=tensors[f"bank.{name}.scales"],
                 ),
-                shape=(layer.channels, layer.height, layer.width),
+                shape=layer.shape,
             )
             for name, layer in self.layers.items()
         }

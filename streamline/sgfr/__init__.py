@@ -9,11 +9,16 @@ K. Hotta, C. Zhang, Y. Hagihara, T. Akashi, "Subspace-Guided Feature Reconstruct
 Unsupervised Anomaly Localization", 2023.
 """
 
-from streamline.sgfr.bank import BankPrecision, StoredBank, store_bank
+from streamline.sgfr.bank import BankPrecision, StoredBank, most_frames, store_bank
 from streamline.sgfr.judge import Judge, Recipe, ScoreRule
 from streamline.sgfr.level import Level
 from streamline.sgfr.maps import SMOOTHING_PX, finest, location_norms, smoothed_resize_matrix
-from streamline.sgfr.pursuit import Pursuit, gram_of, orthogonal_matching_pursuit
+from streamline.sgfr.pursuit import (
+    MOST_STEPS,
+    Pursuit,
+    gram_of,
+    orthogonal_matching_pursuit,
+)
 from streamline.sgfr.reference import reference_map, reference_pursuit
 from streamline.sgfr.represent import (
     coreset_columns,
@@ -24,6 +29,7 @@ from streamline.sgfr.represent import (
 )
 
 __all__ = [
+    "MOST_STEPS",
     "SMOOTHING_PX",
     "BankPrecision",
     "Judge",
@@ -36,6 +42,7 @@ __all__ = [
     "finest",
     "gram_of",
     "location_norms",
+    "most_frames",
     "nearest_columns",
     "nearest_errors",
     "orthogonal_matching_pursuit",

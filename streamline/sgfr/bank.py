@@ -1,12 +1,13 @@
 """The memory bank: the features of all normal frames, stored compactly and opened for use."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BankPrecision", "StoredBank", "store_bank"]
+__all__ = ["BankPrecision", "StoredBank", "most_frames", "store_bank"]
 
 Floats = npt.NDArray[np.floating]
 Codes = npt.NDArray[np.float16] | npt.NDArray[np.int8]
@@ -15,6 +16,22 @@ BankPrecision = Literal["float16", "int8"]
 
 _LARGEST: dict[BankPrecision, float] = {"float16": 1.0, "int8": 127.0}
 """What the largest value of a frame is stored as."""
+
+
+_GRAM_BYTES = 1 << 30
+"""Of the inner products of all pairs of frames, of all layers together: they are held in float64
+by whoever judges."""
+
+
+def most_frames(layers: int, /) -> int:
+    """Return how many frames a bank of so many layers may hold.
+
+    Examples
+    --------
+    >>> most_frames(3)
+    6688
+    """
+    return math.isqrt(_GRAM_BYTES // (8 * layers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Pursuit", "gram_of", "orthogonal_matching_pursuit"]
+__all__ = ["MOST_STEPS", "Pursuit", "gram_of", "orthogonal_matching_pursuit"]
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+MOST_STEPS = 512
+"""Columns that may be chosen for a frame: a row as long as the bank is kept for each."""
 
 _DEPENDENT = 16 * float(np.finfo(np.float32).eps)
 """A column that keeps less of its squared norm beside those chosen is a combination of them:

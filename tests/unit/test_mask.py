@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamline.mask import REACH_PX, Mask
+from streamline.mask import REACH_PX, Mask, Polygon
 
 POLYGON = st.lists(
     st.tuples(st.floats(-0.3, 1.3), st.floats(-0.3, 1.3)), min_size=3, max_size=7
@@ -38,7 +38,7 @@ def test_a_cell_is_left_out_if_any_of_it_lies_within_reach_of_the_mask(
     size = (128, 192)
     mask = Mask((polygon,))
     covered = np.argwhere(mask.covered(*size))
-    kept = mask.kept(grid, size=size)
+    kept = mask.over(size).kept(grid)
     high, wide = size[0] // grid[0], size[1] // grid[1]
     for row in range(grid[0]):
         for column in range(grid[1]):
@@ -71,6 +71,47 @@ def test_a_mask_that_hides_nothing_or_everything_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         Mask.of_pixels((square(150, 60, 50), polygon), (100, 50, 200, 100))
+
+
+def inside(polygon: Polygon, x: float, y: float) -> bool:
+    """Count the edges that are crossed on the way to the right, one by one."""
+    crossed = 0
+    for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if (y < y1) != (y < y2):
+            crossed += x < x1 + (y - y1) * (x2 - x1) / (y2 - y1)
+    return crossed % 2 == 1
+
+
+CORNER = st.tuples(*[st.floats(-2, 2) | st.sampled_from([0.0, 0.5, 1.0, 1.5 / 9, 2.5 / 7])] * 2)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(CORNER, min_size=3, max_size=6).map(tuple), min_size=1, max_size=4))
+def test_each_pixel_is_as_its_edges_counted_one_by_one_say(polygons: list[Polygon]) -> None:
+    found = Mask(tuple(polygons)).covered(7, 9)
+    for y in range(7):
+        for x in range(9):
+            centre = (x + 0.5) / 9, (y + 0.5) / 7
+            assert found[y, x] == any(inside(one, *centre) for one in polygons)
+
+
+def test_more_polygons_than_are_drawn_at_once_cover_what_each_does() -> None:
+    many = tuple(square(0.01 * i, 0.009 * i, 0.02) for i in range(100))
+    found = Mask(many).covered(64, 64)
+    assert (found == np.any([Mask((one,)).covered(64, 64) for one in many], axis=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("polygons", "sentence"),
+    [
+        pytest.param((square(0, 0, 1) * 512, square(0, 0, 1)), "2052 corners, 2048", id="many"),
+        pytest.param(((*square(0, 0, 1), (0, 1e7)),), "nowhere near the view", id="far"),
+        pytest.param(((*square(0, 0, 1), (0, np.nan)),), "nowhere near the view", id="nowhere"),
+    ],
+)
+def test_a_mask_that_nobody_draws_is_refused(polygons: tuple[Polygon, ...], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Mask(polygons)
 
 
 def test_several_polygons_cover_what_each_does() -> None:

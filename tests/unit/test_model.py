@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from streamline.backbone import Backbone, read_folder
 from streamline.errors import InputError, ModelError
 from streamline.fre import Subspace
+from streamline.mask import Mask
 from streamline.model import (
     BackboneId,
     Calibration,
@@ -125,7 +128,10 @@ def network(tmp_path: Path) -> Backbone:
     manifest = {
         "name": "net",
         "input": {"height": 64, "width": 32},
-        "layers": {"deep": {"channels": 4, "height": 2, "width": 2, "stride": 32}},
+        "layers": {
+            "deep": {"channels": 4, "height": 2, "width": 2, "stride": 32},
+            "deeper": {"channels": 6, "height": 1, "width": 1, "stride": 64},
+        },
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -179,6 +185,35 @@ def test_a_model_of_another_build_of_the_shipped_network_is_refused(model: Model
     other = BackboneId("efficientnet_lite0", "int8", "ab" * 32)
     with pytest.raises(ModelError, match="fitted on another build of efficientnet_lite0 int8"):
         network_of(replace(model, backbone=other))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        pytest.param(
+            {"nosuch": layer(1, rank=1, shape=(4, 2, 2))}, "net has no layer 'nosuch'", id="layer"
+        ),
+        pytest.param(
+            {"deep": layer(1, rank=1, shape=(1, 4, 4))},
+            "takes features of 1 x 4 x 4 numbers from deep, and net gives 4 x 2 x 2 there",
+            id="shape",
+        ),
+        pytest.param({"deep/3": layer(1, rank=1, shape=(4, 1, 1))}, "don't divide", id="pooling"),
+    ],
+)
+@pytest.mark.parametrize("use", ["score_layers", "map_layers"])
+def test_a_model_of_other_features_than_its_network_gives_is_refused(
+    model: Model, network: Backbone, use: str, wrong: dict[str, FittedLayer], sentence: str
+) -> None:
+    assert network_of(on(network, model)) == network
+    detector = model.fre
+    other = (
+        replace(detector, score_layers=wrong)
+        if use == "score_layers"
+        else replace(detector, map_layers=wrong)
+    )
+    with pytest.raises(ModelError, match=sentence):
+        network_of(on(network, replace(model, detector=other)))
 
 
 def test_the_digest_names_the_content(model: Model, tmp_path: Path) -> None:
@@ -389,7 +424,7 @@ def test_what_a_model_says_of_itself_is_read_without_its_tensors(model: Model, s
     assert calibration.threshold == model.threshold
     assert calibration.model == manifest.digest
     edited = saved / "manifest.json"
-    edited.write_text(edited.read_text().replace('"height": ', '"height": 1'))
+    edited.write_text(edited.read_text().replace("./good", "./better"))
     with pytest.raises(ModelError, match=rf"^{saved} has a manifest\.json that was edited; "):
         read_manifest(saved)
 
@@ -414,6 +449,68 @@ def test_the_path_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
     with pytest.raises(ModelError, match=r"is a file, a model is a directory"):
         load_model(tmp_path / "model.onnx")
+
+
+def signed(folder: Path, change: Callable[[Any], object]) -> None:
+    """Let the manifest say something else, with a hash that is right."""
+    document = json.loads((folder / "manifest.json").read_text())
+    change(document)
+    bare = msgspec.json.encode({**document, "digest": ""}, order="sorted")
+    document["digest"] = hashlib.sha256(bare).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(document))
+
+
+TRIANGLE = [[0.1, 0.1], [0.2, 0.1], [0.1, 0.2]]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        pytest.param(
+            lambda m: m["detector"]["score_layers"]["deep"].update(rank=17),
+            r"17 directions of 16 features",
+            id="rank",
+        ),
+        pytest.param(lambda m: m["input"].update(height=4096), r"height", id="input"),
+        pytest.param(lambda m: m["input"].update(height=65), r"height", id="input-between"),
+        pytest.param(
+            lambda m: m["detector"]["map_layers"]["deep"].update(height=65, channels=1),
+            r"layer deep is larger than a frame",
+            id="layer",
+        ),
+        pytest.param(
+            lambda m: m.update(mask=[TRIANGLE * 80] * 9), r"2160 corners, 2048 at", id="corners"
+        ),
+        pytest.param(
+            lambda m: m.update(mask=[[[1e300, 0], *TRIANGLE]]), r"nowhere near", id="far-corner"
+        ),
+    ],
+)
+def test_what_would_take_time_or_memory_without_end_is_refused_before_it_does(
+    saved: Path, change: Callable[[Any], object], sentence: str
+) -> None:
+    signed(saved, change)
+    with pytest.raises(ModelError, match=rf"damaged manifest\.json \(.*{sentence}"):
+        load_model(saved)
+
+
+def test_a_mask_is_drawn_once_for_all_layers(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = Mask((((0.6, 0.0), (1.0, 0.0), (1.0, 0.1), (0.6, 0.1)),))
+    layers = {f"l{i}": layer(i, rank=1, shape=(2, 8, 4)) for i in range(5)}
+    detector = replace(model.fre, score_layers=layers, map_layers=layers)
+    save_model(replace(model, mask=mask, detector=detector), tmp_path / "m")
+    drawn = []
+    covered = Mask.covered
+
+    def count(mask: Mask, rows: int, columns: int, /) -> npt.NDArray[np.bool_]:
+        drawn.append((rows, columns))
+        return covered(mask, rows, columns)
+
+    monkeypatch.setattr(Mask, "covered", count)
+    load_model(tmp_path / "m")
+    assert drawn == [(64, 32)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

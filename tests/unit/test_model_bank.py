@@ -20,7 +20,7 @@ from streamline.model import (
     save_model,
 )
 from streamline.model.manifest import Manifest, decode_manifest, encode_manifest
-from streamline.sgfr import BankPrecision, Recipe, store_bank
+from streamline.sgfr import BankPrecision, Recipe, most_frames, store_bank
 
 SHAPES = {"fine": (3, 4, 5), "middle": (4, 2, 2), "top": (6, 1, 1)}
 RECIPE = Recipe(
@@ -129,6 +129,11 @@ def signed(document: dict[str, Any]) -> bytes:
         pytest.param({"rule": "guess"}, r"rule", id="rule"),
         pytest.param({"map_layers": []}, r"map_layers", id="no-map"),
         pytest.param({"frames": 1 << 40}, r"frames", id="huge"),
+        pytest.param(
+            {"frames": most_frames(3) + 1}, r"6689 frames are too many", id="more-than-pairs-fit"
+        ),
+        pytest.param({"samples": 513}, r"samples", id="too-many-samples"),
+        pytest.param({"sparsity": 513}, r"sparsity", id="too-many-combined"),
         pytest.param({"extra": 1}, r"extra", id="unknown-key"),
     ],
 )

@@ -54,7 +54,7 @@ NORMAL, FRAMES = features(40, seed=1), features(5, seed=2)
 
 def seen(name: str) -> npt.NDArray[np.bool_]:
     shape = SHAPES[name]
-    return np.broadcast_to(MASK.kept(shape[1:], size=SIZE), shape).ravel()
+    return np.broadcast_to(MASK.over(SIZE).kept(shape[1:]), shape).ravel()
 
 
 def cut(all_of: dict[str, Floats]) -> dict[str, Floats]:
@@ -147,7 +147,7 @@ def test_a_map_is_empty_where_cells_are_left_out_and_as_bright_as_ever_elsewhere
     model: Model, way: str
 ) -> None:
     maps = computed(map_head, detectors(model)[way], FRAMES)
-    kept = MASK.kept((16, 16), size=SIZE)
+    kept = MASK.over(SIZE).kept((16, 16))
     assert (maps[:, ~kept] == 0).all()
     whole = computed(map_head, model.fre, FRAMES)
     far = np.zeros((16, 16), np.bool_)
@@ -213,7 +213,7 @@ def test_a_bank_seen_through_a_mask_is_a_bank_of_what_is_left(model: Model, rule
     }
     np.testing.assert_array_equal(judge.scores(other), scores)
     np.testing.assert_array_equal(judge.maps(other), maps)
-    assert (maps[:, ~MASK.kept((16, 16), size=SIZE)] == 0).all()
+    assert (maps[:, ~MASK.over(SIZE).kept((16, 16))] == 0).all()
     if rule == "error":
         only = SgfrDetector(
             layers={

@@ -10,6 +10,7 @@ from streamline import backbone
 from streamline.errors import InputError, ModelError
 from streamline.infer import Compute, extract_features, score_frames
 from streamline.learn import Fitted, SgfrSettings, fit_frames
+from streamline.learn import bank as module
 from streamline.model import SgfrDetector
 from streamline.sgfr import Judge
 from tests.support.parts import parts
@@ -109,14 +110,21 @@ def test_copies_of_one_frame_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        pytest.param(SgfrSettings(samples=0), r"at least 1, not 0 and 10", id="samples"),
-        pytest.param(SgfrSettings(sparsity=0), r"at least 1, not 50 and 0", id="sparsity"),
+        pytest.param(SgfrSettings(samples=0), r"1 to 512, not 0 and 10", id="samples"),
+        pytest.param(SgfrSettings(sparsity=0), r"1 to 512, not 50 and 0", id="sparsity"),
+        pytest.param(SgfrSettings(samples=600), r"1 to 512, not 600 and 10", id="many"),
         pytest.param(SgfrSettings(tolerance=-1), r"must be 0 or more, not -1", id="epsilon"),
     ],
 )
 def test_a_recipe_that_can_not_be_kept_is_refused(settings: SgfrSettings, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         fit_frames(parts(8, seed=9), settings, source="parts")
+
+
+def test_more_frames_than_a_bank_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "most_frames", lambda layers: 10 * layers)
+    with pytest.raises(InputError, match=r"holds 30 frames at most; set --max-frames$"):
+        fit_frames(parts(8, seed=9) * 5, SETTINGS, source="parts")
 
 
 def test_layers_are_the_backbone_s_own_unless_they_are_named() -> None:
