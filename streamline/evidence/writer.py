@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-import av
-import cv2
 import structlog
 
 from streamline.clock import monotonic_ns
@@ -177,6 +175,8 @@ class EvidenceWriter:
             chore()
         except OSError as exc:
             self._tell("disk", exc)
+        except Exception as exc:  # noqa: BLE001 - this thread is all that the camera has
+            self._tell("error", exc)
 
     def _try_to_keep(self, job: _Job) -> None:
         try:
@@ -185,7 +185,7 @@ class EvidenceWriter:
             self._fail(job.pin, exc.reason, exc)
         except OSError as exc:
             self._fail(job.pin, "disk", exc)
-        except (ValueError, cv2.error, av.FFmpegError) as exc:
+        except Exception as exc:  # noqa: BLE001 - one frame is no reason to keep no other
             self._fail(job.pin, "error", exc)
         else:
             self._on_stored(job.pin, digest)

@@ -56,6 +56,9 @@ _MAX_SIDE = 16384
 """Largest width or height of anything on a link, px."""
 
 
+_MAX_RECORD = 64 << 10
+"""What is known of a frame is far less, characters."""
+
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """What a ledger's float64 holds exactly."""
 
@@ -103,10 +106,10 @@ class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 class _Pin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     kind: PinKind
-    alert_id: str
+    alert_id: Annotated[str, msgspec.Meta(max_length=128)]
     score: float
     threshold: float
-    record: str
+    record: Annotated[str, msgspec.Meta(max_length=_MAX_RECORD)]
     map_shape: tuple[int, int] | None
     map: bytes
 
@@ -126,6 +129,7 @@ _frame_head = msgspec.msgpack.Decoder(_FrameHead).decode
 _prepared_head = msgspec.msgpack.Decoder(_PreparedHead).decode
 _scored_head = msgspec.msgpack.Decoder(_ScoredHead).decode
 _outcome = msgspec.msgpack.Decoder(_Outcome).decode
+_json_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def _flat(origin: Origin) -> tuple[str, int, int, int, int, int | None, float | None]:
@@ -279,6 +283,7 @@ def decode_outcome(data: Buffer) -> Outcome:
 
 
 def _unpack(pin: _Pin) -> Pin:
+    _json_object(pin.record)
     heat = None if pin.map_shape is None else _heat(pin.map, pin.map_shape)
     return Pin(
         kind=pin.kind,

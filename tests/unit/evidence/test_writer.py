@@ -297,9 +297,10 @@ def test_a_frame_that_cannot_be_stored_does_not_stop_the_next(tmp_path: Path) ->
     broken = replace(pin("broken"), record="{not json")
     with told.writer(tmp_path) as writer:
         assert writer.submit(frame, broken)
+        assert writer.submit(frame, replace(pin("deep"), record="[" * 100_000))
         assert writer.submit(frame, pin("outside"), roi=(100, 100, 5, 5))
         assert writer.submit(frame, pin("good"))
-    assert told.skips == ["error"] * 2
+    assert told.skips == ["error"] * 3
     assert names_in(tmp_path) == ["good"]
 
 

@@ -1,8 +1,10 @@
 """Messages as bytes: what goes in comes out, and nothing else gets in."""
 
+import json
 import math
 import tracemalloc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -109,7 +111,7 @@ def pins(draw: st.DrawFn) -> Pin:
     shape = draw(st.none() | st.tuples(SIDES, SIDES))
     heat = None if shape is None else np.random.default_rng(0).random(shape).astype(np.float16)
     score, threshold = draw(st.floats(0)), draw(st.floats(0))
-    record = draw(st.text(max_size=20))
+    record = json.dumps({"text": draw(st.text(max_size=20))})
     return Pin(
         kind=draw(st.sampled_from(PinKind)),
         alert_id=draw(CAMERAS),
@@ -368,6 +370,36 @@ def test_a_header_that_claims_the_impossible_is_refused(lie: str) -> None:
         parts = parts[:1]
     with pytest.raises(WireError, match="not a "):
         DECODERS[kind]([head_of(kind, **changes), *parts[1:]])
+
+
+PIN = Pin(kind=PinKind.FAIL, alert_id="a", score=2.0, threshold=1.0, record='{"a": [1]}', map=None)
+
+
+def judged(*, record: str = PIN.record, alert_id: str = PIN.alert_id) -> bytes:
+    """An outcome that asks for a frame to be kept, as a peer may send it."""
+    pin = replace(PIN, record=record, alert_id=alert_id)
+    return encode_outcome(Judged(verdict=Verdict.FAIL, pin=pin))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"record": ""}, id="no-record"),
+        pytest.param({"record": "{"}, id="no-json"),
+        pytest.param({"record": "[1]"}, id="no-object"),
+        pytest.param({"record": '{"a": NaN}'}, id="json-of-no-standard"),
+        pytest.param({"record": "[" * 60_000}, id="nested-too-deep"),
+        pytest.param({"record": '{"a":' * 10_000 + "1" + "}" * 10_000}, id="deep-object"),
+        pytest.param({"record": f'{{"a": "{"x" * 70_000}"}}'}, id="too-long"),
+        pytest.param({"alert_id": "a" * 129}, id="name-too-long"),
+    ],
+)
+def test_evidence_with_a_record_that_is_no_short_json_object_is_refused(
+    changes: dict[str, str],
+) -> None:
+    assert decode_outcome(judged()) is not None
+    with pytest.raises(WireError, match="not a outcome"):
+        decode_outcome(judged(**changes))
 
 
 def test_a_header_that_is_not_changed_is_accepted() -> None:
