@@ -34,6 +34,7 @@ from streamline.transport import protocol
 from streamline.transport.clocks import ClockComparison
 from streamline.transport.curve import Door, Knocker, Lock
 from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
+from streamline.transport.refusals import Refusals
 from streamline.transport.sockets import Context, prepare, readable, send
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
@@ -62,6 +63,9 @@ _MOST_PEERS: Final = 1024
 
 _SILENT_NS: Final = 3_000_000_000
 """A peer that has said nothing for this long has vanished."""
+
+_MOST_WORDS: Final = 300
+"""Characters of a refusal that are told: they are the peer's own."""
 
 _AT_ONCE: Final = 1024
 """Messages read in one go: whoever floods an inlet does not keep its stage from working."""
@@ -116,9 +120,11 @@ class Outlet(Generic[Token]):
         to the owner not to offer more (`room`).
     lock : Lock, optional
         Of a link to another host.
+    refusals : Refusals, optional
+        Told of answers that are none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something of its own
         self,
         context: Context,
         address: str,
@@ -127,8 +133,10 @@ class Outlet(Generic[Token]):
         depth: int,
         evict: bool,
         lock: Lock | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._name = name
+        self._refusals = Refusals(name) if refusals is None else refusals
         self._depth = depth
         self._evict = evict
         self._waiting: deque[_Entry[Token]] = deque()
@@ -233,7 +241,7 @@ class Outlet(Generic[Token]):
         Raises
         ------
         WireError
-            If the peer speaks another version or nonsense.
+            If the peer speaks another version.
         """
         while spoken and readable(self.socket):
             self._hear(self.socket.recv_multipart(copy=False))
@@ -318,19 +326,25 @@ class Outlet(Generic[Token]):
             self._knocker.knock_if_due()
 
     def _hear(self, parts: Sequence[zmq.Frame]) -> None:
-        self._heard_ns = monotonic_ns()
+        """Take in what the peer said; what is no answer is no sign of life either."""
+        heard_ns = monotonic_ns()
         try:
             kind = bytes(parts[0].buffer[:1])
             if kind == protocol.FLOW:
                 self._flow(protocol.read_flow(parts[1].bytes))
             elif kind == protocol.WELCOME:
-                self._welcome(protocol.read_welcome(parts[1].bytes))
+                self._welcome(protocol.read_welcome(parts[1].bytes), heard_ns)
             elif kind == protocol.REFUSED:
-                msg = f"link {self._name}: {parts[1].bytes.decode(errors='replace')}"
+                why = parts[1].bytes[:_MOST_WORDS].decode(errors="replace")
+                msg = f"link {self._name}: {why}"
                 raise WireError(msg)
+            else:
+                self._refusals.note("the receiving end", f"a message of no kind, {kind!r}")
+                return
         except protocol.NONSENSE as exc:
-            msg = f"link {self._name}: the receiving stage sent no valid answer: {exc}"
-            raise WireError(msg) from exc
+            self._refusals.note("the receiving end", str(exc))
+            return
+        self._heard_ns = heard_ns
 
     def _flow(self, flow: Flow) -> None:
         self._granted = max(self._granted, flow.granted)
@@ -339,15 +353,13 @@ class Outlet(Generic[Token]):
             if entry is not None:
                 self._settled.append((entry.token, outcome))
 
-    def _welcome(self, welcome: Welcome) -> None:
+    def _welcome(self, welcome: Welcome, heard_ns: int) -> None:
         if welcome.start != self._start:
             self._meet(welcome)
         elif any(welcome.seen < tag <= welcome.last_tag for tag in self._unanswered):
             self._mend(welcome.seen)
         self._granted = max(self._granted, welcome.granted)
-        self._comparison.add(
-            asked_ns=welcome.asked_ns, told_ns=welcome.told_ns, heard_ns=self._heard_ns
-        )
+        self._comparison.add(asked_ns=welcome.asked_ns, told_ns=welcome.told_ns, heard_ns=heard_ns)
 
     def _meet(self, welcome: Welcome) -> None:
         """Begin with a receiver that knows nothing of what the one before was sent."""
@@ -455,6 +467,8 @@ class Inlet:
         Larger parts of a message are not taken in, and end their connection, bytes.
     door : Door, optional
         Of a link from other hosts.
+    refusals : Refusals, optional
+        Told of messages that are none.
 
     Raises
     ------
@@ -470,7 +484,9 @@ class Inlet:
         window: int,
         largest: int = protocol.MAX_MESSAGE,
         door: Door | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
+        self._refusals = Refusals(address) if refusals is None else refusals
         self._window = window
         # A message of its own for every credit would cost more than the frame's own: the other
         # half of them lasts until the peer has heard of these.
@@ -520,7 +536,7 @@ class Inlet:
     def take(self, limit: int) -> list[Delivery]:
         """Return at most *limit* messages that have arrived, never waiting; grants as many.
 
-        Nonsense from a peer is ignored: it is never answered, so its sender counts it.
+        Nonsense from a peer is never answered, so a stage that sent it counts it too.
         """
         if len(self._arrived) < limit:
             self._read()
@@ -589,8 +605,13 @@ class Inlet:
             elif kind == protocol.BYE:
                 self._peers.pop(identity, None)
                 self._knocking.pop(identity, None)
-        except protocol.NONSENSE:
-            return
+            else:
+                self._refuse(identity, f"a message of no kind, {kind!r}")
+        except protocol.NONSENSE as exc:
+            self._refuse(identity, str(exc))
+
+    def _refuse(self, identity: bytes, why: str) -> None:
+        self._refusals.note(identity.split(b"/")[0].decode(errors="replace"), why)
 
     def _accept(self, identity: bytes, head: DataHead, parts: Sequence[zmq.Frame]) -> None:
         peer = self._peers.get(identity)
@@ -611,6 +632,7 @@ class Inlet:
             text = f"peer {greeting.name} speaks version {greeting.version}, this end "
             text += f"{WIRE_VERSION}; install one release everywhere"
             send(self.socket, [identity, protocol.REFUSED, text.encode()])
+            self._refuse(identity, text)
             return
         hello = protocol.read_hello(body)
         if not self._has_room(identity):

@@ -65,6 +65,11 @@ _UNKNOWN: Final = -1
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
+_Start = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""A time of day: tags go on above it, and have to remain counts for good."""
+
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+
 
 class DataHead(NamedTuple):
     """What goes before the parts of a message."""
@@ -87,13 +92,13 @@ class Greeting(msgspec.Struct, frozen=True, array_like=True):
     """As much of a hello as every version has."""
 
     version: int
-    name: str
+    name: _Name
 
 
 class Hello(Greeting, frozen=True, array_like=True):
     """What an outlet says of itself."""
 
-    clock: str
+    clock: _Name
     born_ns: Count
     """When the outlet was made, by its time of day: which of two of one name is the successor."""
 
@@ -116,12 +121,12 @@ class Hello(Greeting, frozen=True, array_like=True):
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """What an inlet answers to a hello."""
 
-    start: Count
+    start: _Start
     """Names the acquaintance: another one knows nothing of what was said in this."""
 
-    clock: str
+    clock: _Name
     granted: Count
-    seen: Count
+    seen: _Start
     """Tag of the last message that was accepted."""
 
     last_tag: Count

@@ -158,6 +158,7 @@ class AlertStage(Stage):
 
         senders = [share.name for share in infer_shares(site.pipeline)]
         self._peers = Peers(site, "scores", stage="alert", peers=senders)
+        self._refusals = site.refusals("scores")
         self._inlet: Inlet
 
     def work(self) -> None:
@@ -200,6 +201,7 @@ class AlertStage(Stage):
             window=_WINDOW,
             largest=_LARGEST,
             door=self.site.keyring.door("scores"),
+            refusals=self._refusals,
         )
 
     def _close(self) -> None:

@@ -101,6 +101,7 @@ class InferStage(Stage):
         senders = [f"preprocess-{name}" for name in models]
         self._senders = Peers(site, "prepared", stage=share.name, peers=senders)
         self._receiver = Peers(site, "scores", stage=share.name, peers=["alert"])
+        self._refused = {link: site.refusals(link) for link in ("prepared", "scores")}
         self._inlet: Inlet
         self._outlet: Outlet[Entry]
 
@@ -142,7 +143,13 @@ class InferStage(Stage):
         # Senders find it, and knock, while the models are opened.
         prepared = self.site.prepared_address(self._share)
         door, lock = self.site.keyring.door("prepared"), self.site.keyring.lock("scores")
-        self._inlet = Inlet(context, prepared, window=self._window(), door=door)
+        self._inlet = Inlet(
+            context,
+            prepared,
+            window=self._window(),
+            door=door,
+            refusals=self._refused["prepared"],
+        )
         stack.callback(self._inlet.close)
         try:
             self._open_models(stack)
@@ -163,6 +170,7 @@ class InferStage(Stage):
             depth=self._max * (slots + 1),
             evict=False,
             lock=lock,
+            refusals=self._refused["scores"],
         )
         stack.callback(self._outlet.close)
 

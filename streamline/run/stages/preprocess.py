@@ -99,6 +99,7 @@ class PreprocessStage(Stage):
             )
             for name in self._cameras
         }
+        self._refused = {link: site.refusals(link) for link in ("frames", "prepared")}
         self._inlet: Inlet
         self._outlets: dict[str, Outlet[_Sent]] = {}
         self._shelves: dict[str, Shelf] = {}
@@ -145,7 +146,13 @@ class PreprocessStage(Stage):
         address = self.site.frames_address(name)
         window = _WINDOW if self._live else _WINDOW_OF_FILES
         door = self.site.keyring.door("frames")
-        self._inlet = Inlet(self.site.context, address, window=window, door=door)
+        self._inlet = Inlet(
+            self.site.context,
+            address,
+            window=window,
+            door=door,
+            refusals=self._refused["frames"],
+        )
         for camera in self._cameras.values():
             self._shelves[camera.name] = self._shelf(camera)
             self._outlets[camera.name] = Outlet(
@@ -155,6 +162,7 @@ class PreprocessStage(Stage):
                 depth=camera.queue.depth,
                 evict=camera.queue.policy is QueuePolicy.DROP_OLDEST,
                 lock=self.site.keyring.lock("prepared"),
+                refusals=self._refused["prepared"],
             )
 
     def _shelf(self, camera: Camera) -> Shelf:

@@ -178,6 +178,7 @@ class SourceStage(Stage):
         self._peers = Peers(site, "frames", stage=self.name, peers=["preprocess"])
         self._seq = 0
         self._ticked_ns = 0
+        self._refusals = site.refusals("frames")
         self._outlet: Outlet[Frame]
         self._drops = LineLog(site.ledger, "drops", site.pipeline.record.drops)
         self._keeping = Keeping(site, camera)
@@ -302,6 +303,7 @@ class SourceStage(Stage):
             depth=queue.depth,
             evict=queue.policy is QueuePolicy.DROP_OLDEST,
             lock=self.site.keyring.lock("frames"),
+            refusals=self._refusals,
         )
 
     def _close(self) -> None:

@@ -18,6 +18,7 @@ from streamline.run.placement import InferShare
 from streamline.run.runtime import Runtime
 from streamline.transport.link import Context, Delivery
 from streamline.transport.parcels import Copied, Parcels
+from streamline.transport.refusals import Refusals
 
 __all__ = ["CLOSE_S", "TICK_MS", "Site", "Stage"]
 
@@ -61,6 +62,11 @@ class Site:
     def prepared_address(self, share: InferShare) -> str:
         """Endpoint of the link from preprocess to one of the infer stages."""
         return self.runtime.address("prepared", self.pipeline.links.prepared, share.number)
+
+    def refusals(self, link: str) -> Refusals:
+        """Declare the counter of messages that an end of a link refuses."""
+        counter = self.ledger.counter("streamline_link_refused_total", link=link, reason="message")
+        return Refusals(link, counter)
 
     def trusts(self, error_ns: int | None) -> bool:
         """Whether a time that may be so far off is good enough to claim a duration."""

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import zmq
 from structlog.testing import capture_logs
 
 from streamline.alert.judge import CameraRule
-from streamline.clock import SAME_CLOCK
+from streamline.clock import SAME_CLOCK, monotonic_ns, wall_ns
 from streamline.config import load
 from streamline.ledger import Ledger
 from streamline.messages import (
@@ -35,7 +36,9 @@ from streamline.run.stages.alert import AlertStage
 from streamline.run.stages.infer import InferStage
 from streamline.run.stages.preprocess import PreprocessStage
 from streamline.run.stages.stage import Site, Stage
+from streamline.transport import protocol
 from streamline.transport.link import Context, Inlet, Outlet
+from streamline.transport.protocol import Welcome
 from streamline.transport.wire import (
     Buffer,
     decode_outcome,
@@ -225,3 +228,47 @@ def test_frames_that_are_not_for_the_preprocess_stage_are_refused_and_others_pre
     assert refused == [REFUSED] * 5
     assert isinstance(outcome, Judged)
     assert [one.origin.id for one in seen] == [origin().id]
+
+
+NO_MESSAGES: list[list[bytes]] = [
+    [b"F", b"\xff"],
+    [b"F"],
+    [b"W", b"\x91" * 10_000],
+    [b"W", msgspec.msgpack.encode([2**63 - 1, "", 1, 2**63 - 1, 0, 0, 0])],
+    [b"H", b"\xa2\xff\xfe"],
+    [b"D", b"short"],
+    [b""],
+    [b"other"],
+]
+"""To either end of a link none of these says anything."""
+
+
+def test_neighbours_that_talk_nonsense_end_no_stage_and_are_counted(site: Site) -> None:
+    stage = PreprocessStage(site, [site.pipeline.cameras["left"]], {"left": (8, 8)}, {"left": None})
+    before, behind = site.context.socket(zmq.DEALER), site.context.socket(zmq.ROUTER)
+    behind.bind(site.address("prepared"))
+
+    def counted() -> dict[str, float]:
+        return {
+            one.labels["link"]: float(one.values[0])
+            for one in site.ledger.samples()
+            if one.name == "streamline_link_refused_total" and one.labels["reason"] == "message"
+        }
+
+    with capture_logs() as logs, running(stage):
+        before.connect(site.frames_address("left"))
+        until(lambda: bool(behind.poll(0)))
+        infer = behind.recv_multipart()[0]
+        for message in NO_MESSAGES:
+            before.send_multipart(message)
+            behind.send_multipart([infer, *message])
+        both = {"frames": len(NO_MESSAGES), "prepared": len(NO_MESSAGES)}
+        until(lambda: counted() == both)
+        assert not stage.ready.is_set()
+        welcome = Welcome(wall_ns(), "clock", 4, 0, 0, monotonic_ns(), monotonic_ns())
+        behind.send_multipart([infer, protocol.WELCOME, protocol.write(welcome)])
+        until(stage.ready.is_set)
+    before.close(linger=0)
+    behind.close(linger=0)
+    told = [one["link"] for one in logs if one["event"] == "messages are refused"]
+    assert sorted(told) == ["frames", "prepared"]
