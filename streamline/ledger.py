@@ -36,6 +36,7 @@ __all__ = [
     "Cell",
     "Floats",
     "Histogram",
+    "Kind",
     "Ledger",
     "LedgerView",
     "Ring",
@@ -44,6 +45,7 @@ __all__ = [
     "await_writer",
     "begin_again",
     "decode",
+    "encode",
     "gauge_sample",
     "quantiles",
 ]
@@ -61,6 +63,7 @@ _LEAVING_NS: Final = 5_000_000_000
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 _Entry = tuple[Kind, str, list[tuple[str, str]], list[float], int]
+_Described = tuple[Kind, str, tuple[tuple[str, str], ...], tuple[float, ...], int]
 _read_head = msgspec.json.Decoder(list[_Entry]).decode
 
 
@@ -349,12 +352,13 @@ class Ledger:
 
     def _head(self) -> bytes:
         """Describe the series: what a reader needs, and what continuing a file depends on."""
-        text = json.dumps(
-            [[s.kind, s.name, s.labels, s.bounds, s.cells] for s in self._series],
-            separators=(",", ":"),
-        ).encode()
-        text += b" " * (-(len(text) + _PREFIX.size) % 8)
-        return _PREFIX.pack(_MAGIC, len(text)) + text
+        return _head_of((s.kind, s.name, s.labels, s.bounds, s.cells) for s in self._series)
+
+
+def _head_of(entries: Iterable[_Described]) -> bytes:
+    text = json.dumps(list(entries), separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + _PREFIX.size) % 8)
+    return _PREFIX.pack(_MAGIC, len(text)) + text
 
 
 def _cells_of(handle: Cell | Histogram | Ring | Table) -> Iterable[float]:
@@ -449,8 +453,16 @@ def _layout(data: bytes | mmap.mmap) -> tuple[list[_Series], int]:
     return series, start
 
 
+def encode(samples: Sequence[Sample]) -> bytes:
+    """Return a ledger that holds these counters, gauges and histograms, for others to `decode`."""
+    head = _head_of(
+        (s.kind, s.name, tuple(s.labels.items()), s.bounds, len(s.values)) for s in samples
+    )
+    return head + b"".join(sample.values.tobytes() for sample in samples)
+
+
 def decode(data: bytes) -> list[Sample]:
-    """Read a ledger from the bytes of its file.
+    """Read a ledger from the bytes of its file, or from what `encode` returned.
 
     Raises
     ------
@@ -549,10 +561,6 @@ class LedgerView:
         """
         first = self._gauges[name, tuple(labels.items())]
         _CELL.pack_into(self._map, self._start + 8 * first, value)
-
-    def snapshot(self) -> bytes:
-        """Return the whole file, for a peer on another host to `decode`."""
-        return bytes(self._map)
 
     def close(self) -> None:
         """Unmap the file."""

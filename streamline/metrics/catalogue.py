@@ -16,9 +16,12 @@ __all__ = [
     "CAMERA_STATES",
     "DROP_REASONS",
     "HELP",
+    "HISTOGRAMS",
     "LABELS",
     "LATENCY_BUCKETS",
     "LATENCY_RING",
+    "MAY_BE_NAN",
+    "OF_NO_LEDGER",
     "SCENE_CHECKS",
     "SCORE_BUCKETS",
     "SKIP_REASONS",
@@ -113,7 +116,7 @@ HELP: Final[Mapping[str, str]] = {
     "streamline_deadline_seconds": "How long after capture a verdict is of use, where that is set.",
     "streamline_latency_unclaimed_total": "Verdicts without latency: clocks not known well.",
     "streamline_queue_unclaimed_total": "Messages without queue time: clocks not known well.",
-    "streamline_link_refused_total": "Connections that a locked link refused, by the reason.",
+    "streamline_link_refused_total": "Connections and messages that a link refused, by the reason.",
     "streamline_http_refused_total": "Requests without the token that the endpoint refused.",
     "streamline_link_up": "1 while the peer at the other end of a link over tcp talks.",
     "streamline_clock_offset_seconds": "A sender's clock plus this is its receiver's.",
@@ -236,3 +239,28 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "streamline_build_info": ("version",),
 }
 """Labels by series name."""
+
+HISTOGRAMS: Final[Mapping[str, tuple[float, ...]]] = {
+    "streamline_latency_seconds": LATENCY_BUCKETS,
+    "streamline_stage_seconds": WORK_BUCKETS,
+    "streamline_queue_seconds": WORK_BUCKETS,
+    "streamline_batch_size": BATCH_BUCKETS,
+    "streamline_anomaly_score": SCORE_BUCKETS,
+}
+"""Buckets of the series that are histograms; of the others those called total are counters."""
+
+MAY_BE_NAN: Final = frozenset({"streamline_clock_error_seconds", "streamline_scene_ratio"})
+"""Gauges that show NaN until something is known."""
+
+OF_NO_LEDGER: Final = frozenset(
+    {
+        "streamline_fps",
+        "streamline_reload_refused",
+        "streamline_bench_fps",
+        "streamline_bench_fit_seconds",
+        "streamline_bench_timestamp_seconds",
+        "streamline_model_info",
+        "streamline_build_info",
+    }
+)
+"""What no worker counts: whoever exports a line adds it."""

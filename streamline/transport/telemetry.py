@@ -1,6 +1,6 @@
 """Ledgers of stages on other hosts, on their way to the line's one exporter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Final, NamedTuple
 
@@ -9,19 +9,32 @@ import zmq
 
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.errors import InputError
-from streamline.ledger import Sample, decode
+from streamline.ledger import Sample, decode, encode
 from streamline.transport.curve import Door, Knocker, Lock
 from streamline.transport.protocol import NONSENSE
+from streamline.transport.refusals import Refusals
 from streamline.transport.sockets import Context, prepare
 
-__all__ = ["GONE_NS", "TelemetryInlet", "TelemetryOutlet", "Told"]
+__all__ = ["GONE_NS", "Sift", "TelemetryInlet", "TelemetryOutlet", "Told"]
 
-_MAX_LEDGER = 64 << 20
-_MAX_HEAD = 1024
-_MAX_WORKERS = 1024
+_MAX_LEDGER: Final = 4 << 20
+"""Some 100 bytes a series: one worker of 300 cameras."""
+
+_MAX_HEAD: Final = 1024
+_MAX_WORKERS: Final = 1024
+
+_MAX_SERIES: Final = 1 << 16
+"""Of all workers on other hosts together: some 50 MB."""
+
+_AT_ONCE_NS: Final = 200_000_000
+"""Who floods an inlet keeps the line's supervisor from its other work for no longer at a time."""
 
 GONE_NS: Final = 5_000_000_000
 """A worker whose figures have not come for so long is taken for gone: they come every second."""
+
+Sift = Callable[[Iterable[Sample]], tuple[list[Sample], str | None]]
+"""Returns the series of a ledger that are believed, and what is wrong with the first that is
+not."""
 
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -75,11 +88,18 @@ class TelemetryOutlet:
         self._knocker = None if lock is None else Knocker(self._socket, address)
         self._socket.connect(address)
 
-    def send(self, worker: str, ledger: bytes) -> None:
-        """Send if the exporter's host is there, else forget it: the next one says more."""
+    def send(self, worker: str, samples: Sequence[Sample]) -> None:
+        """Send if the exporter's host is there, else forget it: the next one says more.
+
+        Parameters
+        ----------
+        worker : str
+        samples : sequence of Sample
+            Its counters, gauges and histograms.
+        """
         head = _encode(_Head(self._part, worker, wall_ns()))
         try:
-            self._socket.send_multipart([head, ledger], zmq.NOBLOCK)
+            self._socket.send_multipart([head, encode(samples)], zmq.NOBLOCK)
         except zmq.Again:
             if self._knocker is not None:
                 self._knocker.knock_if_due()
@@ -90,7 +110,19 @@ class TelemetryOutlet:
 
 
 class TelemetryInlet:
-    """Holds the latest ledger of each worker on another host.
+    """Holds the latest figures of each worker on another host, as far as they are believed.
+
+    Parameters
+    ----------
+    context : zmq.Context
+    address : str
+        Where to listen.
+    sift : callable
+        Takes out what is not believed.
+    refusals : Refusals
+        Told of each message that can't be read, or of which not all is believed.
+    door : Door, optional
+        Of a link from other hosts.
 
     Raises
     ------
@@ -98,7 +130,17 @@ class TelemetryInlet:
         If the address can't be bound.
     """
 
-    def __init__(self, context: Context, address: str, *, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        address: str,
+        *,
+        sift: Sift,
+        refusals: Refusals,
+        door: Door | None = None,
+    ) -> None:
+        self._sift = sift
+        self._refusals = refusals
         self._latest: dict[tuple[str, str], Told] = {}
         self._socket = context.socket(zmq.PULL)
         self._socket.rcvhwm = 16
@@ -114,39 +156,51 @@ class TelemetryInlet:
             raise InputError(msg) from exc
 
     def latest(self) -> dict[tuple[str, str], Told]:
-        """Return the newest figures by part and worker, read without waiting.
-
-        Nonsense is ignored.
-        """
-        while self._socket.poll(0):
+        """Return the newest figures by part and worker, read without waiting."""
+        until_ns = monotonic_ns() + _AT_ONCE_NS
+        while self._socket.poll(0) and monotonic_ns() < until_ns:
             self._note(self._socket.recv_multipart())
         return dict(self._latest)
 
     def _note(self, parts: Sequence[bytes]) -> None:
-        if len(parts) != 2 or len(parts[0]) > _MAX_HEAD:
-            return
         try:
-            head, samples = _decode_head(parts[0]), decode(parts[1])
-        except NONSENSE:
+            head, samples = _read(parts)
+        except NONSENSE as exc:
+            self._refusals.note("?", str(exc))
             return
+        samples, doubt = self._sift(samples)
         key = (head.part, head.worker)
-        if key in self._latest or self._has_room():
+        if not self._has_room(key, len(samples)):
+            doubt = f"more than {_MAX_WORKERS} workers, or {_MAX_SERIES} series of all of them"
+        else:
             ahead_s = (wall_ns() - head.wall_ns) / 1e9
             self._latest[key] = Told([_shifted(s, ahead_s) for s in samples], monotonic_ns())
+        if doubt is not None:
+            self._refusals.note(head.worker, doubt)
 
-    def _has_room(self) -> bool:
-        """Whether one more worker is followed; one that has gone long since may be forgotten."""
-        if len(self._latest) < _MAX_WORKERS:
-            return True
-        oldest = min(self._latest, key=lambda key: self._latest[key].heard_ns)
-        if monotonic_ns() - self._latest[oldest].heard_ns <= GONE_NS:
-            return False
-        del self._latest[oldest]
-        return True
+    def _has_room(self, key: tuple[str, str], count: int) -> bool:
+        """Whether a worker's series can be held; those of one long gone may be forgotten."""
+        others = {one: told for one, told in self._latest.items() if one != key}
+        while True:
+            held = sum(len(told.samples) for told in others.values())
+            if len(others) < _MAX_WORKERS and held + count <= _MAX_SERIES:
+                return True
+            oldest = min(others, key=lambda one: others[one].heard_ns)
+            if monotonic_ns() - others[oldest].heard_ns <= GONE_NS:
+                return False
+            del others[oldest], self._latest[oldest]
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _read(parts: Sequence[bytes]) -> tuple[_Head, list[Sample]]:
+    """Read a message; what bytes that may be anything raise is in `NONSENSE`."""
+    if len(parts) != 2 or len(parts[0]) > _MAX_HEAD:
+        msg = f"{len(parts)} parts, of {len(parts[0])} bytes the first"
+        raise ValueError(msg)
+    return _decode_head(parts[0]), decode(parts[1])
 
 
 def _shifted(sample: Sample, ahead_s: float) -> Sample:

@@ -1,6 +1,7 @@
 """Whole lines on video files: every frame is accounted for, wherever the stages run."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import av
 import cv2
+import msgspec
 import numpy as np
 import psutil
 import pytest
+import zmq
 
+from streamline.ledger import Ledger, encode
 from tests.support.line import RunningLine, eventually, json_lines, streamline
 
 
@@ -162,6 +166,24 @@ def test_the_verdicts_do_not_depend_on_where_the_stages_run(
         assert found[camera] == pytest.approx(expected, rel=1e-3)
 
 
+def tell_nonsense(address: str) -> None:
+    """Tell an exporter figures that none of its readers could make anything of."""
+    ledgers = [Ledger() for _ in range(4)]
+    ledgers[0].gauge("streamline_camera_state", camera="left").set(1)
+    ledgers[1].gauge("streamline_camera_state").set(1)
+    ledgers[2].gauge("streamline_frames_in_flight", camera="left").set(math.nan)
+    ledgers[3].gauge("streamline_frames_in_flight", camera="strange").set(1)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context.socket(zmq.PUSH) as stranger:
+        stranger.connect(address)
+        for number, ledger in enumerate(ledgers):
+            head = msgspec.msgpack.encode(["stranger", str(number), 1])
+            stranger.send_multipart([head, encode(ledger.samples())])
+        stranger.send_multipart([b"noise"])
+        stranger.linger = 20_000
+    context.term()
+
+
 def test_stages_started_apart_in_any_order_make_one_line(
     short_clip: Path, demo_model: Path, expected: dict[int, float], tmp_path: Path
 ) -> None:
@@ -189,6 +211,12 @@ def test_stages_started_apart_in_any_order_make_one_line(
                 and shown[("streamline_frames_in_flight", left)] == 0
             ),
             "the source's last figures have reached the exporter",
+        )
+        tell_nonsense("tcp://127.0.0.1:15623")
+        refused = {"link": "telemetry", "reason": "message"}
+        eventually(
+            lambda: alert.metric("streamline_link_refused_total", **refused) == 5,
+            "nonsense is refused",
         )
         infer.stop()
         alert.stop()

@@ -82,7 +82,6 @@ def test_a_view_and_the_bytes_of_the_file_say_what_the_writer_counted(tmp_path: 
     readings = {
         "view": view.samples(rings=True),
         "file": decode((tmp_path / "a.ledger").read_bytes()),
-        "snapshot": decode(view.snapshot()),
         "writer": ledger.samples(),
     }
     view.close()

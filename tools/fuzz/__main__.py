@@ -24,7 +24,10 @@ from tools.options import above_zero
 _COUNTS: Final[Mapping[str, int]] = {
     "messages": 80_000,
     "ledgers": 10_000,
-    "links": 30_000,
+    "figures": 10_000,
+    "inlet": 12_000,
+    "outlet": 12_000,
+    "telemetry": 12_000,
     "strangers": 10_000,
     "models": 6000,
     "pipelines": 6000,

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tools.fuzz.figures import fuzz_figures
 from tools.fuzz.files import fuzz_models, fuzz_pipelines
-from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
+from tools.fuzz.links import fuzz_inlet, fuzz_outlet, fuzz_telemetry
+from tools.fuzz.messages import fuzz_ledgers, fuzz_messages
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
 from tools.fuzz.tally import Tally
@@ -27,7 +29,10 @@ def feed(name: str, count: int, seed: int) -> Tally:
         kinds: Mapping[str, Callable[[], Tally]] = {
             "messages": partial(fuzz_messages, count, seed),
             "ledgers": partial(fuzz_ledgers, count, seed),
-            "links": partial(fuzz_links, count, seed, Path(folder)),
+            "figures": partial(fuzz_figures, count, seed),
+            "inlet": partial(fuzz_inlet, count, seed, Path(folder)),
+            "outlet": partial(fuzz_outlet, count, seed, Path(folder)),
+            "telemetry": partial(fuzz_telemetry, count, seed, Path(folder)),
             "strangers": partial(fuzz_strangers, count),
             "models": partial(fuzz_models, count, seed, Path(folder)),
             "pipelines": partial(fuzz_pipelines, count, seed, Path(folder)),

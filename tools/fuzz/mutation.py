@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-__all__ = ["mutated", "mutated_value"]
+__all__ = ["mutated", "mutated_parts", "mutated_value"]
 
 _EDGES: Final = (
     b"\x00",
@@ -64,6 +64,18 @@ def _repeat(made: bytearray, chance: random.Random) -> None:
 _WAYS: Final[Sequence[Callable[[bytearray, random.Random], None]]] = (
     _flip, _flip, _overwrite, _overwrite, _insert, _cut, _remove, _repeat,
 )  # fmt: skip
+
+
+def mutated_parts(parts: Sequence[bytes], chance: random.Random) -> list[bytes]:
+    """Return a message of which one part differs; now and then one is there twice, or missing."""
+    made = list(parts)
+    at = chance.randrange(len(made))
+    made[at] = mutated(made[at], chance)
+    if chance.random() < 0.05:
+        made.insert(at, made[at])
+    elif chance.random() < 0.05 and len(made) > 1:
+        del made[at]
+    return made
 
 
 def mutated_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401 - of JSON

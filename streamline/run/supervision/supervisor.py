@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -15,7 +16,8 @@ from streamline.audit.records import Account
 from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
-from streamline.ledger import Sample, gauge_sample
+from streamline.ledger import Ledger, Sample, gauge_sample
+from streamline.metrics.believed import believed
 from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.model import Calibration, Manifest
@@ -33,6 +35,7 @@ from streamline.run.supervision.keeper import Keeper
 from streamline.run.supervision.report import Report, report_of
 from streamline.run.supervision.service import Service
 from streamline.run.views import Views
+from streamline.transport.refusals import Refusals
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet, Told
 
 __all__ = ["Supervisor"]
@@ -87,6 +90,8 @@ class Supervisor:
         self._control: Control
         self._endpoint: Endpoint | None = None
         self._told: Sequence[Told] = ()
+        # In memory: what is counted of others' figures ends with whoever takes them in.
+        self._counts = Ledger()
         self._noted_ns = 0
         self._is_short = False
         self._record: LineRecord | None = None
@@ -209,12 +214,24 @@ class Supervisor:
         if self._exports:
             keyring.guard(context, self._keeper.refusals)
             stack.callback(keyring.close)
-            self._pull = TelemetryInlet(context, address, door=keyring.door("telemetry"))
+            self._pull = TelemetryInlet(
+                context,
+                address,
+                sift=partial(believed, cameras=self._pipeline.cameras),
+                refusals=self._refusals(),
+                door=keyring.door("telemetry"),
+            )
             stack.callback(self._pull.close)
         else:
             lock = keyring.lock("telemetry")
             self._push = TelemetryOutlet(context, address, self._runtime.account, lock=lock)
             stack.callback(self._push.close)
+
+    def _refusals(self) -> Refusals:
+        counter = self._counts.counter(
+            "streamline_link_refused_total", link="telemetry", reason="message"
+        )
+        return Refusals("telemetry", counter)
 
     def _open_endpoint(self, stack: ExitStack, models: Mapping[str, Manifest]) -> None:
         metrics = self._pipeline.metrics
@@ -238,7 +255,8 @@ class Supervisor:
 
     def _present(self, *, rings: bool = False) -> list[Sample]:
         """Everything that is counted under this configuration, here and on other hosts."""
-        return self._views.samples(rings=rings) + elsewhere(self._told)
+        here = self._views.samples(rings=rings) + self._counts.samples()
+        return here + elsewhere(self._told)
 
     def _samples(self) -> list[Sample]:
         """Everything that is published."""
@@ -274,7 +292,7 @@ class Supervisor:
         self._rates.note(self._present())
         if self._push is not None:
             for worker, view in self._views.by_worker().items():
-                self._push.send(worker, view.snapshot())
+                self._push.send(worker, view.samples())
 
     def _health(self) -> Health:
         alive = self._keeper.alive()
@@ -334,7 +352,8 @@ class Supervisor:
             faults = tuple(map(str, report.faults))
             self._record.end(_accounts(report), alerts=report.alerts, faults=faults)
         self._runtime.conclude()
-        self.counted = self._views.samples() + list(self._service.past)
+        here = self._views.samples() + self._counts.samples()
+        self.counted = [*here, *self._service.past]
         return report
 
     def _end(self) -> None:

@@ -13,9 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamline.config import Pipeline, load
-from streamline.ledger import Ledger, Sample, gauge_sample
+from streamline.ledger import Ledger, Sample, decode, encode, gauge_sample
 from streamline.messages import PinKind
 from streamline.metrics import catalogue
+from streamline.metrics.believed import believed
 from streamline.metrics.benched import BenchFile
 from streamline.metrics.exporter import Exporter, FrameRates
 from streamline.run.accounting.account import StageAccount
@@ -43,20 +44,8 @@ links:
   keys: {own_file: own.key, hosts: {here: {key: "PUBLIC", address: 127.0.0.1}}}
 """
 
-OF_THE_LINE = {
-    "streamline_fps",
-    "streamline_build_info",
-    "streamline_model_info",
-    "streamline_reload_refused",
-    "streamline_deadline_seconds",
-    "streamline_bench_fps",
-    "streamline_bench_fit_seconds",
-    "streamline_bench_timestamp_seconds",
-}
-"""What no worker counts: the supervisor adds it, or it is as the pipeline file has it."""
-
-UNKNOWN_AT_FIRST = {"streamline_clock_error_seconds", "streamline_scene_ratio"}
-"""What is no number until something has been measured."""
+OF_THE_LINE = catalogue.OF_NO_LEDGER | {"streamline_deadline_seconds"}
+"""What the supervisor adds, or is as the pipeline file has it."""
 
 
 @contextmanager
@@ -83,13 +72,18 @@ def workers(pipeline: Pipeline, folder: Path) -> Iterator[list[Sample]]:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> str:
-    """What a line of two cameras exports before its first frame."""
+def pipeline(tmp_path: Path) -> Pipeline:
+    """A line of two cameras, with all there is to count."""
     save_tiny_model(tmp_path / "model")
     pair = KeyPair.new()
     pair.write(tmp_path / "own.key")
     (tmp_path / "line.yaml").write_text(PIPELINE.replace("PUBLIC", pair.public))
-    pipeline = load(tmp_path / "line.yaml")
+    return load(tmp_path / "line.yaml")
+
+
+@pytest.fixture
+def page(pipeline: Pipeline, tmp_path: Path) -> str:
+    """What it exports before its first frame."""
     information = {
         "streamline_build_info": [{"version": "1"}],
         "streamline_model_info": [{"model": "aa", "backbone": "net"}],
@@ -127,7 +121,7 @@ def test_every_series_has_the_labels_of_the_catalogue(page: str) -> None:
 
 def test_every_count_is_0_before_the_first_frame(page: str) -> None:
     for family in text_string_to_metric_families(page):
-        if family.name not in {*OF_THE_LINE, *UNKNOWN_AT_FIRST}:
+        if family.name not in OF_THE_LINE | catalogue.MAY_BE_NAN:
             assert {sample.value for sample in family.samples} == {0.0}
 
 
@@ -170,6 +164,17 @@ def test_every_label_set_of_every_camera_is_there_from_the_start(
         for camera in ("left", "right")
         for labels in sets
     }
+
+
+def test_what_another_host_sends_of_a_line_is_believed_and_is_all_that_is_published(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    with workers(pipeline, tmp_path) as samples:
+        told = [sample for sample in samples if sample.kind not in {"ring", "table"}]
+        sound, doubt = believed(decode(encode(told)), pipeline.cameras)
+    assert doubt is None
+    assert {sample.name for sample in sound} == set(catalogue.HELP) - catalogue.OF_NO_LEDGER
+    assert len(sound) == sum(sample.name in catalogue.HELP for sample in told)
 
 
 def test_every_sink_has_all_outcomes_from_the_start(page: str) -> None:

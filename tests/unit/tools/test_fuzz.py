@@ -8,8 +8,10 @@ from threading import Event
 import pytest
 
 from tools.fuzz import tally as module
+from tools.fuzz.figures import fuzz_figures
 from tools.fuzz.files import fuzz_models, fuzz_pipelines
-from tools.fuzz.messages import fuzz_ledgers, fuzz_links, fuzz_messages
+from tools.fuzz.links import fuzz_inlet, fuzz_outlet, fuzz_telemetry
+from tools.fuzz.messages import fuzz_ledgers, fuzz_messages
 from tools.fuzz.mutation import mutated
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
@@ -23,7 +25,10 @@ SEED = 20
     [
         pytest.param(lambda n, _: fuzz_messages(n, SEED), 3000, id="messages"),
         pytest.param(lambda n, _: fuzz_ledgers(n, SEED), 1000, id="ledgers"),
-        pytest.param(lambda n, folder: fuzz_links(n, SEED, folder), 900, id="links"),
+        pytest.param(lambda n, _: fuzz_figures(n, SEED), 500, id="figures"),
+        pytest.param(lambda n, folder: fuzz_inlet(n, SEED, folder), 500, id="inlet"),
+        pytest.param(lambda n, folder: fuzz_outlet(n, SEED, folder), 500, id="outlet"),
+        pytest.param(lambda n, folder: fuzz_telemetry(n, SEED, folder), 500, id="telemetry"),
         pytest.param(lambda n, _: fuzz_strangers(n), 100, id="strangers"),
         pytest.param(lambda n, folder: fuzz_models(n, SEED, folder), 300, id="models"),
         pytest.param(lambda n, folder: fuzz_pipelines(n, SEED, folder), 120, id="pipelines"),

@@ -13,11 +13,12 @@ import zmq
 from zmq.utils import z85
 
 from streamline.errors import InputError
-from streamline.ledger import Ledger, LedgerView
+from streamline.ledger import Ledger
 from streamline.transport import curve
 from streamline.transport.curve import Door, Doorkeeper, KeyPair, Lock
 from streamline.transport.link import Inlet, Outlet
 from streamline.transport.publisher import Publisher
+from streamline.transport.refusals import Refusals
 from streamline.transport.sockets import Context
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
 from tests.support.line import eventually
@@ -200,19 +201,23 @@ def test_who_is_put_on_the_list_later_gets_through(
 
 
 def test_figures_of_a_host_that_is_put_on_the_list_later_get_through(
-    host: Host, context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    host: Host, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     knock_often(monkeypatch)
     address, late = f"tcp://127.0.0.1:{free_port()}", KeyPair.new()
-    inlet = TelemetryInlet(host.context, address, door=host.door("telemetry"))
+    inlet = TelemetryInlet(
+        host.context,
+        address,
+        sift=lambda samples: (list(samples), None),
+        refusals=Refusals("telemetry"),
+        door=host.door("telemetry"),
+    )
     outlet = TelemetryOutlet(context, address, "part", lock=Lock(late, host.keys.public))
     ledger = Ledger()
     ledger.counter("streamline_alerts_total", camera="left").add(3)
-    ledger.open(tmp_path / "alert.ledger")
-    view = LedgerView(tmp_path / "alert.ledger")
 
     def told() -> list[str]:
-        outlet.send("alert", view.snapshot())
+        outlet.send("alert", ledger.samples())
         return [worker for _, worker in inlet.latest()]
 
     eventually(lambda: not told() and host.refused["telemetry", "key"] >= 2, "it is refused")
@@ -220,8 +225,6 @@ def test_figures_of_a_host_that_is_put_on_the_list_later_get_through(
     eventually(lambda: told() == ["alert"], "its figures have come")
     outlet.close()
     inlet.close()
-    view.close()
-    ledger.close()
 
 
 def test_alerts_are_published_to_hosts_on_the_list_alone(

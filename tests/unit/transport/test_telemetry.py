@@ -1,19 +1,24 @@
 """Figures of stages on other hosts."""
 
+import math
 import socket
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import msgspec
 import pytest
+import structlog
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamline.clock import wall_ns
 from streamline.errors import InputError
-from streamline.ledger import Ledger, LedgerView
+from streamline.ledger import Ledger, Sample, encode
+from streamline.metrics.believed import believed
+from streamline.transport import telemetry
 from streamline.transport.link import Context
+from streamline.transport.refusals import Refusals
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
 from tests.support.until import until
 
@@ -26,10 +31,22 @@ def address() -> str:
         return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
+def inlet_at(context: Context, address: str, refusals: Refusals) -> TelemetryInlet:
+    """The end of an exporter whose pipeline file has two cameras."""
+    sift = partial(believed, cameras={"left", "never"})
+    return TelemetryInlet(context, address, sift=sift, refusals=refusals)
+
+
 @pytest.fixture
-def inlet(context: Context, address: str) -> Iterator[TelemetryInlet]:
+def refusals() -> Refusals:
+    """What the exporter's end refuses."""
+    return Refusals("telemetry")
+
+
+@pytest.fixture
+def inlet(context: Context, address: str, refusals: Refusals) -> Iterator[TelemetryInlet]:
     """The exporter's end."""
-    inlet = TelemetryInlet(context, address)
+    inlet = inlet_at(context, address, refusals)
     yield inlet
     inlet.close()
 
@@ -43,20 +60,21 @@ def outlet(context: Context, address: str) -> Iterator[TelemetryOutlet]:
 
 
 @pytest.fixture(scope="module")
-def ledgers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """A worker's ledger as it stood after 0, 1, 2 … frames."""
+def figures() -> list[list[Sample]]:
+    """What a worker has counted after 0, 1, 2 … alerts."""
     ledger = Ledger()
-    seen = ledger.counter("seen_total")
-    path = tmp_path_factory.mktemp("ledger") / "a.ledger"
-    ledger.open(path)
-    view = LedgerView(path)
+    seen = ledger.counter("streamline_alerts_total", camera="left")
     states = []
     for _ in range(4):
-        states.append(view.snapshot())
+        states.append(ledger.samples())
         seen.add()
-    view.close()
-    ledger.close()
     return states
+
+
+@pytest.fixture(scope="module")
+def ledgers(figures: list[list[Sample]]) -> list[bytes]:
+    """The same as it travels."""
+    return [encode(samples) for samples in figures]
 
 
 def counts(inlet: TelemetryInlet) -> dict[str, float]:
@@ -72,23 +90,23 @@ def head(worker: str) -> bytes:
 
 
 def test_the_newest_ledger_of_each_worker_is_known(
-    inlet: TelemetryInlet, outlet: TelemetryOutlet, ledgers: list[bytes]
+    inlet: TelemetryInlet, outlet: TelemetryOutlet, figures: list[list[Sample]]
 ) -> None:
-    until(lambda: "left" in counts(inlet), step=lambda: outlet.send("left", ledgers[1]))
-    until(lambda: counts(inlet)["left"] == 3, step=lambda: outlet.send("left", ledgers[3]))
-    until(lambda: "right" in counts(inlet), step=lambda: outlet.send("right", ledgers[2]))
+    until(lambda: "left" in counts(inlet), step=lambda: outlet.send("left", figures[1]))
+    until(lambda: counts(inlet)["left"] == 3, step=lambda: outlet.send("left", figures[3]))
+    until(lambda: "right" in counts(inlet), step=lambda: outlet.send("right", figures[2]))
     assert counts(inlet) == {"left": 3, "right": 2}
 
 
 def test_parts_whose_workers_have_one_name_are_told_apart(
-    context: Context, address: str, inlet: TelemetryInlet, ledgers: list[bytes]
+    context: Context, address: str, inlet: TelemetryInlet, figures: list[list[Sample]]
 ) -> None:
     outlets = [TelemetryOutlet(context, address, part) for part in ("cameras", "inference")]
     latest = dict(inlet.latest())
 
     def step() -> None:
         for count, outlet in enumerate(outlets):
-            outlet.send("supervisor", ledgers[count])
+            outlet.send("supervisor", figures[count])
         latest.update(inlet.latest())
 
     until(lambda: len(latest) == 2, step=step)
@@ -99,17 +117,16 @@ def test_parts_whose_workers_have_one_name_are_told_apart(
 
 
 def test_time_stamps_are_put_on_the_time_of_day_here(
-    tmp_path: Path, context: Context, address: str, inlet: TelemetryInlet
+    context: Context, address: str, inlet: TelemetryInlet
 ) -> None:
     ledger = Ledger()
     sent_ns = 1_000 * 10**9  # Their clock has never been set.
     ledger.gauge("streamline_last_frame_timestamp_seconds", camera="left").set(sent_ns / 1e9 - 7)
     ledger.gauge("streamline_last_frame_timestamp_seconds", camera="never").set(0.0)
-    ledger.open(tmp_path / "a.ledger")
     stranger = context.socket(zmq.PUSH)
     stranger.connect(address)
     earliest_s = wall_ns() / 1e9
-    body = (tmp_path / "a.ledger").read_bytes()
+    body = encode(ledger.samples())
     stranger.send_multipart([msgspec.msgpack.encode(["a-part", "a", sent_ns]), body])
     until(lambda: bool(inlet.latest()))
     (told,) = inlet.latest().values()
@@ -117,19 +134,25 @@ def test_time_stamps_are_put_on_the_time_of_day_here(
     assert earliest_s - 7 <= left <= wall_ns() / 1e9 - 7 + 1e-3
     assert never == 0
     stranger.close(linger=0)
-    ledger.close()
 
 
-def test_sending_where_nobody_listens_never_waits(context: Context, ledgers: list[bytes]) -> None:
+def test_sending_where_nobody_listens_never_waits(
+    context: Context, figures: list[list[Sample]]
+) -> None:
     outlet = TelemetryOutlet(context, "tcp://127.0.0.1:9", "a-part")
     for _ in range(100):
-        outlet.send("left", ledgers[0])
+        outlet.send("left", figures[0])
     outlet.close()
 
 
-def test_noise_is_ignored_and_changes_nothing(
-    context: Context, address: str, inlet: TelemetryInlet, ledgers: list[bytes]
+def test_noise_changes_nothing_is_counted_and_told_once(
+    context: Context,
+    address: str,
+    inlet: TelemetryInlet,
+    ledgers: list[bytes],
+    refusals: Refusals,
 ) -> None:
+    sent = 0
     stranger = context.socket(zmq.PUSH)
     stranger.connect(address)
     stranger.send_multipart([head("left"), ledgers[2]])
@@ -137,13 +160,57 @@ def test_noise_is_ignored_and_changes_nothing(
 
     @given(noise=st.lists(st.binary(max_size=300), min_size=1, max_size=3))
     def check(noise: list[bytes]) -> None:
+        nonlocal sent
         stranger.send_multipart(noise)
         stranger.send_multipart([head("left"), *noise])
+        sent += 2
         assert counts(inlet) == {"left": 2}
 
-    check()
-    stranger.send_multipart([head("left"), ledgers[3]])
-    until(lambda: counts(inlet) == {"left": 3})
+    with structlog.testing.capture_logs() as log:
+        check()
+        stranger.send_multipart([head("left"), ledgers[3]])
+        until(lambda: counts(inlet) == {"left": 3})
+    stranger.close(linger=0)
+    assert refusals.count == sent
+    assert [(one["event"], one["link"]) for one in log] == [("messages are refused", "telemetry")]
+
+
+def test_what_is_not_believed_is_left_out_and_its_message_counted(
+    inlet: TelemetryInlet, outlet: TelemetryOutlet, refusals: Refusals
+) -> None:
+    ledger = Ledger()
+    ledger.counter("streamline_alerts_total", camera="left").add(2)
+    ledger.gauge("streamline_frames_in_flight", camera="left").set(math.nan)
+    ledger.gauge("streamline_frames_in_flight", camera="strange")
+    with structlog.testing.capture_logs() as log:
+        until(lambda: bool(counts(inlet)), step=lambda: outlet.send("a", ledger.samples()))
+    (told,) = inlet.latest().values()
+    assert [one.name for one in told.samples] == ["streamline_alerts_total"]
+    assert refusals.count > 0
+    assert [(one["peer"], one["why"]) for one in log] == [
+        ("a", "streamline_frames_in_flight: values [nan]")
+    ]
+
+
+def test_series_of_all_workers_together_are_bounded(
+    context: Context,
+    address: str,
+    inlet: TelemetryInlet,
+    refusals: Refusals,
+    monkeypatch: pytest.MonkeyPatch,
+    ledgers: list[bytes],
+) -> None:
+    monkeypatch.setattr(telemetry, "_MAX_SERIES", 3)
+    stranger = context.socket(zmq.PUSH)
+    stranger.connect(address)
+    for number in range(5):
+        stranger.send_multipart([head(str(number)), ledgers[0]])
+    until(lambda: refusals.count == 2, step=inlet.latest)
+    stranger.send_multipart([head("1"), ledgers[3]])
+    until(lambda: counts(inlet) == {"0": 0, "1": 3, "2": 0})
+    monkeypatch.setattr(telemetry, "GONE_NS", 0)
+    stranger.send_multipart([head("new"), ledgers[2]])
+    until(lambda: counts(inlet) == {"1": 3, "2": 0, "new": 2})
     stranger.close(linger=0)
 
 
@@ -167,4 +234,4 @@ def test_a_telemetry_address_in_use_is_refused_in_one_sentence(
 ) -> None:
     assert inlet.latest() == {}
     with pytest.raises(InputError, match=rf"links\.telemetry: can't listen on {address}: Addr"):
-        TelemetryInlet(context, address)
+        inlet_at(context, address, Refusals("telemetry"))
