@@ -53,9 +53,11 @@ class Keyring:
         ------
         InputError
             If that address belongs to a host with another key.
+        RuntimeError
+            If nobody guards the doors yet: without `guard`, the link would be open to everybody.
         """
         server = self._server(link)
-        if self._own is None or server is None or self._doorkeeper is None:
+        if self._own is None or server is None:
             return None
         if server != self._own.public:
             msg = (
@@ -63,6 +65,9 @@ class Keyring:
                 f"than this one's, {self._own.public}; write that one, or start this stage there"
             )
             raise InputError(msg)
+        if self._doorkeeper is None:
+            msg = f"nobody guards the door of link {link}"
+            raise RuntimeError(msg)
         return Door(link, self._own, self._doorkeeper)
 
     def _server(self, link: str) -> str | None:

@@ -101,7 +101,8 @@ class Runtime:
             can't be made.
         """
         try:
-            lock = os.open(f"{self.folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            lock = os.open(f"{self.folder}.lock", flags, 0o600)
         except OSError as exc:
             self._refuse(exc)
         try:

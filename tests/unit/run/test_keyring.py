@@ -53,6 +53,13 @@ def test_doors_are_where_links_over_tcp_end_and_count_who_is_refused(
     keyring.close()
 
 
+def test_a_door_that_nobody_guards_is_not_opened(tmp_path: Path, own: KeyPair) -> None:
+    keyring = Keyring(links(tmp_path, own, KeyPair.new()))
+    assert keyring.door("frames") is None
+    with pytest.raises(RuntimeError, match="nobody guards the door of link prepared"):
+        keyring.door("prepared")
+
+
 def test_without_keys_there_are_neither_locks_nor_doors(context: Context) -> None:
     keyring = Keyring(Links(prepared="tcp://10.0.0.20:5701", plain=True))
     assert keyring.refusals(Ledger(), ("prepared",)) == {}

@@ -151,6 +151,14 @@ def test_a_base_that_is_not_there_is_refused_with_the_cure(
         Runtime.of(pipeline).acquire()
 
 
+def test_a_lock_that_leads_elsewhere_is_not_followed(base: Path, pipeline: Pipeline) -> None:
+    runtime = Runtime.of(pipeline)
+    Path(f"{runtime.folder}.lock").symlink_to(base / "elsewhere")
+    with pytest.raises(InputError, match=r"can't be made \(Too many levels of symbolic links\)"):
+        runtime.acquire()
+    assert not (base / "elsewhere").exists()
+
+
 def test_a_service_managers_folder_comes_first(
     base: Path, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """The folder in which the process that workers are forked from listens."""
 
+import fcntl
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +10,8 @@ from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 
+from streamline.errors import InputError
+from streamline.run.supervision import nursery as module
 from streamline.run.supervision.nursery import nursery
 
 OPEN = "import sys, pathlib; from streamline.run.supervision.nursery import nursery; "
@@ -61,3 +65,22 @@ def test_below_a_base_too_long_for_a_socket_the_usual_folder_is_taken(tmp_path: 
     base.mkdir()
     assert nursery(base) == Path(gettempdir())
     assert list(base.iterdir()) == []
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.1)
+    with (base / "sl-fork-lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        sentence = rf"^{re.escape(held.name)}: another process has held it for 0\.1 s; end it \("
+        with pytest.raises(InputError, match=sentence):
+            nursery(base)
+    assert nursery(base).is_dir()
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(base: Path) -> None:
+    (base / "sl-fork-lock").symlink_to(base / "elsewhere")
+    with pytest.raises(InputError, match=r"sl-fork-lock: can't be made \(Too many levels of symb"):
+        nursery(base)
+    assert not (base / "elsewhere").exists()
