@@ -12,11 +12,16 @@ from tools.faults.rig import Layout, Rig
 LASTING_S = 2.5
 """Longer than cameras and sinks are waited for."""
 
+PATIENCE = 4.0
+"""Tests share their processors."""
+
 
 def hurt(rig: Rig, *names: str, alerts: int = 0) -> None:
     """Let one thing after another happen for a short time."""
     for name in names:
-        sys.stdout.write(f"{suffer(rig, name, lasting_s=LASTING_S, alerts=alerts)}\n")
+        outcome = suffer(rig, name, lasting_s=LASTING_S, alerts=alerts, patience=PATIENCE)
+        sys.stdout.write(f"{outcome}\n")
+        assert list(outcome.wrong) == []
 
 
 def check(books: Books) -> None:
@@ -56,8 +61,10 @@ def test_a_host_without_disk_or_descriptors_goes_on_judging_and_says_what_it_los
     make_rig: MakeRig,
 ) -> None:
     with make_rig(Layout(served=0, played=2, disk_mb=64)) as rig:
-        hurt(rig, "disk full, and alert killed", "no descriptors left", alerts=2)
+        hurt(rig, "disk full, and alert killed", alerts=2)
+        hurt(rig, "no descriptors left, and a camera's worker killed")
         told = [line for line in rig.line.log.splitlines() if "log can't be written" in line]
+        hurt(rig, "disk full, and supervisor killed")
         books = close_books(rig)
     check(books)
     assert books.lines_lost > 0
@@ -97,6 +104,7 @@ def test_a_disk_that_turns_read_only_for_good_ends_no_verdict_and_no_alert(
     make_rig: MakeRig,
 ) -> None:
     with make_rig(Layout(served=0, played=2, disk_mb=64, breaks=True)) as rig:
+        hurt(rig, "disk hangs")
         found = break_disk(rig)
     sys.stdout.write(f"{found}\n")
     assert list(found.wrong) == []

@@ -110,6 +110,15 @@ class BreakingDisk:
         finally:
             _run("umount", "-l", folder)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it hang: whoever writes or syncs waits, as for a slow card or file server."""
+        _run("fsfreeze", "--freeze", self.folder)
+        try:
+            yield
+        finally:
+            _run("fsfreeze", "--unfreeze", self.folder)
+
     def unmount(self) -> None:
         """Take it away, once nobody has a file of it open."""
         _run("umount", self.folder)

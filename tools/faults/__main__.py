@@ -69,9 +69,10 @@ class _Full:
         self._line("hurt", model, Layout(served=2, played=2, broker=there, disk_mb=64))
         if FalseClock.library() is not None:
             self._line("its clock set", model, Layout(served=0, played=2, clock=True))
-        self._tell("disk read-only for good")
         layout = Layout(served=0, played=2, disk_mb=64, breaks=True)
         with Rig(self._folder / "broken", rendered_clip("inspect", 0), model, layout) as rig:
+            self._suffer(rig, "disk hangs")
+            self._tell("disk read-only for good")
             self.broken = break_disk(rig)
         self._tell(f"{self._options.alerts:,} alerts in a burst")
         self.burst = burst(self._folder / "burst", model, alerts=self._options.alerts, hook=True)
@@ -81,11 +82,14 @@ class _Full:
         with Rig(folder, rendered_clip("inspect", 0), model, layout) as rig:
             wanted = [one for one in possible(rig) if not layout.clock or INJURIES[one].needs]
             for name in wanted:
-                self._tell(name)
-                lasting_s = self._options.lasting
-                outcome = suffer(rig, name, lasting_s=lasting_s, alerts=2, chance=self._chance)
-                self.outcomes.append(outcome)
+                self._suffer(rig, name, alerts=2)
             self.books[what] = close_books(rig)
+
+    def _suffer(self, rig: Rig, name: str, *, alerts: int = 0) -> None:
+        self._tell(name)
+        lasting_s = self._options.lasting
+        outcome = suffer(rig, name, lasting_s=lasting_s, alerts=alerts, chance=self._chance)
+        self.outcomes.append(outcome)
 
     @property
     def missed(self) -> list[str]:
@@ -94,8 +98,7 @@ class _Full:
 
     def _missed(self) -> Iterator[str]:
         for one in self.outcomes:
-            if not one.met:
-                yield f"MISSED: {one.name}: recovered after {one.recovered_s:.1f} s"
+            yield from (f"MISSED: {why}" for why in one.wrong)
         for what, books in self.books.items():
             yield from (f"MISSED: line {what}: {why}" for why in books.broken)
         yield from (f"MISSED: disk read-only: {why}" for why in self.broken.wrong)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +10,8 @@ from typing import Any, Final
 from streamline.audit.chain import Seal
 from streamline.audit.verify import verify_run
 from tests.support.line import eventually, json_lines
-from tests.support.receiver import Posted, names
+from tests.support.receiver import Posted
+from tools.faults.order import disorder, firsts
 from tools.faults.rig import Rig
 
 __all__ = ["Books", "close_books", "ends_missing"]
@@ -56,12 +57,14 @@ def close_books(rig: Rig) -> Books:
     report: dict[str, Any] = json.loads(rig.line.report_file.read_text())
     cameras = report["cameras"].values()
     told = _told(rig)
-    begun = {name: _of_kind(got, "new") for name, got in told}
+    begun = {name: _of_kind(got, "new") for name, got in told.items()}
     broken = [
         *_of_end(rig, status),
         *_of_logs(rig, report, lost),
         *_of_alerts(rig, report, begun, lost),
         *_of_ends(told),
+        *_of_what_was_published(rig, begun["jsonl"]),
+        *disorder({**told, "zmq": rig.heard}),
         *_of_record(rig),
     ]
     return Books(
@@ -72,23 +75,45 @@ def close_books(rig: Rig) -> Books:
         unaccounted=sum(abs(_unaccounted(one)) for one in cameras),
         alerts_raised=report["alerts"],
         alerts_delivered=len(set.intersection(*begun.values())),
-        repeated=sum(len(got) - len(names(got)) for _, got in told),
+        repeated=sum(len(got) - len(firsts(got)) for got in told.values()),
         lines_lost=sum(lost.values()),
         restarts=restarts,
         broken=tuple(broken),
     )
 
 
-def _told(rig: Rig) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return what each sink has got."""
-    told = [("jsonl", json_lines(rig.kept / "alerts.jsonl")), ("webhook", rig.hook.got)]
-    if rig.broker is not None:
-        broker = rig.broker
-        wanted = names(told[0][1])
-        with suppress(AssertionError):  # What it has not heard by then it never got.
-            eventually(lambda: len(names(broker.heard)) >= len(wanted), "all is heard")
-        told.append(("mqtt", broker.heard))
+def _told(rig: Rig) -> dict[str, list[Posted]]:
+    """Return what each sink has got that promises to bring it."""
+    told = {
+        "jsonl": json_lines(rig.kept / "alerts.jsonl"),
+        "webhook": rig.hook.got,
+        "command": json_lines(rig.given),
+    }
+    wanted = len(firsts(told["jsonl"]))
+    broker = rig.broker
+    if broker is not None:
+        told["mqtt"] = _heard(wanted, lambda: broker.heard)
+    published = _heard(wanted, lambda: rig.heard)
+    if not rig.judges_killed:
+        told["zmq"] = published
     return told
+
+
+def _of_what_was_published(rig: Rig, begun: set[str]) -> Iterator[str]:
+    """Hold what came to a subscriber who was always there against what another sink was told.
+
+    What is on its way from a stage that is killed is lost: hardly more than an event each time.
+    """
+    missing = len(begun - _of_kind(rig.heard, "new"))
+    if missing > rig.judges_killed:
+        yield f"{missing} alerts never came to a subscriber by ZeroMQ"
+
+
+def _heard(events: int, heard: Callable[[], list[Posted]]) -> list[Posted]:
+    """Return what came to one who listens, and whom the last of it may reach only now."""
+    with suppress(AssertionError):  # What it has not heard by then it never got.
+        eventually(lambda: len(firsts(heard())) >= events, "all is heard")
+    return heard()
 
 
 def _unaccounted(camera: dict[str, Any]) -> int:
@@ -144,8 +169,8 @@ def _of_kind(events: list[Posted], kind: str) -> set[str]:
     return {event["id"] for event in events if event["type"] == kind}
 
 
-def _of_ends(told: list[tuple[str, list[Posted]]]) -> Iterator[str]:
-    for name, got in told:
+def _of_ends(told: Mapping[str, list[Posted]]) -> Iterator[str]:
+    for name, got in told.items():
         if missing := ends_missing(got):
             yield f"{name} never got the end of {missing} alerts"
 

@@ -25,13 +25,13 @@ class Injury:
     """Holds for as long as its context is open."""
 
     needs: str = ""
-    """What a rig must have for it: ``served``, ``broker``, ``disk`` or ``clock``."""
+    """What a rig must have for it: ``served``, ``broker``, ``disk``, ``breaking`` or ``clock``."""
 
     lasts: bool = True
     """False for a blow, which is over at once."""
 
     kills: bool = False
-    """Whether processes of the line die of it."""
+    """Whether processes of the line die of it: of everything else none may."""
 
     limit_s: float = 10.0
     """How long all may take to be as before, from its end on."""
@@ -50,10 +50,21 @@ class Outcome:
     raised: int
     """Alerts that began meanwhile, recovery included."""
 
+    killed: int
+    """Workers that had to be started again and should have lived."""
+
+    @property
+    def wrong(self) -> Iterator[str]:
+        """What should not be so, each in a sentence."""
+        if self.recovered_s > self.limit_s:
+            yield f"{self.name}: recovered after {self.recovered_s:.1f} s, not {self.limit_s:g} s"
+        if self.killed:
+            yield f"{self.name}: {self.killed} workers had to be started again"
+
     @property
     def met(self) -> bool:
-        """Whether that was in time."""
-        return self.recovered_s <= self.limit_s
+        """Whether nothing is wrong."""
+        return not any(self.wrong)
 
 
 def possible(rig: Rig) -> list[str]:
@@ -63,13 +74,20 @@ def possible(rig: Rig) -> list[str]:
         "served": bool(rig.served),
         "broker": rig.broker is not None,
         "disk": rig.disk is not None,
+        "breaking": rig.breaking is not None,
         "clock": rig.clock is not None,
     }
     return [name for name, injury in INJURIES.items() if there[injury.needs]]
 
 
 def suffer(
-    rig: Rig, name: str, *, lasting_s: float, alerts: int = 0, chance: random.Random | None = None
+    rig: Rig,
+    name: str,
+    *,
+    lasting_s: float,
+    alerts: int = 0,
+    patience: float = 1.0,
+    chance: random.Random | None = None,
 ) -> Outcome:
     """Let something happen to a rig, and wait until all is as before.
 
@@ -82,10 +100,12 @@ def suffer(
         How long it lasts.
     alerts : int
         How many alerts must have begun before it is over.
+    patience : float
+        How many times as long recovery may take, where other work keeps the processors busy.
     chance : random.Random, optional
         Picks whom it hits.
     """
-    injury, before = INJURIES[name], rig.raised
+    injury, before, restarts = INJURIES[name], rig.raised, rig.restarts
     began_s = time.monotonic()
     with injury.hurt(rig, chance or random.Random(0)):  # noqa: S311 - nobody is to guess it
         if injury.lasts:
@@ -98,8 +118,9 @@ def suffer(
         name=name,
         lasted_s=ended_s - began_s,
         recovered_s=time.monotonic() - ended_s,
-        limit_s=injury.limit_s,
+        limit_s=injury.limit_s * patience,
         raised=rig.raised - before,
+        killed=0 if injury.kills else rig.restarts - restarts,
     )
 
 
@@ -186,6 +207,29 @@ def _disk_full_and_killed(rig: Rig, _chance: random.Random) -> Iterator[None]:
     rig.hook.status = 204
 
 
+@contextmanager
+def _disk_full_and_supervisor_killed(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    """Kill the line on a full disk, and start it again there."""
+    if rig.disk is None:
+        return
+    lost = rig.lines_lost()
+    rig.disk.fill()
+    _while_full(rig.disk, lambda: rig.lines_lost() > lost, "a full disk costs lines of a log")
+    rig.kill_line()
+    rig.disk.fill()
+    rig.start()
+    rig.disk.fill()
+    yield
+    rig.disk.free()
+
+
+@contextmanager
+def _disk_hangs(rig: Rig, _chance: random.Random) -> Iterator[None]:
+    if rig.breaking is not None:
+        with rig.breaking.frozen():
+            yield
+
+
 def _while_full(disk: SmallDisk, holds: Callable[[], bool], what: str) -> None:
     """Wait for something on a disk that is kept full, whatever has to go of the evidence."""
 
@@ -200,6 +244,21 @@ def _while_full(disk: SmallDisk, holds: Callable[[], bool], what: str) -> None:
 @contextmanager
 def _no_descriptors(rig: Rig, _chance: random.Random) -> Iterator[None]:
     with rig.short_of_descriptors():
+        yield
+
+
+@contextmanager
+def _no_descriptors_and_killed(rig: Rig, chance: random.Random) -> Iterator[None]:
+    """Kill a camera's worker when nobody can open anything: it must be accounted for all the same.
+
+    It can only be started again afterwards.
+    """
+    name = chance.choice(rig.layout.cameras)
+    restarts = rig.restarts
+    with rig.short_of_descriptors():
+        rig.await_frame_under_way(camera=name)
+        rig.processes()[f"camera-{name}"].kill()
+        eventually(lambda: rig.restarts > restarts, f"the death of {name}'s worker is counted")
         yield
 
 
@@ -258,7 +317,14 @@ INJURIES: Final[Mapping[str, Injury]] = {
     "disk full, and alert killed": Injury(
         hurt=_disk_full_and_killed, needs="disk", kills=True, limit_s=_RETRIED_S
     ),
+    "disk full, and supervisor killed": Injury(
+        hurt=_disk_full_and_supervisor_killed, needs="disk", kills=True, limit_s=_RETRIED_S
+    ),
+    "disk hangs": Injury(hurt=_disk_hangs, needs="breaking", limit_s=_RETRIED_S),
     "no descriptors left": Injury(hurt=_no_descriptors, limit_s=_RETRIED_S),
+    "no descriptors left, and a camera's worker killed": Injury(
+        hurt=_no_descriptors_and_killed, kills=True, limit_s=_RETRIED_S
+    ),
     "infer killed": _blow(_worker_hit(signal.SIGKILL, "infer")),
     "infer stopped": _blow(_worker_hit(signal.SIGSTOP, "infer")),
     "alert killed": _blow(_worker_hit(signal.SIGKILL, "alert")),

@@ -26,6 +26,7 @@ from tests.support.ports import free_port
 from tests.support.receiver import Hook, receiver
 from tests.support.rtsp_proxy import RtspProxy
 from tests.support.rtsp_server import RtspServer
+from tests.support.subscriber import subscribed
 from tools.faults.clock import FalseClock
 from tools.judge.line import Counters, own_runtime
 
@@ -34,7 +35,11 @@ __all__ = ["Layout", "Rig", "Served"]
 _RATE: Final = 5
 """Frames a second of each camera: few, for many rigs share a processor."""
 
-_SINKS: Final = ("jsonl", "webhook", "mqtt")
+_SINKS: Final = ("jsonl", "webhook", "zmq", "command", "mqtt")
+
+_FEW: Final = 8
+"""Descriptors: fewer than any process of a line has open, so that whatever it closes it opens
+nothing in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,8 @@ class Layout:
     """Cameras that are files."""
 
     broker: bool = False
-    """Whether an MQTT broker is told of alerts, beside a web server and a file."""
+    """Whether an MQTT broker is told of alerts, beside a file, a web server, whoever subscribes by
+    ZeroMQ, and a program."""
 
     disk_mb: int = 0
     """Size of the disk of its own that takes all that the line writes, MB; 0: there is none."""
@@ -139,6 +145,12 @@ class Rig:
         self.kept = folder / "kept"
         """Folder of all that the line writes."""
 
+        self.heard: list[dict[str, Any]]
+        """What was published by ZeroMQ and came to one who has subscribed all the time."""
+
+        self.given = folder / "given.jsonl"
+        """What a program was given, an event a line."""
+
         self.film, self.other_film = folder / "film.mp4", folder / "other.mp4"
         """What RTSP servers show, and what they may show in its place, of another size."""
 
@@ -196,6 +208,8 @@ class Rig:
             self.clock = FalseClock(self.folder / "clock")
         self._hook_port = free_port()
         self.hook = stack.enter_context(receiver(self._hook_port))
+        self._heard_port = free_port()
+        self.heard = stack.enter_context(subscribed(self._heard_port))
         if self.layout.broker:
             self.broker = Broker(self.folder / "broker")
             self.broker.up()
@@ -229,6 +243,7 @@ class Rig:
             "alert": {
                 "k": 1,
                 "n": 1,
+                "update_s": 1,
                 "sinks": self._sinks(),
                 "outbox": {"path": str(self.kept / "outbox.db")},
             },
@@ -251,9 +266,13 @@ class Rig:
 
     def _sinks(self) -> list[dict[str, Any]]:
         hook = {"url": f"http://127.0.0.1:{self._hook_port}/hook", "timeout_s": 2}
+        # One write a line: a program outlives the stage that gave it an event.
+        program = ["sh", "-c", 'event=$(cat) && printf "%s\\n" "$event" >> "$0"', str(self.given)]
         sinks: list[dict[str, Any]] = [
             {"type": "jsonl", "path": str(self.kept / "alerts.jsonl")},
             {"type": "webhook", **hook},
+            {"type": "zmq", "address": f"tcp://127.0.0.1:{self._heard_port}"},
+            {"type": "command", "run": program, "timeout_s": 5},
         ]
         if self.broker is not None:
             mqtt = {"type": "mqtt", "host": "127.0.0.1", "port": self.broker.port}
@@ -284,15 +303,18 @@ class Rig:
     def kill_line(self) -> float:
         """SIGKILL the supervisor while frames are under way; return how long workers live on, s."""
         self.processes()["infer"].suspend()
-        eventually(
-            lambda: self.counters.total("streamline_frames_in_flight") > 0, "a frame is under way"
-        )
+        self.await_frame_under_way()
         workers = psutil.Process(self.line.pid).children(recursive=True)
         began_s = time.monotonic()
         os.kill(self.line.pid, signal.SIGKILL)
         psutil.wait_procs(workers, timeout=60)
         self.line.wait()
         return time.monotonic() - began_s
+
+    def await_frame_under_way(self, **camera: str) -> None:
+        """Wait until a frame of any camera, or of one, is neither judged nor dropped yet."""
+        in_flight = "streamline_frames_in_flight"
+        eventually(lambda: self.counters.total(in_flight, **camera) > 0, "a frame is under way")
 
     def second(self) -> subprocess.CompletedProcess[str]:
         """Run the same line a second time, to the end that it comes to."""
@@ -328,6 +350,12 @@ class Rig:
     def restarts(self) -> int:
         """Workers that were started again, and lines."""
         restarts = self.counters.total("streamline_worker_restarts_total")
+        return round(restarts) + self._lives - 1
+
+    @property
+    def judges_killed(self) -> int:
+        """How often the stage that tells the sinks was killed, by itself or with its line."""
+        restarts = self.counters.total("streamline_worker_restarts_total", worker="alert")
         return round(restarts) + self._lives - 1
 
     def lines_lost(self, log: str | None = None) -> int:
@@ -367,7 +395,7 @@ class Rig:
         """Let no process of the line open anything more."""
         held = {one: one.rlimit(psutil.RLIMIT_NOFILE) for one in self.processes().values()}
         for one, (_, most) in held.items():
-            one.rlimit(psutil.RLIMIT_NOFILE, (one.num_fds(), most))
+            one.rlimit(psutil.RLIMIT_NOFILE, (_FEW, most))
         try:
             yield
         finally:
