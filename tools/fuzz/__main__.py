@@ -102,4 +102,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Address space is bounded below, and each thread would take 64 MiB of it in advance.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     sys.exit(main())

@@ -36,7 +36,7 @@ def feed(name: str, count: int, seed: int) -> Tally:
             "strangers": partial(fuzz_strangers, count),
             "models": partial(fuzz_models, count, seed, Path(folder)),
             "pipelines": partial(fuzz_pipelines, count, seed, Path(folder)),
-            "requests": partial(fuzz_requests, count, seed),
+            "requests": partial(fuzz_requests, count, seed, Path(folder)),
         }
         return kinds[name]()
 

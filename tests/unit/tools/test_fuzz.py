@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 
+from tests.support.certificates import needs_openssl
 from tools.fuzz import tally as module
 from tools.fuzz.figures import fuzz_figures
 from tools.fuzz.files import fuzz_models, fuzz_pipelines
@@ -32,7 +33,12 @@ SEED = 20
         pytest.param(lambda n, _: fuzz_strangers(n), 100, id="strangers"),
         pytest.param(lambda n, folder: fuzz_models(n, SEED, folder), 300, id="models"),
         pytest.param(lambda n, folder: fuzz_pipelines(n, SEED, folder), 120, id="pipelines"),
-        pytest.param(lambda n, _: fuzz_requests(n, SEED), 200, id="requests"),
+        pytest.param(
+            lambda n, folder: fuzz_requests(n, SEED, folder),
+            200,
+            id="requests",
+            marks=needs_openssl,
+        ),
     ],
 )
 def test_hostile_input_is_refused_in_our_own_words(
