@@ -29,19 +29,13 @@ _FPS_WINDOW_NS: Final = 10_000_000_000
 
 
 def merged(samples: Iterable[Sample]) -> dict[tuple[str, Labels], Sample]:
-    """Add up series that several workers count under one name and label set.
-
-    A series of another kind, or with other buckets, than the first of its name and labels can't
-    be added to it and is left out: another release counts it, on another host.
-    """
+    """Add up series that several workers count under one name and label set."""
     total: dict[tuple[str, Labels], Sample] = {}
     for sample in samples:
         key = (sample.name, tuple(sample.labels.items()))
         held = total.get(key)
         if held is None or sample.kind in {"ring", "table"}:
             total[key] = sample
-            continue
-        if (held.kind, held.bounds) != (sample.kind, sample.bounds):
             continue
         total[key] = Sample(
             kind=sample.kind,
@@ -131,8 +125,7 @@ class Exporter:
         """Yield every metric family; called by the registry."""
         families: dict[str, Metric] = {}
         for sample in merged(self._samples()).values():
-            family = families.get(sample.name)
-            if sample.name in HELP and (family is None or family.type == sample.kind):
+            if sample.name in HELP:
                 _add(families, sample)
         yield from families.values()
         fps = GaugeMetricFamily(

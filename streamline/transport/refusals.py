@@ -6,7 +6,7 @@ import structlog
 
 from streamline.ledger import Cell
 
-__all__ = ["Refusals"]
+__all__ = ["Refusals", "printable"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -43,10 +43,10 @@ class Refusals:
         self._counter.add()
         if not self._told:
             self._told = True
-            who, what = _plain(peer), _plain(why)
+            who, what = printable(peer), printable(why)
             _log.error("messages are refused", link=self._link, peer=who, why=what)
 
 
-def _plain(text: str) -> str:
-    """Return a peer's own words as they can be shown on any terminal."""
+def printable(text: str) -> str:
+    """Return a peer's own words as any terminal can show them; not all, where there are many."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])

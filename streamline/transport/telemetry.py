@@ -158,8 +158,10 @@ class TelemetryInlet:
     def latest(self) -> dict[tuple[str, str], Told]:
         """Return the newest figures by part and worker, read without waiting."""
         until_ns = monotonic_ns() + _AT_ONCE_NS
-        while self._socket.poll(0) and monotonic_ns() < until_ns:
+        while self._socket.poll(0):
             self._note(self._socket.recv_multipart())
+            if monotonic_ns() >= until_ns:
+                break
         return dict(self._latest)
 
     def _note(self, parts: Sequence[bytes]) -> None:

@@ -62,6 +62,9 @@ _MAX_RECORD = 64 << 10
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """What a ledger's float64 holds exactly."""
 
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+"""As the pipeline file bounds its names, or of a few letters: logs tell them."""
+
 _Place = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 _Error = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -70,7 +73,7 @@ _Error = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 class _Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What every message about a frame begins with."""
 
-    camera: str
+    camera: _Name
     incarnation: _Number
     seq: _Number
     captured_ns: _Time
@@ -101,7 +104,7 @@ class _PreparedHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=T
 
 class _ScoredHead(_Head, frozen=True, array_like=True, forbid_unknown_fields=True):
     score: float
-    model: str
+    model: _Name
 
 
 class _Pin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -119,8 +122,8 @@ class _Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
     verdict: Verdict | None
     fault: Fault | None
-    stage: str
-    reason: str
+    stage: _Name
+    reason: _Name
     pin: _Pin | None
 
 

@@ -13,6 +13,7 @@ from streamline.clock import Shift
 from streamline.errors import WireError
 from streamline.messages import Dropped, Frame, Prepared, Scored
 from streamline.transport.link import Delivery, Inlet
+from streamline.transport.refusals import printable
 from streamline.transport.wire import Buffer, encode_outcome
 
 __all__ = ["REFUSED", "Intake"]
@@ -73,5 +74,5 @@ class Intake:
         if name in self._told or len(self._told) >= _TOLD:
             return
         self._told.add(name)
-        who = name.decode(errors="replace")
+        who = printable(name.decode(errors="replace"))
         _log.error("messages are refused", stage=self._stage, peer=who, why=why)

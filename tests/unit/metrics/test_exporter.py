@@ -120,17 +120,6 @@ def test_merging_leaves_the_samples_as_they_were() -> None:
     assert float(samples[0].values[0]) == 1.0
 
 
-def test_ledgers_of_other_hosts_that_can_not_be_added_do_not_break_the_page() -> None:
-    ours, theirs = Ledger(), Ledger()
-    ours.histogram("streamline_queue_seconds", (1.0, 2.0), stage="infer").observe(1.5)
-    theirs.histogram("streamline_queue_seconds", (1.0, 2.0, 3.0), stage="infer").observe(1.5)
-    theirs.gauge("streamline_alerts_total", camera="left").set(1)
-    ours.counter("streamline_alerts_total", camera="left").add()
-    found = read(exported(ours, theirs))
-    assert found["streamline_queue_seconds_count", labels(stage="infer")] == 1
-    assert found["streamline_alerts_total", labels(camera="left")] == 1
-
-
 def test_series_that_are_not_in_the_catalogue_are_not_exported() -> None:
     ledger = Ledger()
     ledger.gauge("first_verdict_monotonic_seconds", camera="left").set(1)

@@ -229,6 +229,24 @@ def test_known_workers_are_followed_however_many_strangers_there_are(
     stranger.close(linger=0)
 
 
+def test_whoever_floods_the_exporter_does_not_keep_it_from_its_other_work(
+    context: Context,
+    address: str,
+    inlet: TelemetryInlet,
+    ledgers: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stranger = context.socket(zmq.PUSH)
+    stranger.connect(address)
+    stranger.send_multipart([head("left"), ledgers[2]])
+    stranger.send_multipart([head("left"), ledgers[3]])
+    with monkeypatch.context() as patch:
+        patch.setattr(telemetry, "_AT_ONCE_NS", 0)
+        until(lambda: counts(inlet) == {"left": 2})
+    until(lambda: counts(inlet) == {"left": 3})
+    stranger.close(linger=0)
+
+
 def test_a_telemetry_address_in_use_is_refused_in_one_sentence(
     context: Context, address: str, inlet: TelemetryInlet
 ) -> None:

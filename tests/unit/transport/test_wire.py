@@ -330,13 +330,20 @@ def test_a_message_with_a_part_too_many_or_too_few_is_refused(kind: str) -> None
             DECODERS[kind](parts)
 
 
+OF_ALL = ["camera", "incarnation", "seq", "captured_ns", "wall_ns", "error_ns", "pts_s", "fault"]
+FIELDS = {
+    "frame": [*OF_ALL, "format", "colour", "shapes"],
+    "prepared": [*OF_ALL, "shape", "spot"],
+    "scored": [*OF_ALL, "score", "model"],
+}
+
+
 def head_of(kind: str, **changes: object) -> bytes:
-    """A header as `examples` has it, with some of its last fields replaced."""
+    """A header as `examples` has it, with some of its fields replaced."""
     fields = msgspec.msgpack.decode(bytes(examples(kind)[0]))
-    names = {"frame": ["fault", "format", "colour", "shapes"], "prepared": ["fault", "shape"],
-             "scored": ["fault", "score", "model"]}[kind]  # fmt: skip
+    assert len(fields) == len(FIELDS[kind])
     for name, value in changes.items():
-        fields[names.index(name) - len(names)] = value
+        fields[FIELDS[kind].index(name)] = value
     return msgspec.msgpack.encode(fields)
 
 
@@ -357,6 +364,8 @@ LIES: dict[str, tuple[str, dict[str, object]]] = {
     "four channels": ("prepared", {"shape": [2, 2, 4]}),
     "more pixels than were sent": ("prepared", {"shape": [16384, 16384, 3]}),
     "a score in spite of a fault": ("scored", {"fault": "model"}),
+    "a camera under too long a name": ("scored", {"camera": "x" * 257}),
+    "a model under too long a name": ("scored", {"model": "x" * 257}),
     "an infinite score": ("scored", {"score": math.inf}),
     "no number and no fault": ("scored", {"score": math.nan}),
 }
