@@ -18,11 +18,11 @@ from streamline.config import Pipeline
 from streamline.ledger import Ledger, LedgerView
 from streamline.messages import Dropped, FrameId
 from streamline.metrics.catalogue import CAMERA_STATES
-from streamline.run.accounting.fates import decided, drop_line, logged_lately, unlogged
+from streamline.run.accounting.belated import BelatedLines
+from streamline.run.accounting.fates import decided, dropped_of
 from streamline.run.accounting.fences import FenceCells, have_seen
 from streamline.run.accounting.held import held_at_death
 from streamline.run.accounting.journal import commits_in
-from streamline.run.accounting.logs import LineLog
 from streamline.run.placement import WorkerPlan
 from streamline.run.views import Views
 
@@ -55,8 +55,7 @@ class Crashes:
     ) -> None:
         self._views = views
         self._workers = [plan.name for plan in plans]
-        self._drops = pipeline.record.drops
-        self._log = LineLog(ledger, "drops", pipeline.record.drops)
+        self._lines = BelatedLines(ledger, pipeline.record.drops)
         self._judge = next((plan.name for plan in plans if "alert" in plan.stages), None)
         self._fences = FenceCells(ledger, pipeline.cameras)
         self._counts = {
@@ -143,6 +142,10 @@ class Crashes:
             for camera, fence in self._fences.all().items()
         )
 
+    def close(self) -> None:
+        """Write the last lines of the drop log, as far as its disk takes them."""
+        self._lines.close()
+
     def _count(self, camera: str, worker: str, incarnation: int) -> None:
         self._counted[camera] = incarnation
         lost = self._unaccounted(camera)
@@ -185,19 +188,11 @@ class Crashes:
         return {FrameId(camera, incarnation, seq) for seq in seqs}
 
     def _record(self, camera: str, incarnation: int, held: set[FrameId]) -> None:
-        """Write into the drop log what died, and what was dropped and not written any more."""
-        if self._drops is None:
-            return
+        """Let the drop log name what died, and what was dropped and not written any more."""
         views = self._views.by_worker()
         known = decided(views, camera, incarnation)
         why = {frame: _CRASHED for frame in held if frame.seq not in known}
-        logged = logged_lately(self._drops) if held else set()
-        why |= unlogged(views, held, logged)
-        # A supervisor that was killed itself may have written some of them.
-        for frame in logged & why.keys():
-            del why[frame]
-        self._log.write([drop_line(frame, why[frame]) for frame in sorted(why)])
-        self._log.close()
+        self._lines.write(why | dropped_of(views, held))
 
 
 def _show_down(view: LedgerView, camera: str) -> None:

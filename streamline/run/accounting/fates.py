@@ -1,7 +1,7 @@
 """Which frames' fate is decided: read from the ledgers and logs, whoever has died since."""
 
 import json
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from streamline.messages import Dropped, FrameId
 from streamline.run.accounting.account import DROPPED_IDS, seqs_of
 from streamline.run.accounting.journal import judged_in
 
-__all__ = ["decided", "drop_line", "logged_lately", "unlogged"]
+__all__ = ["decided", "drop_line", "dropped_of", "logged_lately"]
 
 _log = structlog.get_logger("streamline.run")
 
@@ -62,15 +62,15 @@ def _dropped(views: Mapping[str, LedgerView], camera: str, incarnation: int) -> 
     return found
 
 
-def unlogged(
-    views: Mapping[str, LedgerView], held: Collection[FrameId], logged: Container[FrameId]
+def dropped_of(
+    views: Mapping[str, LedgerView], held: Collection[FrameId]
 ) -> dict[FrameId, Dropped]:
-    """Which of the frames that a dead source still held were dropped and never logged, and why."""
+    """Which of the frames that a dead source still held were dropped, logged or not, and why."""
     found: dict[FrameId, Dropped] = {}
     for camera, incarnation in {frame[:2] for frame in held}:
         for seq, drop in _dropped(views, camera, incarnation).items():
             frame = FrameId(camera, incarnation, seq)
-            if frame in held and frame not in logged:
+            if frame in held:
                 found[frame] = drop
     return found
 

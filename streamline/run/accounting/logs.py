@@ -59,9 +59,9 @@ class LineLog:
             self._file = self._file or JsonLines(self._path)
             self._file.write(lines)
         except CutShortError as exc:
-            self._lose(len(lines) - exc.taken, str(exc))
+            self.lose(len(lines) - exc.taken, str(exc))
         except (InputError, OSError) as exc:
-            self._lose(len(lines), str(exc))
+            self.lose(len(lines), str(exc))
         else:
             self._come_back()
 
@@ -75,13 +75,14 @@ class LineLog:
         except OSError as exc:  # Some file systems only say now what they did not take.
             _log.error("log may not be whole", log=self._name, why=exc.strerror)
 
-    def _come_back(self) -> None:
-        if self._missing:
-            _log.warning("log is written again", log=self._name, lines_lost=self._missing)
-            self._missing = 0
-
-    def _lose(self, lines: int, why: str) -> None:
+    def lose(self, lines: int, why: str) -> None:
+        """Count lines that no disk takes, and say so once for as long as that lasts."""
         if not self._missing:
             _log.error("log can't be written, lines lost are counted", log=self._name, why=why)
         self._missing += lines
         self._lost.add(lines)
+
+    def _come_back(self) -> None:
+        if self._missing:
+            _log.warning("log is written again", log=self._name, lines_lost=self._missing)
+            self._missing = 0

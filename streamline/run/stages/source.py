@@ -30,7 +30,7 @@ from streamline.messages import (
 )
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.accounting.account import ENDED, StageAccount, Timer
-from streamline.run.accounting.fates import decided, drop_line, logged_lately, unlogged
+from streamline.run.accounting.fates import decided, drop_line, dropped_of, logged_lately
 from streamline.run.accounting.held import HeldFrames
 from streamline.run.accounting.logs import LineLog
 from streamline.run.accounting.orphans import Orphans
@@ -288,8 +288,9 @@ class SourceStage(Stage):
         log = self.site.pipeline.record.drops
         if log is None or not held:
             return
-        for frame, drop in sorted(unlogged(views.by_worker(), held, logged_lately(log)).items()):
-            self._record_drop(frame, drop)
+        dropped = dropped_of(views.by_worker(), held)
+        for frame in sorted(dropped.keys() - logged_lately(log)):
+            self._record_drop(frame, dropped[frame])
 
     def _open(self) -> None:
         queue = self._camera.queue

@@ -214,6 +214,7 @@ class Keeper:
             if kept.plan.name in killed or (kept.handle and kept.handle.exit_status()):
                 self._crashes.open(kept.plan)
         self._crashes.settle(ended=True)
+        self._crashes.close()
         for name, handle in handles.items():
             status = handle.exit_status()
             if name in killed:
@@ -230,6 +231,7 @@ class Keeper:
         self._end(handles)
         for handle in handles.values():
             handle.kill()
+        self._crashes.close()
         self._ledger.close()
 
     @staticmethod
