@@ -1,7 +1,6 @@
 """The pipeline file as frozen types; every default, bound and unit stands on its field."""
 
 from enum import StrEnum
-from itertools import chain, count
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -111,24 +110,23 @@ class Alert(Debounce):
     plc: Modbus | None = None
     """A controller that is shown verdicts and alerts as they stand; null: none."""
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [sink.name for sink in self.sinks if sink.name is not None]
+    @field_validator("sinks")
+    @classmethod
+    def _names_differ(cls, sinks: tuple[AnySink, ...]) -> tuple[AnySink, ...]:
+        names = [sink.called for sink in sinks]
         for name in names:
             if names.count(name) > 1:
-                what = f"two sinks are called {name} (give each a name of its own)"
+                what = (
+                    f"has two sinks that are called {name} (give each a name of its own; one "
+                    "without is called by its type)"
+                )
                 raise mistake(what)
-        return self
+        return sinks
 
     @property
     def by_name(self) -> dict[str, AnySink]:
-        """Sinks by what metrics and the outbox call them: their name, or else type, type-2 …."""
-        found: dict[str, AnySink] = {s.name: s for s in self.sinks if s.name is not None}
-        for sink in self.sinks:
-            if sink.name is None:
-                names = chain((sink.type,), (f"{sink.type}-{n}" for n in count(2)))
-                found[next(name for name in names if name not in found)] = sink
-        return found
+        """Sinks by what metrics and the outbox call them, wherever they stand in the file."""
+        return {sink.called: sink for sink in self.sinks}
 
 
 class Learn(Section):

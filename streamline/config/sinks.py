@@ -56,7 +56,12 @@ class _Sink(Section):
     type: str
 
     name: Name | None = None
-    """What metrics and the outbox call it; null: its type, with -2, -3 … after it if need be."""
+    """What metrics and the outbox call it, and no other sink is called; null: its type."""
+
+    @property
+    def called(self) -> str:
+        """Its name, under which what it has yet to be told waits."""
+        return self.name or self.type
 
 
 class LogSink(_Sink):

@@ -31,10 +31,12 @@ from streamline.config import (
     Scene,
     UsbSource,
     VideoSource,
+    WebhookSink,
     ZmqSink,
     dump_effective,
     load,
 )
+from streamline.config.fields import SecretPathUrl
 from streamline.config.links import HostKey, LinkKeys
 from streamline.messages import SCENE_FAULTS
 
@@ -390,3 +392,17 @@ def test_a_copy_is_equal_and_nothing_can_be_changed(file: Path) -> None:
     assert copy.deepcopy(pipeline) == pipeline
     with pytest.raises(ValueError, match="frozen"):
         pipeline.drain_s = 3
+
+
+def test_a_sink_is_called_the_same_wherever_it_stands_and_whoever_stands_beside_it() -> None:
+    """What it has yet to be told waits under its name."""
+    plain = WebhookSink(url=SecretPathUrl("http://a/"))
+    named = WebhookSink(url=SecretPathUrl("http://b/"), name="shift")
+    log = LogSink()
+    for sinks in ((log, plain, named), (named, log, plain), (named,), (plain, log)):
+        told = Alert(sinks=sinks).by_name
+        assert {name: told[name] for name in told} == {
+            name: sink
+            for name, sink in (("log", log), ("webhook", plain), ("shift", named))
+            if sink in sinks
+        }

@@ -349,10 +349,25 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ),
         pytest.param(
             "    - type: log\n",
-            "    - {type: jsonl, path: x/../alerts.jsonl}\n",
+            "    - {type: jsonl, name: a, path: x/../alerts.jsonl}\n",
             "15: alert.sinks.1.path: wants the file {folder}/alerts.jsonl, "
             "which alert.sinks.0.path on line 13 has already",
             id="two-sinks-to-one-file",
+        ),
+        pytest.param(
+            "    - type: log\n",
+            "    - type: log\n    - {type: webhook, url: http://a/}\n"
+            "    - {type: webhook, url: http://b/}\n",
+            "12: alert.sinks: has two sinks that are called webhook "
+            "(give each a name of its own; one without is called by its type)",
+            id="two-sinks-without-a-name",
+        ),
+        pytest.param(
+            "    - type: log\n",
+            "    - {type: log, name: jsonl}\n",
+            "12: alert.sinks: has two sinks that are called jsonl "
+            "(give each a name of its own; one without is called by its type)",
+            id="a-sink-with-anothers-name",
         ),
         pytest.param(
             "rtsp://inspector:${PASS}@10.0.0.7/stream1",
