@@ -135,6 +135,12 @@ class MqttSink(_Sink):
     )
     """What topics begin with: ``TOPIC/alert/CAMERA`` and ``TOPIC/availability``."""
 
+    client_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")] | None = Field(
+        default=None, json_schema_extra={"x-allowed": "1 to 256 ASCII characters, no blanks"}
+    )
+    """What the broker calls this client, and no other; null: made of this computer's name, the
+    outbox's path and the sink's name."""
+
     username: Text | None = None
     """User; null: the broker asks for none."""
 

@@ -153,11 +153,16 @@ class Cable:
                 far.sendall(data)
         self._late.clear()
 
+    def let_go(self) -> None:
+        """Let the receiver know at last of those that it held for alive."""
+        for end in self._stale:
+            end.close()
+        self._stale.clear()
+
     def close(self) -> None:
         """End."""
         self.cut()
-        for end in self._stale:
-            end.close()
+        self.let_go()
         self._listener.close()
 
     def _connect(self, near: socket.socket) -> None:

@@ -1,17 +1,26 @@
 """Alerts through an MQTT 5 broker, and whether the line is there."""
 
 import json
+import socket
 import ssl
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
 from threading import Event
 from typing import Final, NamedTuple
 
-from paho.mqtt.client import Client, MQTTv5
+import structlog
+from paho.mqtt.client import Client, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["Mqtt", "MqttLogin"]
+from streamline.alert.sinks.protocol import RejectedError
+
+__all__ = ["Mqtt", "MqttIdentity", "lasting_client_id"]
+
+_log = structlog.get_logger("streamline.alert")
 
 _KEEP_ALIVE_S: Final = 15
 _LONGEST_S: Final = 8
@@ -19,12 +28,32 @@ _LONGEST_S: Final = 8
 
 _AT_LEAST_ONCE: Final = 1
 
+_PAYLOAD_FORMAT_INVALID: Final = 0x99
+"""What a broker says of the event itself; other refusals are mended where it is configured."""
 
-class MqttLogin(NamedTuple):
+_MACHINE_ID: Final = Path("/etc/machine-id")
+
+
+def lasting_client_id(*whose: str) -> str:
+    """Name a client the same at every start, and as none on another computer is named.
+
+    It has 23 letters and digits, which every broker takes.
+    """
+    machine = ""
+    with suppress(OSError):
+        machine = _MACHINE_ID.read_text()
+    mark = sha256("\0".join((machine, socket.gethostname(), *whose)).encode()).hexdigest()
+    return f"streamline{mark[:13]}"
+
+
+class MqttIdentity(NamedTuple):
     """Who a client says that it is."""
 
-    user: str
-    password: str | None
+    client_id: str
+    """What no other client of the broker is called."""
+
+    user: str | None = None
+    password: str | None = None
 
 
 class Mqtt:
@@ -32,15 +61,16 @@ class Mqtt:
 
     ``TOPIC/availability`` is ``online`` while the line is connected and ``offline`` after it has
     ended or died: retained, so that whoever comes later knows.  The client connects by itself,
-    again too.
+    again too, under a name that lasts: a connection that only one side knows to be dead is then
+    ended by the broker before the next one begins, and its last will does not come after that.
 
     Parameters
     ----------
     host : str
     port : int
+    identity : MqttIdentity
     topic : str
         What every topic begins with.
-    login : MqttLogin, optional
     tls : ssl.SSLContext, optional
         Plain unless given.
     timeout_s : float
@@ -52,8 +82,8 @@ class Mqtt:
         host: str,
         port: int,
         *,
+        identity: MqttIdentity,
         topic: str,
-        login: MqttLogin | None = None,
         tls: ssl.SSLContext | None = None,
         timeout_s: float,
     ) -> None:
@@ -61,58 +91,84 @@ class Mqtt:
         self._topic = topic
         self._timeout_s = timeout_s
         self._connected = Event()
-        self._why = "not connected yet"
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        self._why = ""
+        self._refusals: dict[int, ReasonCode] = {}
+        self._online = 0
+        client = Client(CallbackAPIVersion.VERSION2, identity.client_id, protocol=MQTTv5)
         client.will_set(self._availability, "offline", qos=_AT_LEAST_ONCE, retain=True)
-        if login is not None:
-            client.username_pw_set(*login)
+        client.username_pw_set(identity.user, identity.password)
         if tls is not None:
             client.tls_set_context(tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
+        client.on_publish = self._on_publish
         client.connect_timeout = timeout_s
         client.reconnect_delay_set(1, _LONGEST_S)
         client.connect_async(host, port, _KEEP_ALIVE_S)
-        client.loop_start()
         self._client = client
+        client.loop_start()
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
-        """Publish one event, and wait until the broker has it."""
+        """Publish one event, and wait until the broker has taken it."""
         if not self._connected.wait(self._timeout_s):
-            msg = f"MQTT broker {self._where}: {self._why}"
-            raise OSError(msg)
+            raise self._error(self._why or "not connected yet")
+        self._refusals.clear()  # Of events that nobody waits for any more.
         properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = "application/json"
         topic = f"{self._topic}/alert/{json.loads(event)['camera']}"
         message = self._client.publish(topic, event, _AT_LEAST_ONCE, properties=properties)
-        if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            message.wait_for_publish(self._timeout_s)
-        if not message.is_published():
-            msg = f"MQTT broker {self._where} does not acknowledge within {self._timeout_s:g} s"
-            raise OSError(msg)
+        refusal = self._answer(message)
+        if refusal is not None:
+            why = f"refuses an alert on {topic} ({refusal})"
+            if refusal.value == _PAYLOAD_FORMAT_INVALID:
+                raise RejectedError(str(self._error(why)))
+            raise self._error(why)
 
     def close(self) -> None:
         """Say that the line is offline, and leave."""
         if self._connected.is_set():
-            gone = self._client.publish(
-                self._availability, "offline", qos=_AT_LEAST_ONCE, retain=True
-            )
-            gone.wait_for_publish(self._timeout_s)
+            with suppress(OSError):
+                self._answer(self._say("offline"))
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _answer(self, message: MQTTMessageInfo) -> ReasonCode | None:
+        """Wait for the broker's answer to a message; return why it refuses it, if it does.
+
+        To paho a message that was refused is as published as any other.
+        """
+        if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._error(self._why or "the connection was lost")
+        message.wait_for_publish(self._timeout_s)
+        if not message.is_published():
+            what = f"does not acknowledge within {self._timeout_s:g} s"
+            raise self._error(what)
+        return self._refusals.pop(message.mid, None)
+
+    def _error(self, what: str) -> OSError:
+        return OSError(f"MQTT broker {self._where}: {what}")
+
+    def _say(self, state: str) -> MQTTMessageInfo:
+        return self._client.publish(self._availability, state, _AT_LEAST_ONCE, retain=True)
 
     @property
     def _availability(self) -> str:
         return f"{self._topic}/availability"
 
     def _on_connect(
-        self, client: Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self,
+        _client: Client,
+        _data: object,
+        _flags: object,
+        reason: ReasonCode,
+        _properties: object,
     ) -> None:
         if reason.is_failure:
             self._why = f"refuses the connection ({reason})"
             return
-        client.publish(self._availability, "online", qos=_AT_LEAST_ONCE, retain=True)
+        self._why = ""
+        self._online = self._say("online").mid
         self._connected.set()
 
     def _on_disconnect(
@@ -124,8 +180,18 @@ class Mqtt:
         _properties: object,
     ) -> None:
         self._connected.clear()
-        if "refuses" not in self._why:
-            self._why = f"the connection was lost ({reason})"
+        self._why = self._why or f"the connection was lost ({reason})"
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
         self._why = "can't be reached"
+
+    def _on_publish(
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: object
+    ) -> None:
+        if not reason.is_failure:
+            return
+        if mid != self._online:
+            self._refusals[mid] = reason
+            return
+        what = f"refuses {self._availability} ({reason})"
+        _log.error("line can't be shown as online", why=str(self._error(what)))

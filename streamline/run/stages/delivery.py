@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -207,7 +208,7 @@ class AlertDelivery:
             case WebhookSink():
                 return partial(_webhook, sink)
             case MqttSink():
-                return partial(_mqtt, sink)
+                return partial(_mqtt, sink, outbox_path(self._site.pipeline))
             case CommandSink():
                 return partial(Command, sink.run, timeout_s=sink.timeout_s)
             case _:
@@ -220,15 +221,21 @@ def _webhook(sink: WebhookSink) -> Sink:
     return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=_trust(sink))
 
 
-def _mqtt(sink: MqttSink) -> Sink:
+def _mqtt(sink: MqttSink, outbox: Path) -> Sink:
     with needs_extra("mqtt", ["paho"], "mqtt in alert.sinks"):
-        from streamline.alert.sinks.mqtt import Mqtt, MqttLogin  # noqa: PLC0415 - an extra
+        from streamline.alert.sinks.mqtt import (  # noqa: PLC0415 - an extra
+            Mqtt,
+            MqttIdentity,
+            lasting_client_id,
+        )
     password = None if sink.password_file is None else read_secret(sink.password_file)
+    # No other line of this computer has that outbox while this one runs.
+    client_id = sink.client_id or lasting_client_id(str(outbox), sink.called)
     return Mqtt(
         sink.host,
         sink.port or (8883 if sink.tls else 1883),
+        identity=MqttIdentity(client_id, sink.username, password),
         topic=sink.topic,
-        login=None if sink.username is None else MqttLogin(sink.username, password),
         tls=_trust(sink) if sink.tls else None,
         timeout_s=sink.timeout_s,
     )

@@ -2,19 +2,26 @@
 
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
-from streamline.alert.sinks.mqtt import Mqtt, MqttLogin
+from streamline.alert.sinks import RejectedError
+from streamline.alert.sinks.mqtt import Mqtt, MqttIdentity, lasting_client_id
 from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.line import eventually
+from tests.support.links import Cable
 from tests.support.ports import free_port, listens
+from tests.support.until import until
 
 EVENT = b'{"camera":"left","type":"new"}'
 
@@ -24,8 +31,10 @@ pytestmark = pytest.mark.skipif(
 
 
 @contextmanager
-def broker(folder: Path, port: int, settings: str = "allow_anonymous true") -> Iterator[None]:
-    """A broker that keeps what is retained in *folder*."""
+def broker(
+    folder: Path, port: int, settings: str = "allow_anonymous true"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A broker that keeps what is retained in *folder*; its process."""
     (folder / "broker.conf").write_text(
         f"listener {port} 127.0.0.1\n{settings}\npersistence true\n"
         f"persistence_location {folder}/\nuser root\n"
@@ -34,7 +43,7 @@ def broker(folder: Path, port: int, settings: str = "allow_anonymous true") -> I
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as it:
         try:
             eventually(lambda: listens(port), "the broker listens")
-            yield
+            yield it
         finally:
             it.terminate()
 
@@ -69,7 +78,13 @@ def subscriber(port: int) -> Iterator[Subscriber]:
 
 
 def sink(port: int, **settings: object) -> Mqtt:
-    return Mqtt("127.0.0.1", port, topic="line1", timeout_s=20, **settings)  # type: ignore[arg-type]
+    known: dict[str, object] = {
+        "identity": MqttIdentity("line1"),
+        "topic": "line1",
+        "timeout_s": 20,
+        **settings,
+    }
+    return Mqtt("127.0.0.1", port, **known)  # type: ignore[arg-type]
 
 
 def test_events_come_in_order_and_availability_follows_the_line(tmp_path: Path) -> None:
@@ -89,8 +104,11 @@ def test_events_come_in_order_and_availability_follows_the_line(tmp_path: Path) 
 def test_a_line_that_dies_is_offline_by_its_last_will(tmp_path: Path) -> None:
     port = free_port()
     code = (
-        "import sys; from streamline.alert.sinks.mqtt import Mqtt\n"
-        "Mqtt('127.0.0.1', int(sys.argv[1]), topic='line1', timeout_s=20); sys.stdin.read()"
+        "import sys\n"
+        "from streamline.alert.sinks.mqtt import Mqtt, MqttIdentity\n"
+        "whose = MqttIdentity('line1')\n"
+        "Mqtt('127.0.0.1', int(sys.argv[1]), identity=whose, topic='line1', timeout_s=20)\n"
+        "sys.stdin.read()"
     )
     with broker(tmp_path, port), subscriber(port) as hearing:
         arguments = [sys.executable, "-c", code, str(port)]
@@ -102,7 +120,7 @@ def test_a_line_that_dies_is_offline_by_its_last_will(tmp_path: Path) -> None:
 
 def test_a_broker_that_is_away_is_an_error_until_it_is_back(tmp_path: Path) -> None:
     port = free_port()
-    one = Mqtt("127.0.0.1", port, topic="line1", timeout_s=0.3)
+    one = sink(port, timeout_s=0.3)
     with pytest.raises(OSError, match=r"can't be reached|not connected yet"):
         one.deliver("a", EVENT)
     with broker(tmp_path, port):
@@ -128,12 +146,12 @@ def test_a_wrong_password_is_told_apart(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "line", "right"], check=True)
     with broker(tmp_path, port, f"allow_anonymous false\npassword_file {passwords}"):
-        wrong = Mqtt("127.0.0.1", port, topic="x", timeout_s=1, login=MqttLogin("line", "wrong"))
+        wrong = sink(port, timeout_s=1, identity=MqttIdentity("a", "line", "wrong"))
         with pytest.raises(OSError, match="refuses the connection") as caught:
             wrong.deliver("a", EVENT)
         assert "wrong" not in str(caught.value)
         wrong.close()
-        right = sink(port, login=MqttLogin("line", "right"))
+        right = sink(port, identity=MqttIdentity("a", "line", "right"))
         right.deliver("a", EVENT)
         right.close()
 
@@ -149,9 +167,146 @@ def test_an_encrypted_connection_to_a_broker_that_is_known(tmp_path: Path) -> No
         known = sink(port, tls=ssl.create_default_context(cafile=str(certificate)))
         known.deliver("a", EVENT)
         known.close()
-        stranger = Mqtt(
-            "127.0.0.1", port, topic="x", timeout_s=0.5, tls=ssl.create_default_context()
-        )
+        stranger = sink(port, timeout_s=0.5, tls=ssl.create_default_context())
         with pytest.raises(OSError, match="MQTT broker"):
             stranger.deliver("a", EVENT)
         stranger.close()
+
+
+def test_an_alert_that_the_broker_may_not_take_is_owed_until_it_may(tmp_path: Path) -> None:
+    port, rights = free_port(), tmp_path / "rights"
+    rights.write_text("topic read #\ntopic write line1/availability\n")
+    with broker(tmp_path, port, f"allow_anonymous true\nacl_file {rights}") as process:
+        one = sink(port)
+        for _ in range(2):
+            with pytest.raises(
+                OSError, match=r"refuses an alert on line1/alert/left \(Not authorized\)$"
+            ):
+                one.deliver("a", EVENT)
+        rights.write_text("topic readwrite #\n")
+        process.send_signal(signal.SIGHUP)
+        with subscriber(port) as hearing:
+            assert hearing.hears() == ("line1/availability", b"online")
+            eventually(lambda: delivered(one), "it is delivered")
+            assert hearing.hears() == ("line1/alert/left", EVENT)
+        one.close()
+
+
+def test_a_broker_that_may_not_take_whether_the_line_is_there_takes_alerts(tmp_path: Path) -> None:
+    port, rights = free_port(), tmp_path / "rights"
+    rights.write_text("topic write line1/alert/#\n")
+    with (
+        broker(tmp_path, port, f"allow_anonymous true\nacl_file {rights}"),
+        capture_logs() as logs,
+    ):
+        one = sink(port)
+        one.deliver("a", EVENT)
+        one.close()
+    where = f"MQTT broker 127.0.0.1:{port}"
+    assert [(line["event"], line["why"]) for line in logs] == [
+        (
+            "line can't be shown as online",
+            f"{where}: refuses line1/availability (Not authorized)",
+        )
+    ]
+
+
+@contextmanager
+def answering(code: int) -> Iterator[int]:
+    """A broker that answers each alert with a reason code, and all else with success; its port."""
+
+    def serve(server: socket.socket) -> None:
+        end, _ = server.accept()
+        with end, end.makefile("rb") as stream:
+            while head := stream.read(1):
+                body = stream.read(stream.read(1)[0])  # Below 128 bytes its size is one.
+                if head[0] >> 4 == CONNECT:
+                    end.sendall(bytes([CONNACK << 4, 3, 0, 0, 0]))
+                elif head[0] >> 4 == PUBLISH:
+                    topic, number = split(body)
+                    end.sendall(bytes([PUBACK << 4, 3, *number, code if b"alert" in topic else 0]))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=serve, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
+
+
+def split(publish: bytes) -> tuple[bytes, bytes]:
+    """Topic and packet identifier."""
+    end = 2 + int.from_bytes(publish[:2])
+    return publish[2:end], publish[end : end + 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "why"),
+    [
+        pytest.param(0x97, OSError, "Quota exceeded", id="a-quota-is-mended"),
+        pytest.param(0x90, OSError, "Topic name invalid", id="a-topic-is-mended"),
+        pytest.param(0x99, RejectedError, "Payload format invalid", id="the-event-never-is"),
+    ],
+)
+def test_why_a_broker_refuses_an_alert_says_whether_it_is_still_owed(
+    code: int, error: type[Exception], why: str
+) -> None:
+    with answering(code) as port:
+        one = sink(port)
+        with pytest.raises(error, match=rf"refuses an alert on line1/alert/left \({why}\)$"):
+            one.deliver("a", EVENT)
+        one.close()
+
+
+def test_an_alert_that_nobody_subscribed_to_is_taken() -> None:
+    no_matching_subscribers = 0x10
+    with answering(no_matching_subscribers) as port:
+        one = sink(port)
+        one.deliver("a", EVENT)
+        one.close()
+
+
+def test_a_connection_that_the_broker_alone_holds_for_alive_ends_before_the_next_begins(
+    tmp_path: Path,
+) -> None:
+    """Its last will must not come later: the line would be offline for ever."""
+    port, heard = free_port(), tmp_path / "heard"
+    states = ["mosquitto_sub", "-p", str(port), "-t", "line1/availability", "-q", "1", "-V", "5"]
+
+    def told() -> list[str]:
+        return heard.read_text().split()
+
+    with (
+        broker(tmp_path, port),
+        heard.open("wb") as file,
+        subprocess.Popen(states, stdout=file) as listener,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        cable = Cable(("127.0.0.1", port))
+        one = sink(int(cable.address.rpartition(":")[2]))
+        until(lambda: "online" in told(), step=cable.carry)
+        cable.cut_at_the_sender()
+        until(lambda: told().count("online") == 2, step=cable.carry)
+        cable.let_go()
+        until(pool.submit(one.deliver, "a", EVENT).done, step=cable.carry)
+        with subscriber(port) as later:
+            assert later.hears() == ("line1/availability", b"online")
+        assert told() == ["online", "offline", "online"]
+        until(pool.submit(one.close).done, step=cable.carry)
+        cable.close()
+        listener.terminate()
+
+
+def test_a_client_s_name_lasts_and_is_of_one_sink_of_one_line() -> None:
+    name = lasting_client_id("/state/line1.outbox", "mqtt")
+    assert name == lasting_client_id("/state/line1.outbox", "mqtt")
+    assert name.isalnum()
+    assert len(name) == 23
+    others = [
+        ("/state/line2.outbox", "mqtt"),
+        ("/state/line1.outbox", "mqtt2"),
+        ("/state/", "mqtt"),
+    ]
+    assert len({name, *(lasting_client_id(*whose) for whose in others)}) == 4
