@@ -136,5 +136,14 @@ def _sink_needs(sinks: Iterable[AnySink]) -> _Needs:
         certificates = getattr(sink, "ca_file", None)
         if certificates is not None and (why := _unreadable(certificates, folder=False)):
             yield f"{key}.ca_file", why
-        if isinstance(sink, CommandSink) and shutil.which(sink.run[0]) is None:
-            yield f"{key}.run", f"there is no program {sink.run[0]}, or it may not be run"
+        if isinstance(sink, CommandSink):
+            yield from _command_needs(key, sink)
+
+
+def _command_needs(key: str, sink: CommandSink) -> _Needs:
+    if shutil.which(sink.run[0]) is None:
+        yield f"{key}.run", f"there is no program {sink.run[0]}, or it may not be run"
+    for name in sink.env:
+        if name not in os.environ:
+            cure = "set it for the line, or take it off the list"
+            yield f"{key}.env", f"there is no environment variable {name} ({cure})"

@@ -168,6 +168,13 @@ class MqttSink(_Sink):
         return self
 
 
+_Variable = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256),
+    Field(json_schema_extra={"x-allowed": "the name of a variable"}),
+]
+
+
 class CommandSink(_Sink):
     """A program is run for each alert, which it reads from its standard input as JSON."""
 
@@ -177,6 +184,10 @@ class CommandSink(_Sink):
         min_length=1, max_length=64
     )
     """The program and its arguments; no shell reads them."""
+
+    env: tuple[_Variable, ...] = Field(default=(), max_length=64)
+    """Environment variables that it is given beside PATH, HOME, USER and their like, LANG, LC_…
+    and TZ: what else the line has, such as a camera's password, it does not see."""
 
     timeout_s: Seconds = Field(default=10.0, ge=0.1, le=300)
     """It is killed after this long, and run again later, s."""

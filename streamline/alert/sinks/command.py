@@ -3,13 +3,18 @@
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
 __all__ = ["Command"]
 
 _SHOWN: Final = 200
+
+_GIVEN: Final = frozenset(
+    {"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"}
+)
+"""And all that begin with `LC_`: of the user and of the language, without a camera's password."""
 
 
 class Command:
@@ -19,12 +24,21 @@ class Command:
     ----------
     arguments : sequence of str
         The program and its arguments; no shell reads them.
+    env : collection of str
+        Environment variables that it is given as well: it does not see all that the line has.
     timeout_s : float
         After this long it is killed, with everything that it has started, s.
     """
 
-    def __init__(self, arguments: Sequence[str], *, timeout_s: float) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, env: Collection[str] = (), timeout_s: float
+    ) -> None:
         self._arguments = list(arguments)
+        self._env = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _GIVEN or name.startswith("LC_") or name in env
+        }
         self._timeout_s = timeout_s
 
     def deliver(self, alert_id: str, event: bytes, /) -> None:
@@ -34,7 +48,7 @@ class Command:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, "STREAMLINE_ALERT": alert_id},
+            env={**self._env, "STREAMLINE_ALERT": alert_id},
             start_new_session=True,
         ) as process:
             try:

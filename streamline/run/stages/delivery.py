@@ -210,7 +210,7 @@ class AlertDelivery:
             case MqttSink():
                 return partial(_mqtt, sink, outbox_path(self._site.pipeline))
             case CommandSink():
-                return partial(Command, sink.run, timeout_s=sink.timeout_s)
+                return partial(Command, sink.run, env=sink.env, timeout_s=sink.timeout_s)
             case _:
                 return LogSink
 

@@ -141,6 +141,23 @@ def test_a_computer_needs_the_files_of_the_stages_that_run_on_it(file: Path) -> 
     assert told("infer") == ["2"]
 
 
+def test_what_a_program_needs_is_looked_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete(file.parent)
+    monkeypatch.setenv("PAGER_TOKEN", "secret")
+    sink = "{type: command, run: [no-such-program], env: [PAGER_TOKEN, PAGER_TEAM]}"
+    file.write_text(f"{TEXT}alert: {{sinks: [{sink}]}}\n")
+    assert missing_files(load(file)) == [
+        (
+            f"{file}:10: alert.sinks.0.run: there is no program no-such-program, "
+            "or it may not be run"
+        ),
+        (
+            f"{file}:10: alert.sinks.0.env: there is no environment variable PAGER_TEAM "
+            "(set it for the line, or take it off the list)"
+        ),
+    ]
+
+
 def test_keys_that_would_not_do_are_told(file: Path) -> None:
     complete(file.parent)
     KeyPair.new().write(file.parent / "host.key")

@@ -370,6 +370,12 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             id="a-sink-with-anothers-name",
         ),
         pytest.param(
+            "    - type: log\n",
+            "    - {type: command, run: [page], env: [PAGER=secret]}\n",
+            '13: alert.sinks.0.env.0: is "PAGER=secret" (must be the name of a variable)',
+            id="variable-with-a-value",
+        ),
+        pytest.param(
             "rtsp://inspector:${PASS}@10.0.0.7/stream1",
             "usb:0\n  third: /dev/video0",
             "5: cameras.third: wants the camera /dev/video0, "

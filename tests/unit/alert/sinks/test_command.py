@@ -1,5 +1,7 @@
 """A program of the user's gets each event once, and is never waited for too long."""
 
+import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,6 +27,28 @@ def test_it_reads_the_event_and_is_told_the_alert_s_id(tmp_path: Path) -> None:
     sink.close()
     told = (tmp_path / "told").read_text()
     assert told == 'left-1-7 {"type":"new"}\nleft-1-7 {"type":"end"}\n'
+
+
+def test_it_is_given_what_is_the_user_s_and_what_is_asked_for_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CAMERA_PASSWORD", "PAGER_TOKEN", "LC_MESSAGES", "HOME"):
+        monkeypatch.setenv(name, f"my {name}")
+    code = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+    told = str(tmp_path / "told")
+    Command(
+        [sys.executable, "-c", code, told], env=["PAGER_TOKEN", "PAGER_TEAM"], timeout_s=30
+    ).deliver("left-1-7", b"{}")
+    given = json.loads((tmp_path / "told").read_text())
+    assert "CAMERA_PASSWORD" not in given
+    for name in ("PAGER_TOKEN", "LC_MESSAGES", "HOME"):
+        assert given[name] == f"my {name}"
+    assert given["PATH"] == os.environ["PATH"]
+    assert given["STREAMLINE_ALERT"] == "left-1-7"
+    assert {name for name in given if not name.startswith("LC_")} <= {
+        "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER",
+        "PAGER_TOKEN", "STREAMLINE_ALERT",
+    }  # fmt: skip
 
 
 def test_no_shell_reads_what_it_is_given(tmp_path: Path) -> None:
