@@ -24,8 +24,11 @@ def leave_failure(error: StreamlineError, path: Path) -> None:
 
 
 def read_failure(path: Path) -> StreamlineError | None:
-    """Return what ended a worker; None if it left no word."""
+    """Return what ended a worker; None if it left no word, or no disk took it whole."""
     if not path.exists():
         return None
-    left: Mapping[str, str] = json.loads(path.read_text())
-    return _KINDS[left["kind"]](left["message"])
+    try:
+        left: Mapping[str, str] = json.loads(path.read_text())
+        return _KINDS[left["kind"]](left["message"])
+    except (ValueError, KeyError, TypeError):
+        return None

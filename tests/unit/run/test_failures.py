@@ -28,3 +28,12 @@ def test_a_failure_is_read_as_what_decides_how_it_is_told(
 
 def test_who_left_no_word_gave_no_reason(tmp_path: Path) -> None:
     assert read_failure(tmp_path / "infer.failure") is None
+
+
+def test_a_word_of_which_a_full_disk_took_but_a_part_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "infer.failure"
+    leave_failure(InputError("clip.mp4: not found"), path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        assert read_failure(path) is None
