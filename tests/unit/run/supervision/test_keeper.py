@@ -445,12 +445,22 @@ def test_a_stage_whose_helping_thread_waits_for_a_processor_is_not_stuck(line: L
     assert line.started[0].exit_status() == -signal.SIGKILL
 
 
-def test_a_stage_that_waits_for_a_thread_that_waits_for_a_disk_is_given_time(line: Line) -> None:
+def wait_as_for_a_disk(line: Line) -> None:
     line.command = [sys.executable, "-c", WAIT_FOR_A_THREAD_THAT_WAITS_AS_FOR_A_DISK]
     line.keeper.start_all()
     tasks = Path(f"/proc/{line.started[0].process.pid}/task")
     until(lambda: sorted(map(state_of, tasks.iterdir())) == ["D", "S"])
     line.look()
+
+
+def test_a_worker_that_waits_for_a_disk_to_begin_on_is_left_alone(line: Line) -> None:
+    wait_as_for_a_disk(line)
+    line.look_for_s(60)
+    assert line.started[0].exit_status() is None
+
+
+def test_a_stage_that_waits_for_a_thread_that_waits_for_a_disk_is_given_time(line: Line) -> None:
+    wait_as_for_a_disk(line)
     line.beat()
     line.look_for_s(29)
     assert line.started[0].exit_status() is None
