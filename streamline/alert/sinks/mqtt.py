@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from typing_extensions import override
 
 from streamline.alert.sinks.protocol import RejectedError
 
@@ -56,6 +57,23 @@ class MqttIdentity(NamedTuple):
     password: str | None = None
 
 
+class _Client(Client):
+    """One that says so when it has ended by itself."""
+
+    failure: str | None = None
+
+    @override
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """Look after the connection, in a thread of paho's."""
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as exc:  # noqa: BLE001 - a broker may say anything, an address be none
+            self.failure = f"can't be dealt with ({exc!r})"
+            return MQTTErrorCode.MQTT_ERR_UNKNOWN
+
+
 class Mqtt:
     """Publish each event at quality of service 1, on ``TOPIC/alert/CAMERA``.
 
@@ -87,32 +105,41 @@ class Mqtt:
         tls: ssl.SSLContext | None = None,
         timeout_s: float,
     ) -> None:
-        self._where = f"{host}:{port}"
+        self._host, self._port = host, port
+        self._identity = identity
         self._topic = topic
+        self._tls = tls
         self._timeout_s = timeout_s
         self._connected = Event()
         self._why = ""
         self._refusals: dict[int, ReasonCode] = {}
         self._online = 0
-        client = Client(CallbackAPIVersion.VERSION2, identity.client_id, protocol=MQTTv5)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let a client look for the broker from now on."""
+        client = _Client(CallbackAPIVersion.VERSION2, self._identity.client_id, protocol=MQTTv5)
         client.will_set(self._availability, "offline", qos=_AT_LEAST_ONCE, retain=True)
-        client.username_pw_set(identity.user, identity.password)
-        if tls is not None:
-            client.tls_set_context(tls)
+        client.username_pw_set(self._identity.user, self._identity.password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
         client.on_publish = self._on_publish
-        client.connect_timeout = timeout_s
+        client.connect_timeout = self._timeout_s
         client.reconnect_delay_set(1, _LONGEST_S)
-        client.connect_async(host, port, _KEEP_ALIVE_S)
+        client.connect_async(self._host, self._port, _KEEP_ALIVE_S)
         self._client = client
         client.loop_start()
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
         """Publish one event, and wait until the broker has taken it."""
+        if self._client.failure is not None:
+            self._leave()
+            self._begin()
         if not self._connected.wait(self._timeout_s):
-            raise self._error(self._why or "not connected yet")
+            raise self._error(self._client.failure or self._why or "not connected yet")
         self._refusals.clear()  # Of events that nobody waits for any more.
         properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = "application/json"
@@ -130,6 +157,10 @@ class Mqtt:
         if self._connected.is_set():
             with suppress(OSError):
                 self._answer(self._say("offline"))
+        self._leave()
+
+    def _leave(self) -> None:
+        self._connected.clear()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -142,12 +173,12 @@ class Mqtt:
             raise self._error(self._why or "the connection was lost")
         message.wait_for_publish(self._timeout_s)
         if not message.is_published():
-            what = f"does not acknowledge within {self._timeout_s:g} s"
-            raise self._error(what)
+            late = f"does not acknowledge within {self._timeout_s:g} s"
+            raise self._error(self._client.failure or late)
         return self._refusals.pop(message.mid, None)
 
     def _error(self, what: str) -> OSError:
-        return OSError(f"MQTT broker {self._where}: {what}")
+        return OSError(f"MQTT broker {self._host}:{self._port}: {what}")
 
     def _say(self, state: str) -> MQTTMessageInfo:
         return self._client.publish(self._availability, state, _AT_LEAST_ONCE, retain=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -212,24 +212,32 @@ def test_a_broker_that_may_not_take_whether_the_line_is_there_takes_alerts(tmp_p
 
 
 @contextmanager
-def answering(code: int) -> Iterator[int]:
-    """A broker that answers each alert with a reason code, and all else with success; its port."""
+def answering(*codes: int) -> Iterator[int]:
+    """A broker that answers alerts with reason codes in turn, all else with success; its port."""
+    answers = iter(codes)
 
     def serve(server: socket.socket) -> None:
-        end, _ = server.accept()
-        with end, end.makefile("rb") as stream:
+        with suppress(OSError):
+            while True:
+                talk(server.accept()[0])
+
+    def talk(end: socket.socket) -> None:
+        with suppress(ConnectionError), end, end.makefile("rb") as stream:
             while head := stream.read(1):
                 body = stream.read(stream.read(1)[0])  # Below 128 bytes its size is one.
                 if head[0] >> 4 == CONNECT:
                     end.sendall(bytes([CONNACK << 4, 3, 0, 0, 0]))
                 elif head[0] >> 4 == PUBLISH:
                     topic, number = split(body)
-                    end.sendall(bytes([PUBACK << 4, 3, *number, code if b"alert" in topic else 0]))
+                    end.sendall(
+                        bytes([PUBACK << 4, 3, *number, next(answers) if b"alert" in topic else 0])
+                    )
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = Thread(target=serve, args=(server,))
         thread.start()
         yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
@@ -266,6 +274,28 @@ def test_an_alert_that_nobody_subscribed_to_is_taken() -> None:
         one = sink(port)
         one.deliver("a", EVENT)
         one.close()
+
+
+def test_an_answer_that_means_nothing_is_an_error_and_the_next_one_counts() -> None:
+    unknown = 0xFF
+    with answering(unknown, 0) as port:
+        one = sink(port, timeout_s=2)
+        with pytest.raises(OSError, match=r"can't be dealt with \(KeyError\(255\)\)$"):
+            one.deliver("a", EVENT)
+        one.deliver("a", EVENT)
+        one.close()
+
+
+def test_a_host_that_is_none_is_told() -> None:
+    one = Mqtt("a..b", 1883, identity=MqttIdentity("a"), topic="line1", timeout_s=0.3)
+
+    def is_told() -> bool:
+        with pytest.raises(OSError, match=r"^MQTT broker a\.\.b:1883: ") as caught:
+            one.deliver("a", EVENT)
+        return "can't be dealt with (UnicodeError" in str(caught.value)
+
+    eventually(is_told, "it is told")
+    one.close()
 
 
 def test_a_connection_that_the_broker_alone_holds_for_alive_ends_before_the_next_begins(
