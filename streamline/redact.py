@@ -100,9 +100,16 @@ def _redact_rest(rest: str) -> str:
     """Hide the values in what follows a URL's credentials."""
     url = re.split(r"\s", rest, maxsplit=1)[0]
     path = re.split(r"[?&;#]", url, maxsplit=1)[0]
-    shown = re.sub(r"[^/\\]+", lambda part: _value(part[0]) if "=" in part[0] else part[0], path)
-    shown += re.sub(r"[^?&;#]+", lambda part: _value(part[0]), url[len(path) :])
-    return shown + rest[len(url) :]
+    query = re.sub(r"[^?&;#]+", lambda part: _value(part[0]), url[len(path) :])
+    return _redact_path(path) + query + rest[len(url) :]
+
+
+def _redact_path(path: str) -> str:
+    """Hide a path from its first value on, which may hold what ends a part of it."""
+    for part in re.finditer(r"[^/\\]+", path):
+        if "=" in part[0] and (shown := _value(part[0])) != part[0]:
+            return path[: part.start()] + shown
+    return path
 
 
 def _value(part: str) -> str:

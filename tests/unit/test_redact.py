@@ -42,6 +42,7 @@ ODD = st.text(
             "rtsp://h/user=***&password=***&stream=0.sdp?",
         ),
         ("rtsp://h/live;user=a;password=secret/more", "rtsp://h/live;user=***;password=***"),
+        ("rtsp://h/channel=1/plan=a/b/c?fps=5", "rtsp://h/channel=1/plan=***?fps=5"),
         ("rtsp://h:554?Auth=a/b?c", "rtsp://h:554?Auth=***"),
         ("rtsp://h/live?c2VjcmV0==#more", "rtsp://h/live?***#***"),
         ("rtsp://h/live?stream=9f86d081884c7d659a2feaa0c55ad015", "rtsp://h/live?stream=***"),
