@@ -24,7 +24,7 @@ from tools.options import above_zero
 _COUNTS: Final[Mapping[str, int]] = {
     "messages": 80_000,
     "ledgers": 10_000,
-    "figures": 10_000,
+    "figures": 6000,
     "inlet": 12_000,
     "outlet": 12_000,
     "telemetry": 12_000,
