@@ -20,7 +20,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING, Final, Literal, TypeVar
@@ -437,16 +437,20 @@ def _parse(head: bytes) -> Iterator[_Series]:
         first += cells
 
 
-def _layout(data: bytes | mmap.mmap) -> tuple[list[_Series], int]:
+def _layout(data: bytes | mmap.mmap, most: int = _MAX_CELLS) -> tuple[list[_Series], int]:
     """Return the series of a ledger and where its cells begin; ValueError if it is none."""
     try:
         magic, length = _PREFIX.unpack_from(data)
         start = _PREFIX.size + length
-        series = list(_parse(data[_PREFIX.size : start])) if magic == _MAGIC else []
+        described = _parse(data[_PREFIX.size : start]) if magic == _MAGIC else ()
+        series = list(islice(described, most + 1))
         whole = start + 8 * sum(s.cells for s in series) <= len(data)
     except (struct.error, ValueError, msgspec.MsgspecError) as exc:
         msg = f"not a ledger of {len(data)} bytes: {exc}"
         raise ValueError(msg) from exc
+    if len(series) > most:
+        msg = f"a ledger of more than {most} series"
+        raise ValueError(msg)
     if not series or start % 8 or not whole:
         msg = f"not a whole ledger: {len(data)} bytes that begin with {magic!r}"
         raise ValueError(msg)
@@ -461,15 +465,15 @@ def encode(samples: Sequence[Sample]) -> bytes:
     return head + b"".join(sample.values.tobytes() for sample in samples)
 
 
-def decode(data: bytes) -> list[Sample]:
+def decode(data: bytes, *, most: int = _MAX_CELLS) -> list[Sample]:
     """Read a ledger from the bytes of its file, or from what `encode` returned.
 
     Raises
     ------
     ValueError
-        If the bytes are not a whole ledger.
+        If the bytes are not a whole ledger, or one of more than *most* series.
     """
-    series, start = _layout(data)
+    series, start = _layout(data, most)
     cells = np.frombuffer(data, np.float64, sum(s.cells for s in series), start)
     return [_sample(s, cells) for s in series]
 

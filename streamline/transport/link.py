@@ -61,6 +61,10 @@ _GOOD_ERROR_NS: Final = 1_000_000
 _MOST_PEERS: Final = 1024
 """Outlets that an inlet follows: whoever comes under ever new names does not fill its memory."""
 
+_MOST_SAID: Final = 2 * MOST_UNANSWERED
+"""Outcomes that are kept for an outlet that may not have heard them.  Since that of its oldest
+message without an answer at most those of the messages around it have been told."""
+
 _SILENT_NS: Final = 3_000_000_000
 """A peer that has said nothing for this long has vanished."""
 
@@ -577,6 +581,7 @@ class Inlet:
             flow = protocol.write(Flow(peer.granted, peer.outcomes))
             if send(self.socket, [identity, protocol.FLOW, flow]):
                 peer.said += peer.outcomes
+                del peer.said[:-_MOST_SAID]
                 peer.outcomes, peer.dirty, peer.told = [], False, peer.granted
 
     def close(self) -> None:

@@ -17,14 +17,15 @@ from streamline.transport.sockets import Context, prepare
 
 __all__ = ["GONE_NS", "Sift", "TelemetryInlet", "TelemetryOutlet", "Told"]
 
-_MAX_LEDGER: Final = 4 << 20
-"""Some 100 bytes a series: one worker of 300 cameras."""
+_MAX_LEDGER: Final = 2 << 20
+_MAX_SERIES: Final = 1 << 13
+"""Of one worker: with 64 cameras, the most that share a process, it has 7000, of 100 bytes each."""
 
 _MAX_HEAD: Final = 1024
 _MAX_WORKERS: Final = 1024
 
-_MAX_SERIES: Final = 1 << 16
-"""Of all workers on other hosts together: some 50 MB."""
+_MAX_HELD: Final = 1 << 16
+"""Series of all workers on other hosts together: some 50 MB."""
 
 _AT_ONCE_NS: Final = 200_000_000
 """Who floods an inlet keeps the line's supervisor from its other work for no longer at a time."""
@@ -173,7 +174,7 @@ class TelemetryInlet:
         samples, doubt = self._sift(samples)
         key = (head.part, head.worker)
         if not self._has_room(key, len(samples)):
-            doubt = f"more than {_MAX_WORKERS} workers, or {_MAX_SERIES} series of all of them"
+            doubt = f"more than {_MAX_WORKERS} workers, or {_MAX_HELD} series of all of them"
         else:
             ahead_s = (wall_ns() - head.wall_ns) / 1e9
             self._latest[key] = Told([_shifted(s, ahead_s) for s in samples], monotonic_ns())
@@ -185,7 +186,7 @@ class TelemetryInlet:
         others = {one: told for one, told in self._latest.items() if one != key}
         while True:
             held = sum(len(told.samples) for told in others.values())
-            if len(others) < _MAX_WORKERS and held + count <= _MAX_SERIES:
+            if len(others) < _MAX_WORKERS and held + count <= _MAX_HELD:
                 return True
             oldest = min(others, key=lambda one: others[one].heard_ns)
             if monotonic_ns() - others[oldest].heard_ns <= GONE_NS:
@@ -202,7 +203,7 @@ def _read(parts: Sequence[bytes]) -> tuple[_Head, list[Sample]]:
     if len(parts) != 2 or len(parts[0]) > _MAX_HEAD:
         msg = f"{len(parts)} parts, of {len(parts[0])} bytes the first"
         raise ValueError(msg)
-    return _decode_head(parts[0]), decode(parts[1])
+    return _decode_head(parts[0]), decode(parts[1], most=_MAX_SERIES)
 
 
 def _shifted(sample: Sample, ahead_s: float) -> Sample:

@@ -939,6 +939,24 @@ def greet(context: Context, address: str, name: str) -> zmq.Socket[bytes]:
     return socket
 
 
+def test_what_an_outlet_never_says_it_has_heard_does_not_fill_the_memory(
+    line: Line, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_MOST_SAID", 3)
+    inlet = line.inlet(address, window=10)
+    stranger = greet(line.context, address, "left")
+    until(lambda: bool(stranger.poll(0)), step=inlet.exchange)
+    before = protocol.read_welcome(stranger.recv_multipart()[1]).seen
+    (peer,) = inlet._peers.values()
+    for tag in range(before + 1, before + 11):
+        data = write_data_head(DataHead(tag, tag - 1, 0, 0, SAME_CLOCK))
+        stranger.send_multipart([data, b"7"])
+        until(lambda: answer_all(inlet) == [7])
+        inlet.exchange()
+    assert [one - before for one, _ in peer.said] == [8, 9, 10]
+    stranger.close()
+
+
 @pytest.mark.parametrize("admit", [True, False], ids=["welcoming", "not-yet-ready"])
 def test_whoever_comes_under_ever_new_names_does_not_fill_the_memory(
     line: Line,

@@ -200,7 +200,7 @@ def test_series_of_all_workers_together_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
     ledgers: list[bytes],
 ) -> None:
-    monkeypatch.setattr(telemetry, "_MAX_SERIES", 3)
+    monkeypatch.setattr(telemetry, "_MAX_HELD", 3)
     stranger = context.socket(zmq.PUSH)
     stranger.connect(address)
     for number in range(5):
@@ -226,6 +226,27 @@ def test_known_workers_are_followed_however_many_strangers_there_are(
     stranger.send_multipart([head("left"), ledgers[3]])
     until(lambda: counts(inlet)["left"] == 3)
     assert len(counts(inlet)) == 1024
+    stranger.close(linger=0)
+
+
+def test_a_ledger_of_more_series_than_a_worker_can_have_is_refused(
+    context: Context,
+    address: str,
+    inlet: TelemetryInlet,
+    refusals: Refusals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telemetry, "_MAX_SERIES", 2)
+    ledgers = [Ledger() for _ in range(2)]
+    for count, ledger in enumerate(ledgers, start=2):
+        for _ in range(count):
+            ledger.counter("streamline_alerts_total", camera="left").add()
+    stranger = context.socket(zmq.PUSH)
+    stranger.connect(address)
+    for count, ledger in enumerate(ledgers, start=2):
+        stranger.send_multipart([head(str(count)), encode(ledger.samples())])
+    until(lambda: refusals.count == 1, step=inlet.latest)
+    assert [worker for _, worker in inlet.latest()] == ["2"]
     stranger.close(linger=0)
 
 
