@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Final
 
 import structlog
@@ -61,10 +62,11 @@ def run_line(
     InputError
         If something that the pipeline file names can't be used.
     """
-    service = Service(herald=Herald(ServiceManager.from_environment(os.environ)))
-    line = _Line(service, only, duration_s, on_ready)
-    with signals(service, reloads=reread is not None):
-        return line.run(pipeline, reread)
+    with closing(ServiceManager.from_environment(os.environ)) as manager:
+        service = Service(herald=Herald(manager))
+        line = _Line(service, only, duration_s, on_ready)
+        with signals(service, reloads=reread is not None):
+            return line.run(pipeline, reread)
 
 
 class _Line:

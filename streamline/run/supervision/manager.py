@@ -34,6 +34,11 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog_s = watchdog_s if address else None
         self._told_of_failure = False
+        # Kept: a host without descriptors must not make the manager believe that we are dead.
+        self._end: socket.socket | None = None
+        if address:
+            self._end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._end.settimeout(0)
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "ServiceManager":
@@ -70,13 +75,17 @@ class ServiceManager:
         """Tell that the line gets on."""
         self._send("WATCHDOG=1")
 
+    def close(self) -> None:
+        """Tell nothing more."""
+        if self._end is not None:
+            self._end.close()
+            self._end = None
+
     def _send(self, *assignments: str) -> None:
-        if not self._address:
+        if self._end is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
-                end.settimeout(0)
-                end.sendto("\n".join(assignments).encode(), self._address)
+            self._end.sendto("\n".join(assignments).encode(), self._address)
         except OSError as exc:
             if not self._told_of_failure:
                 self._told_of_failure = True

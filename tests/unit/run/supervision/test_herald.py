@@ -1,6 +1,7 @@
 """When a line is up, gets on and how it is, as a service manager hears it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 
 @pytest.fixture
-def herald(listener: Listener) -> Herald:
+def herald(listener: Listener) -> Iterator[Herald]:
     # A sign of life is due every time.
-    return Herald(ServiceManager(listener.address, watchdog_s=1e-9))
+    with closing(ServiceManager(listener.address, watchdog_s=1e-9)) as manager:
+        yield Herald(manager)
 
 
 def health(
@@ -135,8 +137,9 @@ def test_a_refused_reload_is_told_until_the_next_one(herald: Herald, listener: L
 
 
 def test_signs_of_life_come_four_times_in_the_time_that_is_given(listener: Listener) -> None:
-    herald = Herald(ServiceManager(listener.address, watchdog_s=3600))
-    herald.begin(0)
-    for _ in range(5):
-        herald.look(health(), 10, Phase.RUNNING)
+    with closing(ServiceManager(listener.address, watchdog_s=3600)) as manager:
+        herald = Herald(manager)
+        herald.begin(0)
+        for _ in range(5):
+            herald.look(health(), 10, Phase.RUNNING)
     assert lines(listener, 2).count("WATCHDOG=1") == 1

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from streamline.run.supervision.manager import ServiceManager
+from tests.support.descriptors import no_descriptors
 from tests.support.manager import Listener
 from tests.support.until import until
 
@@ -24,13 +26,13 @@ def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Listene
 
 def test_every_word_of_the_protocol_arrives(listener: Listener) -> None:
     environment = {"NOTIFY_SOCKET": listener.address}
-    manager = ServiceManager.from_environment(environment)
     before_us = time.monotonic_ns() // 1000
-    manager.ready("2 of 2 cameras ok")
-    manager.alive()
-    manager.reloading()
-    manager.status("left is down")
-    manager.stopping("draining")
+    with closing(ServiceManager.from_environment(environment)) as manager:
+        manager.ready("2 of 2 cameras ok")
+        manager.alive()
+        manager.reloading()
+        manager.status("left is down")
+        manager.stopping("draining")
     until(lambda: len(listener.heard) == 5)
     ready, alive, reloading, status, stopping = listener.heard
     assert ready == ["READY=1", "STATUS=2 of 2 cameras ok"]
@@ -45,17 +47,23 @@ def test_every_word_of_the_protocol_arrives(listener: Listener) -> None:
 
 
 def test_a_status_is_one_line_whatever_is_in_it(listener: Listener) -> None:
-    manager = ServiceManager(listener.address)
-    manager.status("line.yaml:3: name: wrong\nREADY=1\r\nline.yaml:4: " + "x" * 2000)
+    with closing(ServiceManager(listener.address)) as manager:
+        manager.status("line.yaml:3: name: wrong\nREADY=1\r\nline.yaml:4: " + "x" * 2000)
     until(lambda: bool(listener.heard))
     ((line,),) = listener.heard
     assert line.startswith("STATUS=line.yaml:3: name: wrong READY=1 line.yaml:4: xxx")
     assert len(line) < 600
 
 
+def test_a_manager_hears_that_we_live_where_nothing_can_be_opened(listener: Listener) -> None:
+    with closing(ServiceManager(listener.address)) as manager, no_descriptors():
+        manager.alive()
+    until(lambda: listener.heard == [["WATCHDOG=1"]])
+
+
 def test_programs_started_below_do_not_inherit_the_address() -> None:
     environment = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
-    ServiceManager.from_environment(environment)
+    ServiceManager.from_environment(environment).close()
     assert environment == {"PATH": "/bin"}
 
 
@@ -76,6 +84,7 @@ def test_signs_of_life_are_given_to_who_asks_for_them(
     environment: dict[str, str], watchdog_s: float | None
 ) -> None:
     manager = ServiceManager.from_environment({"NOTIFY_SOCKET": "/run/x", **environment})
+    manager.close()
     assert manager.watchdog_s == watchdog_s
 
 
@@ -90,8 +99,7 @@ def test_without_a_manager_nothing_is_told_and_nothing_fails(address: str) -> No
 
 
 def test_a_manager_that_is_gone_is_complained_of_once(tmp_path: Path) -> None:
-    manager = ServiceManager(str(tmp_path / "nobody"))
-    with capture_logs() as logs:
+    with capture_logs() as logs, closing(ServiceManager(str(tmp_path / "nobody"))) as manager:
         manager.ready("up")
         manager.alive()
     assert [one["log_level"] for one in logs] == ["warning"]
