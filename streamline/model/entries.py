@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 __all__ = [
+    "DTYPES",
     "Count",
     "Digest",
     "Entry",
@@ -48,7 +49,10 @@ Tap = tuple[str, Shape]
 """What features are taken, and the shape that they were when a model was fitted to them."""
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
-"""Type, as safetensors calls it, and shape of each tensor by name."""
+"""Type, one of `DTYPES`, and shape of each tensor by name."""
+
+DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1"}
+"""Types of tensors as safetensors calls them, and as NumPy does."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

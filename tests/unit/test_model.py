@@ -513,6 +513,28 @@ def test_a_mask_is_drawn_once_for_all_layers(
     assert drawn == [(64, 32)]
 
 
+def test_what_is_read_is_what_was_hashed_whatever_takes_its_place_meanwhile(
+    model: Model, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is fitted again while a worker starts."""
+    detector = replace(model.fre, score_layers={"deep": layer(9, rank=3, shape=(4, 2, 2))})
+    other = saved.with_name("other")
+    save_model(replace(model, detector=detector), other)
+    sha256 = hashlib.sha256
+
+    def swap(data: bytes = b"") -> object:
+        if data == (saved / "tensors.safetensors").read_bytes():
+            (other / "tensors.safetensors").replace(saved / "tensors.safetensors")
+        return sha256(data)
+
+    monkeypatch.setattr(hashlib, "sha256", swap)
+    read = load_model(saved)
+    assert not (other / "tensors.safetensors").exists()
+    assert list(read.fre.score_layers) == ["deep", "deeper"]
+    for name, one in read.fre.score_layers.items():
+        same_layer(one, model.fre.score_layers[name])
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_byte_is_noticed(saved: Path, data: st.DataObject) -> None:
