@@ -14,6 +14,7 @@ from streamline.backbone.folder import (
     Quantisation,
     at_size,
     copy_folder,
+    read_files,
     read_folder,
     require_size,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "load_zoo",
     "packaged_weights",
     "parse_tap",
+    "read_files",
     "read_folder",
     "require_size",
 ]

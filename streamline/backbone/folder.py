@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -23,6 +23,7 @@ __all__ = [
     "at_size",
     "copy_folder",
     "precisions_in",
+    "read_files",
     "read_folder",
     "require_size",
 ]
@@ -164,17 +165,60 @@ def read_folder(folder: Path, precision: str, /, *, cure: str) -> Backbone:
     files = [f"{precision}.xml", f"{precision}.bin"]
     for file in files:
         _require_intact(folder / file, manifest.sha256.get(file, ""), cure)
-    both = "".join(manifest.sha256[file] for file in files)
     return Backbone(
         name=manifest.name,
         precision=precision,
         xml=folder / files[0],
         layers=manifest.layers,
-        sha256=hashlib.sha256(both.encode()).hexdigest(),
+        sha256=_named(manifest.sha256[file] for file in files),
         height=manifest.input.height,
         width=manifest.input.width,
         quantisation=manifest.quantisation if precision == "int8" else None,
     )
+
+
+def read_files(net: Backbone, /) -> tuple[bytes, bytes]:
+    """Read a network's graph and weights, and check that what was read is what its hash names.
+
+    Returns
+    -------
+    graph : bytes
+        OpenVINO IR, XML.
+    weights : bytes
+
+    Raises
+    ------
+    ModelError
+        If they can't be read, or are not this network's any more.
+    """
+    graph, weights = (_content(path) for path in (net.xml, net.xml.with_suffix(".bin")))
+    whole = _named(hashlib.sha256(part).hexdigest() for part in (graph, weights))
+    if net.sha256 not in {whole, _named_at(whole, net.height)}:
+        msg = (
+            f"{net.xml.parent}: the network was replaced or damaged since it was looked at; start "
+            "again, or restore a copy"
+        )
+        raise ModelError(msg)
+    return graph, weights
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except OSError as exc:
+        msg = f"{path}: can't be read ({exc.strerror}); restore a copy or fit the model again"
+        raise ModelError(msg) from exc
+
+
+def _named(hashes: Iterable[str]) -> str:
+    """Name a network by the hashes of graph and weights."""
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _named_at(sha256: str, size: int) -> str:
+    """Name a network at another size: a model for that must not pass for one of this."""
+    return hashlib.sha256(f"{sha256} {size} x {size}".encode()).hexdigest()
 
 
 def copy_folder(net: Backbone, folder: Path, /) -> None:
@@ -229,9 +273,7 @@ def at_size(net: Backbone, size: int, /) -> Backbone:
         )
         for name, layer in net.layers.items()
     }
-    # A model for another size must not pass for one of this.
-    named = hashlib.sha256(f"{net.sha256} {size} x {size}".encode()).hexdigest()
-    return replace(net, layers=layers, sha256=named, height=size, width=size)
+    return replace(net, layers=layers, sha256=_named_at(net.sha256, size), height=size, width=size)
 
 
 def require_size(size: int, /) -> None:

@@ -15,6 +15,7 @@ from openvino import opset13 as ops
 from streamline.backbone import Backbone, parse_tap
 from streamline.fre import LinearAutoencoder, resize_bilinear
 from streamline.fre.reference import TINY
+from streamline.infer.network import read_network, refusing
 from streamline.model import FittedLayer, FreDetector
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "head_graph",
     "joined_graph",
     "map_head",
-    "read_network",
     "score_head",
     "taps_of",
 ]
@@ -51,9 +51,10 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 def feature_graph(core: ov.Core, net: Backbone, layers: Sequence[str]) -> ov.Model:
     """Cut the backbone to the named layers, each output flattened to ``(n, c * h * w)``."""
     graph = read_network(core, net)
-    taps = taps_of(graph, layers)
-    results = [_named(_flat(tap), layer) for layer, tap in taps.items()]
-    return ov.Model(results, graph.get_parameters(), f"{graph.get_friendly_name()}-features")
+    with refusing(net):
+        taps = taps_of(graph, layers)
+        results = [_named(_flat(tap), layer) for layer, tap in taps.items()]
+        return ov.Model(results, graph.get_parameters(), f"{graph.get_friendly_name()}-features")
 
 
 def joined_graph(
@@ -61,7 +62,8 @@ def joined_graph(
 ) -> ov.Model:
     """Join the backbone, cut after the last layer that the head uses, and the head."""
     graph = read_network(core, net)
-    return ov.Model([head(taps_of(graph, layers), detector)], graph.get_parameters())
+    with refusing(net):
+        return ov.Model([head(taps_of(graph, layers), detector)], graph.get_parameters())
 
 
 def head_graph(net: Backbone, layers: Sequence[str], head: Head, detector: FreDetector) -> ov.Model:
@@ -77,15 +79,6 @@ def _features_of(net: Backbone, name: str) -> ov.op.Parameter:
     parameter = ops.parameter([-1, values], np.float32, name)
     parameter.output(0).get_tensor().set_names({name})
     return parameter
-
-
-def read_network(core: ov.Core, net: Backbone) -> ov.Model:
-    """Read a backbone's stored graph, reshaped if it is stored for another input size."""
-    graph = core.read_model(net.xml)
-    wanted = ov.PartialShape([-1, net.height, net.width, 3])
-    if graph.inputs[0].partial_shape != wanted:
-        graph.reshape(wanted)
-    return graph
 
 
 def taps_of(graph: ov.Model, layers: Iterable[str]) -> Taps:

@@ -21,6 +21,7 @@ from streamline.infer.graphs import (
     joined_graph,
     map_head,
 )
+from streamline.infer.network import refusing
 from streamline.infer.protocol import Compute, Features, Maps, OnDone, Scores
 from streamline.infer.slotted import (
     Output,
@@ -56,7 +57,8 @@ def open_scorer(
     # Directions in 8 bits would only be turned back: torch has no product that takes them.
     layers = score_network(models[0]).layers
     compute = settle(compute, exact=net.precision == "f32")
-    graphs = _graphs(models, exact_score_head, net, layers, compute)
+    with refusing(net):
+        graphs = _graphs(models, exact_score_head, net, layers, compute)
     return TorchRequests(graphs, net, compute, read_scores, on_done=on_done)
 
 
@@ -66,7 +68,8 @@ def open_mapper(
     """See `streamline.infer.open_mapper`."""
     layers = map_network(models[0]).layers
     compute = settle(compute, exact=net.precision == "f32")
-    graphs = _graphs(models, map_head, net, layers, compute)
+    with refusing(net):
+        graphs = _graphs(models, map_head, net, layers, compute)
     return TorchRequests(graphs, net, compute, read_maps, on_done=on_done)
 
 
@@ -75,7 +78,8 @@ def open_extractor(
 ) -> "TorchRequests[Features]":
     """See `streamline.infer.open_extractor`."""
     compute = settle(compute, exact=net.precision == "f32")
-    network = translate(feature_graph(ov.Core(), net, layers), dtype_of(compute))
+    with refusing(net):
+        network = translate(feature_graph(ov.Core(), net, layers), dtype_of(compute))
     graphs = Graphs(network, (), tuple(layers))
     return TorchRequests(graphs, net, compute, feature_reader(layers), on_done=on_done)
 

@@ -163,8 +163,10 @@ class _Translation:
     ) -> _Value:
         pixels, weights = inputs
         groups = 1
-        assert weights.constant is not None  # noqa: S101 - of a trained network
         kernel = weights.constant
+        if kernel is None:
+            what = "a convolution whose weights are computed"
+            raise _unknown(what)
         if grouped:
             kernel, groups = grouped_convolution(kernel)
         kernel = kernel.to(self._dtype).contiguous(memory_format=torch.channels_last)

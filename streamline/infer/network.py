@@ -1,0 +1,180 @@
+"""A network's stored graph, which may have come with a model from anywhere: read without trust.
+
+What is read is what its hashes name. OpenVINO works out shapes while it reads, and numbers that
+do not depend on a frame when it compiles; how large either becomes is up to the graph. So its
+text is looked through before it is read, and its shapes before it is compiled.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import openvino as ov
+
+from streamline.backbone import Backbone, comes_with_package, read_files
+from streamline.errors import ModelError
+from streamline.infer.ir import Operation, operations_of
+
+__all__ = ["read_network", "refusing"]
+
+_SHAPED: Final = frozenset({
+    "AdaptiveAvgPool", "AdaptiveMaxPool", "Gather", "Interpolate", "MVN", "NormalizeL2", "Pad",
+    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Slice",
+    "Split", "Squeeze", "StridedSlice", "Transpose", "Unsqueeze", "VariadicSplit",
+})  # fmt: skip
+"""What all inputs but the first decide the shape of."""
+
+_COMPUTING: Final = frozenset({
+    "Abs", "Add", "AvgPool", "BatchNormInference", "Clamp", "Concat", "Const", "Convert",
+    "Convolution", "DepthToSpace", "Divide", "Elu", "Equal", "Erf", "Exp", "FakeQuantize",
+    "Floor", "Gelu", "Greater", "GroupConvolution", "GroupNormalization", "HSigmoid", "HSwish",
+    "HardSigmoid", "Less", "Log", "MatMul", "MaxPool", "Maximum", "Minimum", "Mish", "Mod",
+    "Multiply", "Negative", "PReLU", "Parameter", "Power", "ReLU", "Result", "Selu", "ShapeOf",
+    "ShuffleChannels", "Sigmoid", "SoftMax", "SoftPlus", "SpaceToDepth", "Sqrt",
+    "SquaredDifference", "Subtract", "Swish", "Tanh",
+})  # fmt: skip
+"""What else networks of features consist of; each gives no more than its inputs let it."""
+
+_OF_SHAPES: Final = frozenset({
+    "Add", "Concat", "Convert", "Divide", "Equal", "Floor", "Gather", "Greater", "Less", "Mod",
+    "Multiply", "ReduceProd", "Slice", "Squeeze", "StridedSlice", "Subtract", "Unsqueeze",
+})  # fmt: skip
+"""By what shapes are computed, of shapes and of small constants."""
+
+_MOST_IN_SHAPE: Final = 4096
+"""Numbers anywhere in the computation of a shape; a shape has a handful."""
+
+_RANK: Final = 16
+_MOST_PER_PIXEL: Final = 256
+"""Numbers that an operation may give for each pixel of a frame; VGG-16, with the largest features
+of all in the catalogue, gives 64."""
+
+_MOST_PER_BYTE: Final = 16
+"""Numbers that may be computed from constants alone, all steps counted, for each byte of weights:
+what 8 bits or 16 stand for takes five."""
+
+_FEW: Final = 1 << 16
+
+
+def read_network(core: ov.Core, net: Backbone) -> ov.Model:
+    """Read a backbone's stored graph, reshaped if it is stored for another input size.
+
+    Raises
+    ------
+    ModelError
+        If its files are not those that it was made of, it is no network of features, lacks a layer
+        that it is to have, or would take more memory than any network of features.
+    """
+    graph, weights = read_files(net)
+    with refusing(net):
+        # Those of the package are as good as its code.
+        trusted = comes_with_package(net)
+        if not trusted:
+            _require_plain(operations_of(graph))
+        network = core.read_model(graph, weights)
+        wanted = ov.PartialShape([-1, net.height, net.width, 3])
+        if [one.partial_shape for one in network.inputs] != [wanted]:
+            network.reshape(wanted)
+        if not trusted:
+            _require_bounded(network, net, len(weights))
+            _require_layers(network, net)
+    return network
+
+
+@contextmanager
+def refusing(net: Backbone) -> Iterator[None]:
+    """Turn what goes wrong with a network's graph into a sentence."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as exc:
+        reason = (str(exc).strip().splitlines() or [type(exc).__name__])[-1].strip()
+        msg = (
+            f"{net.xml}: this network can't be used ({reason[:200]}); restore a copy of the model "
+            "or fit it again"
+        )
+        raise ModelError(msg) from exc
+
+
+def _require_plain(operations: Sequence[Operation]) -> None:
+    """Refuse operations that are not known here, and shapes that are computed from much."""
+    sizes: dict[str, int] = {}
+    for one in operations:
+        if one.kind not in _COMPUTING | _SHAPED:
+            msg = f"it has an operation that no network of features has: {one.kind}"
+            raise ValueError(msg)
+        if one.kind in _SHAPED and not all(
+            sizes.get(source, _MOST_IN_SHAPE + 1) <= _MOST_IN_SHAPE for source in one.sources[1:]
+        ):
+            msg = f"the shape of {one.kind} {one.name} is computed from too much"
+            raise ValueError(msg)
+        size = _most_numbers(one, sizes)
+        if size is not None:
+            sizes[one.name] = size
+
+
+def _most_numbers(one: Operation, sizes: dict[str, int]) -> int | None:
+    """Bound how many numbers a step of the computation of a shape gives; None: it is none."""
+    if one.kind == "Const":
+        return one.numbers
+    if one.kind == "ShapeOf":
+        return _RANK
+    if one.kind not in _OF_SHAPES or any(source not in sizes for source in one.sources):
+        return None
+    of_each = [sizes[source] for source in one.sources]
+    # However they are broadcast, sliced or gathered.
+    most = sum(of_each) if one.kind == "Concat" else math.prod(of_each)
+    return min(most, _MOST_IN_SHAPE + 1)
+
+
+def _require_bounded(network: ov.Model, net: Backbone, weights: int) -> None:
+    """Refuse operations that give more than a frame of that size, or weights, can have in them."""
+    most = _MOST_PER_PIXEL * net.height * net.width + _FEW
+    left = _MOST_PER_BYTE * weights + _FEW
+    moving: set[str] = set()
+    for one in network.get_ordered_ops():
+        kind = one.get_type_name()
+        if kind == "Constant":
+            continue
+        numbers = sum(_numbers(output.partial_shape) for output in one.outputs())
+        sources = {value.get_node().get_name() for value in one.input_values()}
+        if kind != "Parameter" and moving.isdisjoint(sources):
+            left -= numbers
+            continue
+        moving.add(one.get_name())
+        if numbers > most:
+            msg = f"a {kind} gives {numbers} numbers for a frame, {most} are allowed"
+            raise ValueError(msg)
+    if left < 0:
+        msg = "it computes far more numbers from its weights than those are"
+        raise ValueError(msg)
+
+
+def _numbers(shape: ov.PartialShape) -> int:
+    """Count those of a frame: the first extent may be that of the batch."""
+    if shape.rank.is_dynamic:
+        msg = "the shape of its features is not known before it runs"
+        raise ValueError(msg)
+    # Of what is not known before it runs, the least is 0.
+    first, *others = map(int, tuple(shape.get_min_shape()) or (1,))
+    if tuple(shape.get_max_shape())[1:] != tuple(others):
+        msg = f"the shape of its features is not known before it runs: {shape}"
+        raise ValueError(msg)
+    return max(first, 1) * math.prod(others)
+
+
+def _require_layers(network: ov.Model, net: Backbone) -> None:
+    """Check that each layer is there, by its name and in its shape."""
+    found = {name: output for output in network.outputs for name in output.get_names()}
+    for name, layer in net.layers.items():
+        shape = [layer.channels, layer.height, layer.width]
+        if name not in found:
+            msg = f"it gives no layer {name!r}"
+            raise ValueError(msg)
+        given = found[name]
+        if given.partial_shape != ov.PartialShape([-1, *shape]):
+            msg = f"its layer {name!r} is {given.partial_shape}, not {shape} for each frame"
+            raise ValueError(msg)
+        if given.element_type != ov.Type.f32:
+            msg = f"its layer {name!r} is not of single precision"
+            raise ValueError(msg)
