@@ -22,6 +22,10 @@ _HEARD_AT_ONCE: Final = 1000
 """Most that is taken in of what subscribers say, before an event is published: who says more than
 that does not hold it up."""
 
+_UNHEARD: Final = 64
+"""Most that a subscriber's connection brings before it is taken in: else ZeroMQ would take in what
+comes while an event is published, and keep all of it."""
+
 _GATHER_NS: Final = 1_000_000_000
 """Nothing is published for so long after the address was bound: those who have subscribed to a
 predecessor, and look for it ten times a second, are all there again by then."""
@@ -49,6 +53,7 @@ class Publisher:
         self._socket = context.socket(zmq.XPUB)
         self._socket.linger = 500
         self._socket.maxmsgsize = _LARGEST
+        self._socket.rcvhwm = _UNHEARD
         if door is not None:
             door.fit(self._socket)
         try:
