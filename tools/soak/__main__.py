@@ -203,7 +203,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=above_zero, default=30.0)
     parser.add_argument("--seed", type=int, default=1, help="of what happens, and when")
     parser.add_argument(
-        "--limit-mb", type=above_zero, default=4.0, help="bound of a process' growth"
+        "--limit-mb", type=above_zero, default=6.0, help="bound of a process' growth"
     )
     parser.add_argument(
         "--limit-descriptors", type=above_zero, default=4.0, help="the same of its descriptors"
