@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 import zmq
+from structlog.testing import capture_logs
 
 from streamline.clock import SAME_CLOCK, monotonic_ns, wall_ns
 from streamline.errors import WireError
@@ -143,7 +144,8 @@ def fuzz_telemetry(count: int, seed: int, folder: Path) -> Tally:
 @contextmanager
 def _context() -> Iterator[Context]:
     context: Context = zmq.Context()
-    yield context
+    with capture_logs():
+        yield context
     context.destroy(linger=0)
 
 
