@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from streamline.alert.outbox import Outbox, Posted
-from streamline.alert.sinks.protocol import RejectedError, Sink
+from streamline.alert.sinks.protocol import Lasting, RejectedError, Sink
 from streamline.backoff import Backoff
 from streamline.clock import monotonic_ns
 
@@ -102,10 +102,23 @@ class Courier(Thread):
                 if self._is_late() or not self._brought(sink, event):
                     break
                 told = event.number
+            if told and not self._settled(sink):
+                told = 0
             if told:
                 self._outbox.tell(self._sink_name, told)
             if told != batch[-1].number and not self._wait():
                 return False
+        return True
+
+    def _settled(self, sink: Sink) -> bool:
+        """Let a sink that keeps events itself make them last."""
+        try:
+            if isinstance(sink, Lasting):
+                sink.settle()
+        except OSError as exc:
+            self._told("failed")
+            self._complain(exc)
+            return False
         return True
 
     def _brought(self, sink: Sink, event: Posted) -> bool:

@@ -1,5 +1,6 @@
 """Files of JSON lines: alerts, verdicts, drops."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -46,11 +47,18 @@ class JsonLines:
         self._fd: int | None = _opened(path)
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
-        """Write the event and a line break, onto the disk: it is not told again."""
-        self._append([event], durable=True)
+        """Write the event and a line break."""
+        self.write([event])
+
+    def settle(self) -> None:
+        """Wait until what was written is on the disk: it is not told again."""
+        if self._fd is None:
+            raise CutShortError(OSError(errno.EBADF, "what was written last is lost"), 0)
+        with self._broken_closed():
+            _sync(self._fd)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Append lines, each without its line break; a power cut may take the latest of them.
+        """Append lines, each without its line break; until `settle` a power cut may take them.
 
         Raises
         ------
@@ -59,7 +67,9 @@ class JsonLines:
         InputError
             If there is another file now, or none, and it can't be opened for appending.
         """
-        self._append(lines, durable=False)
+        fd = self._current()
+        with self._broken_closed():
+            _write(fd, lines)
 
     def close(self) -> None:
         """Close the file."""
@@ -67,14 +77,12 @@ class JsonLines:
             os.close(self._fd)
             self._fd = None
 
-    def _append(self, lines: Sequence[bytes], *, durable: bool) -> None:
-        fd = self._current()
+    @contextmanager
+    def _broken_closed(self) -> Iterator[None]:
+        """Let go of a descriptor that fails: it may be it alone, of a disk that was gone."""
         try:
-            _write(fd, lines)
-            if durable:
-                _sync(fd)
+            yield
         except OSError:
-            # It may be the descriptor alone that is broken, of a disk that was gone.
             with suppress(OSError):
                 self.close()
             raise
@@ -82,6 +90,8 @@ class JsonLines:
     def _current(self) -> int:
         """Return a descriptor of the file that has the path now."""
         if self._fd is not None and not _is_at(self._path, self._fd):
+            with suppress(OSError):
+                _sync(self._fd)  # What it has may not be settled yet.
             with suppress(OSError):
                 self.close()
         if self._fd is None:

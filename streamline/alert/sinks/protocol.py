@@ -1,8 +1,8 @@
 """What the outbox expects of whoever is told."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["RejectedError", "Sink"]
+__all__ = ["Lasting", "RejectedError", "Sink"]
 
 
 class RejectedError(Exception):
@@ -32,3 +32,17 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release what is held; called once."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A sink that keeps events itself, and makes many of them last at once."""
+
+    def settle(self) -> None:
+        """Make what was handed over last; called before it counts as told.
+
+        Raises
+        ------
+        OSError
+            If that failed; all since the last time is told again in a while.
+        """

@@ -177,3 +177,36 @@ def test_a_sink_that_never_opens_holds_up_no_end(outbox: Outbox) -> None:
     courier.join(30)
     assert not courier.is_alive()
     assert outbox.waiting("one") == 3
+
+
+class Keeper(Fickle):
+    """A sink that loses what it has not settled, the first time."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.kept: list[int] = []
+        self.settlings = 0
+
+    def settle(self) -> None:
+        self.settlings += 1
+        held, self.told = self.told, []
+        if self.settlings == 1:
+            message = "the disk is gone"
+            raise OSError(message)
+        self.kept += held
+
+
+def test_a_sink_that_keeps_events_is_told_again_what_it_could_not_make_last(
+    outbox: Outbox,
+) -> None:
+    sink = Keeper()
+    post(outbox, 0, 200)
+    with structlog.testing.capture_logs() as logs:
+        courier, counts = start("one", sink, outbox)
+        eventually(lambda: outbox.waiting("one") == 0, "everything is told")
+        courier.stop(10)
+        courier.join(30)
+    assert sink.kept == list(range(200))
+    assert sink.settlings < 20  # Many at once.
+    assert counts["failed"] == 1
+    assert logs[0]["event"] == "sink can't be told, tries go on"

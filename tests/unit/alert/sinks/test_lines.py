@@ -197,6 +197,19 @@ def test_what_was_delivered_outlives_a_power_cut(tmp_path: Path) -> None:
     with breaking_disk(tmp_path / "disk", megabytes=8) as disk:
         sink = JsonLines(disk.folder / "alerts.jsonl")
         sink.deliver("a", b'{"n":1}')
+        sink.settle()
         with disk.after_a_power_cut(tmp_path / "later") as later:
             assert (later / "alerts.jsonl").read_bytes() == b'{"n":1}\n'
+        sink.close()
+
+
+def test_what_a_disk_has_not_taken_for_good_is_not_settled(tmp_path: Path) -> None:
+    require_disk(tmp_path / "probe", breaks=True)
+    with breaking_disk(tmp_path / "disk", megabytes=8) as disk:
+        sink = JsonLines(disk.folder / "alerts.jsonl")
+        sink.deliver("a", b'{"n":1}')
+        disk.fail()
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"Read-only|Input/output|is lost"):
+                sink.settle()
         sink.close()
