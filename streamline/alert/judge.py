@@ -173,11 +173,16 @@ class Judge:
         return self._rules[scored.origin.id.camera].test.p_value(scored.score)
 
     def _update_is_due(self, alert: _Alert, wall_ns: int) -> bool:
-        """Say whether one more period of the alert is over; a clock that was set back ends none."""
+        """Say whether one more period of the alert is over; a clock that was set back ends none.
+
+        A successor that judges again what may not have been told knows times to a microsecond: it
+        must come to the same frames, or sinks are told of others as well, and of earlier ones last.
+        """
         if self._update_ns is None:
             return False
         before = alert.periods
-        alert.periods = (wall_ns - alert.begin.wall_ns) // self._update_ns
+        lasted_us = wall_ns // 1000 - alert.begin.wall_ns // 1000
+        alert.periods = 1000 * lasted_us // self._update_ns
         return alert.periods > before
 
     def _verdict(self, scored: Scored) -> tuple[Verdict, float | None]:

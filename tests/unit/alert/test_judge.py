@@ -1,6 +1,7 @@
 """From scores to verdicts and events, for several cameras at once."""
 
 import math
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -81,16 +82,16 @@ def test_both_events_of_an_alert_carry_the_id_of_the_frame_that_began_it() -> No
     assert [j.alert for j in judgements] == [None, "left-ff-1", "left-ff-1", None, "left-ff-4"]
 
 
-def updates(judge: Judge, seconds: list[int]) -> list[int]:
-    """At which of those seconds it is told how an alert stands that began at the first."""
+def updates(judge: Judge, times_ns: Iterable[int]) -> list[int]:
+    """Which of the frames of those times tell how an alert stands that began at the first."""
     told = []
-    for seq, second in enumerate(seconds):
-        origin = Origin(FrameId("left", 255, seq), 0, START_NS + second * NS, 0)
+    for seq, time_ns in enumerate(times_ns):
+        origin = Origin(FrameId("left", 255, seq), 0, START_NS + time_ns, 0)
         judgement = judge.judge(Scored(origin=origin, score=2.0 + seq))
         if judgement.update is not None:
             assert judgement.update.type == "update"
             assert judgement.update.worst_score == 2.0 + seq
-            told.append(second)
+            told.append(seq)
     return told
 
 
@@ -104,11 +105,26 @@ def updates(judge: Judge, seconds: list[int]) -> list[int]:
     ],
 )
 def test_while_an_alert_is_on_it_is_told_how_it_stands(seconds: list[int], told: list[int]) -> None:
-    assert updates(Judge("line", {"left": rule()}, update_ns=10 * NS), seconds) == told
+    judge = Judge("line", {"left": rule()}, update_ns=10 * NS)
+    found = updates(judge, [second * NS for second in seconds])
+    assert [seconds[seq] for seq in found] == told
+
+
+@given(
+    begin_ns=st.integers(0, 5000),
+    offsets_ns=st.lists(st.integers(-3000, 3000), min_size=1, max_size=10),
+)
+def test_times_that_are_only_known_to_a_microsecond_lead_to_the_same_updates(
+    begin_ns: int, offsets_ns: list[int]
+) -> None:
+    exact = [begin_ns, *(begin_ns + n * NS + one for n, one in enumerate(offsets_ns, start=1))]
+    judges = [Judge("line", {"left": rule()}, update_ns=NS) for _ in range(2)]
+    rounded = [time_ns // 1000 * 1000 for time_ns in exact]
+    assert updates(judges[0], exact) == updates(judges[1], rounded)
 
 
 def test_unless_it_is_asked_for_nobody_is_told_how_an_alert_stands() -> None:
-    assert updates(Judge("line", {"left": rule()}), list(range(100))) == []
+    assert updates(Judge("line", {"left": rule()}), range(0, 100 * NS, NS)) == []
 
 
 def test_each_update_of_an_alert_has_a_name_of_its_own() -> None:
