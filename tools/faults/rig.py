@@ -329,12 +329,15 @@ class Rig:
     def processes(self) -> dict[str, psutil.Process]:
         """Return the line's processes: ``supervisor``, ``infer``, ``alert``, ``camera-…``."""
         supervisor = psutil.Process(self.line.pid)
-        found = {"supervisor": supervisor}
-        for one in supervisor.children(recursive=True):
-            for worker in self.workers:
-                if _name(one) == f"sl:{worker}"[:15]:
-                    found[worker] = one
-        return found
+        names = {f"sl:{worker}"[:15]: worker for worker in self.workers}
+        found = {one.pid: (_name(one), one) for one in supervisor.children(recursive=True)}
+        workers = {
+            names[name]: one
+            for name, one in found.values()
+            # A program that a worker starts has the worker's name until it runs.
+            if name in names and found.get(_parent(one), ("",))[0] != name
+        }
+        return {"supervisor": supervisor, **workers}
 
     @property
     def workers(self) -> list[str]:
@@ -409,3 +412,10 @@ def _name(process: psutil.Process) -> str:
         return str(process.name())
     except psutil.NoSuchProcess:
         return ""
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return 0

@@ -33,8 +33,11 @@ _SLOW_DISK_NS: Final = 30 * _SECOND_NS
 is started again longer.  Who is killed while he waits for one only makes his successor wait."""
 
 _OPENING_NS: Final = 30 * _SECOND_NS
-"""A worker none of whose stages has gone round yet hangs if it does nothing for this long, and
-waits for no disk."""
+"""A worker none of whose stages has gone round yet hangs if it does nothing for this long."""
+
+_OPENING_ON_DISK_NS: Final = 90 * _SECOND_NS
+"""The same of one that waits for a disk: its successors would wait for it too, and are not given up
+if they die this seldom."""
 
 _HELD_UP_NS: Final = _SECOND_NS // 2
 
@@ -90,8 +93,9 @@ class Pulse:
         beats = self._beats(view)
         if not beats:
             idle_ns = now_ns - self._worked_ns
-            # Its successor would open the same, on the same disk.
-            return idle_ns > _OPENING_NS and "D" not in _states(self._pid).values()
+            if idle_ns < _OPENING_NS:
+                return False
+            return idle_ns > _OPENING_ON_DISK_NS or "D" not in _states(self._pid).values()
         hindered_ns = self._hindered_ns(now_ns, min(beat_ns for beat_ns, _ in beats))
         return any(
             self._is_silent(now_ns - beat_ns - hindered_ns, thread) for beat_ns, thread in beats

@@ -453,10 +453,12 @@ def wait_as_for_a_disk(line: Line) -> None:
     line.look()
 
 
-def test_a_worker_that_waits_for_a_disk_to_begin_on_is_left_alone(line: Line) -> None:
+def test_a_worker_that_waits_for_a_disk_to_begin_on_is_given_time(line: Line) -> None:
     wait_as_for_a_disk(line)
-    line.look_for_s(60)
+    line.look_for_s(85)
     assert line.started[0].exit_status() is None
+    line.look_for_s(10)
+    assert line.started[0].exit_status() == -signal.SIGKILL
 
 
 def test_a_stage_that_waits_for_a_thread_that_waits_for_a_disk_is_given_time(line: Line) -> None:
