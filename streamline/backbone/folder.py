@@ -238,7 +238,7 @@ def _manifest_of(folder: Path) -> _Manifest:
     try:
         with open_regular(folder / MANIFEST) as file:
             return msgspec.json.decode(file.read(_MANIFEST_BYTES), type=_Manifest)
-    except (OSError, RecursionError, msgspec.DecodeError) as exc:
+    except (OSError, RecursionError, msgspec.DecodeError, UnicodeDecodeError) as exc:
         msg = f"{folder} holds no network: its {MANIFEST} can't be read"
         raise ModelError(msg) from exc
 

@@ -45,7 +45,7 @@ class BankFit:
         (features,) = passes
         self._batches.append(features)
         self.frames += len(features[self._settings.deepest])
-        most = most_frames(len(features))
+        most = most_frames([rows.shape[1] for rows in features.values()])
         if self.frames > most:
             msg = f"a memory bank of these layers holds {most} frames at most; set --max-frames"
             raise InputError(msg)

@@ -191,7 +191,7 @@ def _require_own(path: Path) -> None:
         return
     try:
         header = msgspec.json.decode(path.read_bytes(), type=_Header)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         header = _Header()
     if header.format != _FORMAT:
         msg = f"{path} is there already and is no calibration; choose another name"
@@ -282,7 +282,7 @@ def _read(path: Path) -> bytes:
 def _decoded(data: bytes) -> _File:
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         header = _Header()
     if header.format != _FORMAT:
         msg = "is no calibration; make one with: streamline model calibrate MODEL SOURCE"
@@ -295,7 +295,7 @@ def _decoded(data: bytes) -> _File:
         raise ValueError(msg)
     try:
         entry = msgspec.json.decode(data, type=_File)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         msg = f"is a damaged calibration ({exc}); restore a copy or calibrate again"
         raise ValueError(msg) from exc
     if entry.digest != _digest_of(entry):

@@ -128,13 +128,13 @@ def decode_manifest(data: bytes, /) -> Manifest:
     """
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         msg = "is no Streamline model: its manifest.json can't be read; fit it again"
         raise ValueError(msg) from exc
     _check_header(header)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         msg = f"has a damaged manifest.json ({exc}); fit it again or restore a copy"
         raise ValueError(msg) from exc
     if manifest.digest != digest_of(manifest):

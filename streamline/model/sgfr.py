@@ -1,5 +1,6 @@
 """SGFR as a model's detector: a memory bank per layer, how it is held and how it is stored."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -170,8 +171,8 @@ class SgfrEntry(Entry, frozen=True, tag_field="kind", tag="sgfr"):
         if set(self._recipe().layers) != set(self.layers):
             msg = "the bank's layers are not those that it is used with"
             raise ValueError(msg)
-        if self.frames > most_frames(len(self.layers)):
-            msg = f"{self.frames} frames are too many for a bank of {len(self.layers)} layers"
+        if self.frames > most_frames([math.prod(shape) for _, shape in self.taps()]):
+            msg = f"{self.frames} frames are too many for a bank of these layers"
             raise ValueError(msg)
 
     def shapes(self) -> Shapes:

@@ -1,6 +1,7 @@
 """The memory bank: the features of all normal frames, stored compactly and opened for use."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,16 +23,26 @@ _GRAM_BYTES = 1 << 30
 """Of the inner products of all pairs of frames, of all layers together: they are held in float64
 by whoever judges."""
 
+_FEW_BYTES = 1 << 26
+"""Of them that any bank may take; beyond, no more than 16 for each feature in it."""
 
-def most_frames(layers: int, /) -> int:
-    """Return how many frames a bank of so many layers may hold.
+
+def most_frames(features: Collection[int], /) -> int:
+    """Return how many frames a bank may hold.
+
+    Parameters
+    ----------
+    features : collection of int
+        How many there are in each layer.
 
     Examples
     --------
-    >>> most_frames(3)
-    6688
+    >>> most_frames([40_960, 28_672, 12_288]), most_frames([64])
+    (6688, 2896)
     """
-    return math.isqrt(_GRAM_BYTES // (8 * layers))
+    layers = len(features)
+    most, few = (math.isqrt(limit // (8 * layers)) for limit in (_GRAM_BYTES, _FEW_BYTES))
+    return min(most, max(few, 2 * sum(features) // layers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

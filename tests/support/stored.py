@@ -1,4 +1,4 @@
-"""Small networks as they are stored, of any graph."""
+"""Small networks as they are stored, of any graph, and models on one."""
 
 import hashlib
 import json
@@ -10,26 +10,48 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from streamline.backbone import Backbone, read_folder
+from streamline.fre import LinearAutoencoder, Subspace
+from streamline.mask import Mask
+from streamline.model import (
+    BackboneId,
+    BankLayer,
+    Calibration,
+    FittedLayer,
+    FreDetector,
+    Model,
+    SgfrDetector,
+    save_model,
+)
+from streamline.preprocess import PREPROCESSING
+from streamline.sgfr import Recipe, store_bank
 
-__all__ = ["SIDE", "frames", "small_network", "store_graph", "store_network", "with_layers"]
+__all__ = [
+    "SIDE",
+    "frames",
+    "save_each_kind",
+    "small_network",
+    "store_graph",
+    "store_network",
+    "with_layers",
+]
 
-SIDE = 32
+SIDE = 128
 """Of a frame, px."""
 
 Shape = tuple[int, int, int]
 
 
 def frames() -> ov.op.Parameter:
-    """What goes in: uint8, ``(n, 32, 32, 3)``."""
+    """What goes in: uint8, ``(n, 128, 128, 3)``."""
     return ops.parameter([-1, SIDE, SIDE, 3], np.uint8, "pixels")
 
 
 def small_network() -> ov.Model:
-    """A convolution of stride 8 to four channels: layer ``deep``, ``(n, 4, 4, 4)``."""
+    """A convolution of stride 32 to four channels: layer ``deep``, ``(n, 4, 4, 4)``."""
     pixels = frames()
     picture = ops.transpose(ops.convert(pixels, "f32"), np.array([0, 3, 1, 2]))
     weights = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
-    deep = ops.relu(ops.convolution(picture, weights, [8, 8], [0, 0], [0, 0], [1, 1]))
+    deep = ops.relu(ops.convolution(picture, weights, [32, 32], [0, 0], [0, 0], [1, 1]))
     return with_layers(pixels, deep=deep)
 
 
@@ -68,3 +90,102 @@ def store_network(folder: Path, layers: Mapping[str, Shape] | None = None) -> Ba
     }
     (folder / "manifest.json").write_text(json.dumps(said))
     return read_folder(folder, "f32", cure="make it again")
+
+
+def save_each_kind(folder: Path) -> list[Path]:
+    """Write a model of each kind, all on a `small_network` that is stored with them."""
+    folder.mkdir()
+    net = store_graph(folder / "network", small_network())
+    corner = Mask((((0.0, 0.0), (0.1, 0.0), (0.0, 0.1)),))
+    kinds: Mapping[str, tuple[FreDetector | SgfrDetector, Mask | None]] = {
+        "subspace": (_fre(_subspace()), None),
+        "masked": (_fre(_subspace()), corner),
+        "autoencoder": (_fre(_autoencoder(tied=False)), None),
+        "tied": (_fre(_autoencoder(tied=True)), None),
+        "bank": (_bank(), None),
+    }
+    for name, (detector, mask) in kinds.items():
+        save_model(_model(net, detector, mask), folder / name)
+    return [folder / name for name in kinds]
+
+
+def _rows(
+    seed: int, count: int, features: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    noise = np.random.default_rng(seed).normal(size=(features, count))
+    return np.asarray(np.linalg.qr(noise).Q.T, np.float32)
+
+
+def _subspace() -> Subspace:
+    return Subspace(
+        mean=np.ones(64, np.float32),
+        directions=_rows(0, 3, 64).astype(np.float16),
+        singular_values=np.array([4.0, 3, 2, 1]),
+    )
+
+
+def _autoencoder(*, tied: bool) -> LinearAutoencoder:
+    encoder, decoder = (_rows(seed, 3, 64).astype(np.float16) for seed in (1, 2))
+    return LinearAutoencoder(
+        mean=np.ones(64, np.float32),
+        encoder=encoder,
+        decoder=encoder if tied else decoder,
+        retained=0.5,
+    )
+
+
+def _fre(subspace: Subspace | LinearAutoencoder) -> FreDetector:
+    layers = {"deep": FittedLayer(subspace=subspace, shape=(4, 4, 4))}
+    return FreDetector(
+        score_layers=layers,
+        map_layers=layers,
+        retain=0.9,
+        shares=(0.9,),
+        heldout=np.ones((1, 20), np.float32),
+    )
+
+
+def _bank() -> SgfrDetector:
+    shapes = {"deep": (4, 4, 4), "deep/2": (4, 2, 2)}
+    layers = {
+        name: BankLayer(
+            bank=store_bank(_rows(3, 12, int(np.prod(shape))), precision="int8"), shape=shape
+        )
+        for name, shape in shapes.items()
+    }
+    recipe = Recipe(
+        sampling_layer="deep/2",
+        map_layers=("deep",),
+        samples=5,
+        sparsity=2,
+        tolerance=0.0,
+        rule="error",
+    )
+    return SgfrDetector(layers=layers, recipe=recipe)
+
+
+def _model(net: Backbone, detector: FreDetector | SgfrDetector, mask: Mask | None) -> Model:
+    created = "2031-01-02T03:04:05+00:00"
+    calibration = Calibration(
+        alpha=0.1,
+        scores=np.full(20, 1.5),
+        way="cross-fit",
+        effective_frames=10.0,
+        blocks=5,
+        gap=1,
+        source="nothing",
+        created=created,
+    )
+    return Model(
+        backbone=BackboneId(net.name, net.precision, net.sha256),
+        stored=net,
+        mask=mask,
+        preprocessing=PREPROCESSING,
+        height=SIDE,
+        width=SIDE,
+        detector=detector,
+        distinct_frames=10.0,
+        calibration=calibration,
+        source="nothing",
+        created=created,
+    )

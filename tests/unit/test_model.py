@@ -328,6 +328,14 @@ def manifest_is(text: str) -> Callable[[Path], None]:
     return apply
 
 
+def not_utf8(name: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data.replace(b'"streamline', b'"\xffstreamline'))
+
+    return apply
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -371,6 +379,10 @@ def swap_in_other_tensors(folder: Path) -> None:
         ),
         pytest.param(manifest_is("[1]"), r"is no Streamline model", id="list"),
         pytest.param(manifest_is("\x00"), r"is no Streamline model", id="bytes"),
+        pytest.param(not_utf8("manifest.json"), r"manifest.json can't be read", id="not-utf-8"),
+        pytest.param(
+            not_utf8("calibration.json"), r"is no calibration; make one", id="calibration-not-utf-8"
+        ),
         pytest.param(manifest_is("[" * 200_000), r"is no Streamline model", id="deep-json"),
         pytest.param(manifest_is(" " * (2 << 20)), r"far too large", id="huge-json"),
         pytest.param(

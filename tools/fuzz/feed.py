@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from tools.fuzz.figures import fuzz_figures
-from tools.fuzz.files import fuzz_models, fuzz_pipelines
 from tools.fuzz.links import fuzz_inlet, fuzz_outlet, fuzz_telemetry
 from tools.fuzz.messages import fuzz_ledgers, fuzz_messages
+from tools.fuzz.models import fuzz_models, judge_each_kind
+from tools.fuzz.pipelines import fuzz_pipelines
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
 from tools.fuzz.tally import Tally
@@ -24,6 +25,9 @@ makes room for what it claims fails."""
 
 def feed(name: str, count: int, seed: int) -> Tally:
     """Feed inputs of one kind to this process."""
+    if name == "models":
+        with tempfile.TemporaryDirectory(prefix="sl") as folder:
+            judge_each_kind(Path(folder) / "sound")  # Its libraries' threads reserve much.
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _SPARE, resource.RLIM_INFINITY))
     with tempfile.TemporaryDirectory(prefix="sl") as folder:
         kinds: Mapping[str, Callable[[], Tally]] = {

@@ -122,7 +122,7 @@ def test_a_recipe_that_can_not_be_kept_is_refused(settings: SgfrSettings, senten
 
 
 def test_more_frames_than_a_bank_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "most_frames", lambda layers: 10 * layers)
+    monkeypatch.setattr(module, "most_frames", lambda features: 10 * len(features))
     with pytest.raises(InputError, match=r"holds 30 frames at most; set --max-frames$"):
         fit_frames(parts(8, seed=9) * 5, SETTINGS, source="parts")
 

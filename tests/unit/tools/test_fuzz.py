@@ -10,10 +10,11 @@ import pytest
 from tests.support.certificates import needs_openssl
 from tools.fuzz import tally as module
 from tools.fuzz.figures import fuzz_figures
-from tools.fuzz.files import fuzz_models, fuzz_pipelines
 from tools.fuzz.links import fuzz_inlet, fuzz_outlet, fuzz_telemetry
 from tools.fuzz.messages import fuzz_ledgers, fuzz_messages
+from tools.fuzz.models import fuzz_models
 from tools.fuzz.mutation import mutated
+from tools.fuzz.pipelines import fuzz_pipelines
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
 from tools.fuzz.tally import Tally
