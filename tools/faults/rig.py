@@ -266,8 +266,10 @@ class Rig:
 
     def _sinks(self) -> list[dict[str, Any]]:
         hook = {"url": f"http://127.0.0.1:{self._hook_port}/hook", "timeout_s": 2}
-        # One write a line: a program outlives the stage that gave it an event.
-        program = ["sh", "-c", 'event=$(cat) && printf "%s\\n" "$event" >> "$0"', str(self.given)]
+        # One write a line, and none for who was killed before it gave the event: a program outlives
+        # the stage that starts it.
+        take = 'event=$(cat) && test -n "$event" && printf "%s\\n" "$event" >> "$0"'
+        program = ["sh", "-c", take, str(self.given)]
         sinks: list[dict[str, Any]] = [
             {"type": "jsonl", "path": str(self.kept / "alerts.jsonl")},
             {"type": "webhook", **hook},
