@@ -23,7 +23,7 @@ _GRAM_BYTES = 1 << 30
 """Of the inner products of all pairs of frames, of all layers together: they are held in float64
 by whoever judges."""
 
-_FEW_BYTES = 1 << 26
+_FEW_BYTES = 1 << 25
 """Of them that any bank may take; beyond, no more than 16 for each feature in it."""
 
 
@@ -38,7 +38,7 @@ def most_frames(features: Collection[int], /) -> int:
     Examples
     --------
     >>> most_frames([40_960, 28_672, 12_288]), most_frames([64])
-    (6688, 2896)
+    (6688, 2048)
     """
     layers = len(features)
     most, few = (math.isqrt(limit // (8 * layers)) for limit in (_GRAM_BYTES, _FEW_BYTES))
