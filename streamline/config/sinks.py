@@ -130,10 +130,11 @@ class MqttSink(_Sink):
     port: int | None = Field(default=None, ge=1, le=65535)
     """Its port; null: 8883 with TLS, else 1883."""
 
-    topic: Annotated[Text, StringConstraints(pattern=r"^[^#+\s/][^#+\s]*$")] = Field(
-        default="streamline", json_schema_extra={"x-allowed": "a topic without # and +"}
+    topic: Annotated[Text, StringConstraints(pattern=r"^[^#+\s/][^#+\s]*$")] | None = Field(
+        default=None, json_schema_extra={"x-allowed": "a topic without # and +"}
     )
-    """What topics begin with: ``TOPIC/alert/CAMERA`` and ``TOPIC/availability``."""
+    """What topics begin with, of this line alone: ``TOPIC/alert/CAMERA`` and
+    ``TOPIC/availability``; null: ``streamline/`` and the line's name."""
 
     client_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")] | None = Field(
         default=None, json_schema_extra={"x-allowed": "1 to 256 ASCII characters, no blanks"}

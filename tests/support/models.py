@@ -22,7 +22,17 @@ from streamline.model import (
 )
 from streamline.preprocess import PREPROCESSING
 
-__all__ = ["save_light_model", "save_tiny_model", "threshold_at", "untrained", "with_threshold"]
+__all__ = [
+    "CREATED",
+    "save_light_model",
+    "save_tiny_model",
+    "some_calibration",
+    "threshold_at",
+    "untrained",
+    "with_threshold",
+]
+
+CREATED = "2031-01-02T03:04:05+00:00"
 
 
 def save_tiny_model(path: Path) -> Model:
@@ -73,9 +83,9 @@ def _layer(directions: npt.NDArray[np.float16], shape: tuple[int, int, int]) -> 
     return FittedLayer(subspace=subspace, shape=shape)
 
 
-def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
-    created = "2031-01-02T03:04:05+00:00"
-    calibration = Calibration(
+def some_calibration() -> Calibration:
+    """Of no frames in particular."""
+    return Calibration(
         alpha=0.1,
         scores=np.full(20, 1.5),
         way="cross-fit",
@@ -83,8 +93,11 @@ def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
         blocks=5,
         gap=1,
         source="nothing",
-        created=created,
+        created=CREATED,
     )
+
+
+def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
     return Model(
         backbone=backbone,
         preprocessing=PREPROCESSING,
@@ -98,9 +111,9 @@ def _model(backbone: BackboneId, layers: Mapping[str, FittedLayer]) -> Model:
             heldout=np.ones((len(layers), 20), np.float32),
         ),
         distinct_frames=10.0,
-        calibration=calibration,
+        calibration=some_calibration(),
         source="nothing",
-        created=created,
+        created=CREATED,
     )
 
 

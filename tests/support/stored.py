@@ -15,7 +15,6 @@ from streamline.mask import Mask
 from streamline.model import (
     BackboneId,
     BankLayer,
-    Calibration,
     FittedLayer,
     FreDetector,
     Model,
@@ -24,6 +23,7 @@ from streamline.model import (
 )
 from streamline.preprocess import PREPROCESSING
 from streamline.sgfr import Recipe, store_bank
+from tests.support.models import CREATED, some_calibration
 
 __all__ = [
     "SIDE",
@@ -165,17 +165,6 @@ def _bank() -> SgfrDetector:
 
 
 def _model(net: Backbone, detector: FreDetector | SgfrDetector, mask: Mask | None) -> Model:
-    created = "2031-01-02T03:04:05+00:00"
-    calibration = Calibration(
-        alpha=0.1,
-        scores=np.full(20, 1.5),
-        way="cross-fit",
-        effective_frames=10.0,
-        blocks=5,
-        gap=1,
-        source="nothing",
-        created=created,
-    )
     return Model(
         backbone=BackboneId(net.name, net.precision, net.sha256),
         stored=net,
@@ -185,7 +174,7 @@ def _model(net: Backbone, detector: FreDetector | SgfrDetector, mask: Mask | Non
         width=SIDE,
         detector=detector,
         distinct_frames=10.0,
-        calibration=calibration,
+        calibration=some_calibration(),
         source="nothing",
-        created=created,
+        created=CREATED,
     )

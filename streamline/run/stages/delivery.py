@@ -208,7 +208,8 @@ class AlertDelivery:
             case WebhookSink():
                 return partial(_webhook, sink)
             case MqttSink():
-                return partial(_mqtt, sink, outbox_path(self._site.pipeline))
+                pipeline = self._site.pipeline
+                return partial(_mqtt, sink, pipeline.name, outbox_path(pipeline))
             case CommandSink():
                 return partial(Command, sink.run, env=sink.env, timeout_s=sink.timeout_s)
             case _:
@@ -221,7 +222,7 @@ def _webhook(sink: WebhookSink) -> Sink:
     return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=_trust(sink))
 
 
-def _mqtt(sink: MqttSink, outbox: Path) -> Sink:
+def _mqtt(sink: MqttSink, line: str, outbox: Path) -> Sink:
     with needs_extra("mqtt", ["paho"], "mqtt in alert.sinks"):
         from streamline.alert.sinks.mqtt import (  # noqa: PLC0415 - an extra
             Mqtt,
@@ -235,7 +236,7 @@ def _mqtt(sink: MqttSink, outbox: Path) -> Sink:
         sink.host,
         sink.port or (8883 if sink.tls else 1883),
         identity=MqttIdentity(client_id, sink.username, password),
-        topic=sink.topic,
+        topic=sink.topic or f"streamline/{line}",
         tls=_trust(sink) if sink.tls else None,
         timeout_s=sink.timeout_s,
     )
