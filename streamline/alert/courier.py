@@ -55,6 +55,7 @@ class Courier(Thread):
         self._stopping = Event()
         self._deadline_ns = 0
         self._failed = False
+        self._unsettled = 0
         self._backoff = Backoff(sustained_s=0.0)
         self.opened = Event()
         """Set once the sink is open, or can't be just now."""
@@ -102,23 +103,12 @@ class Courier(Thread):
                 if self._is_late() or not self._brought(sink, event):
                     break
                 told = event.number
-            if told and not self._settled(sink):
+            if self._unsettled and not self._settled(sink):
                 told = 0
             if told:
                 self._outbox.tell(self._sink_name, told)
             if told != batch[-1].number and not self._wait():
                 return False
-        return True
-
-    def _settled(self, sink: Sink) -> bool:
-        """Let a sink that keeps events itself make them last."""
-        try:
-            if isinstance(sink, Lasting):
-                sink.settle()
-        except OSError as exc:
-            self._told("failed")
-            self._complain(exc)
-            return False
         return True
 
     def _brought(self, sink: Sink, event: Posted) -> bool:
@@ -128,17 +118,37 @@ class Courier(Thread):
         except RejectedError as exc:
             self._told("rejected")
             _log.error("sink refuses an alert", sink=self._sink_name, id=event.id, why=str(exc))
-            return True
         except Exception as exc:  # noqa: BLE001 - whatever a library raises, the event is owed
             self._told("failed")
             self._complain(exc)
             return False
-        self._told("ok")
+        else:
+            if isinstance(sink, Lasting):
+                self._unsettled += 1
+            else:
+                self._succeed(1)
+        return True
+
+    def _settled(self, sink: Sink) -> bool:
+        """Let a sink that keeps events itself make them last: only then they are delivered."""
+        events, self._unsettled = self._unsettled, 0
+        try:
+            if isinstance(sink, Lasting):
+                sink.settle()
+        except OSError as exc:
+            self._told("failed")
+            self._complain(exc)
+            return False
+        self._succeed(events)
+        return True
+
+    def _succeed(self, events: int) -> None:
+        for _ in range(events):
+            self._told("ok")
         self._backoff.delivered()
         if self._failed:
             self._failed = False
             _log.warning("sink is told again", sink=self._sink_name)
-        return True
 
     def _complain(self, exc: Exception) -> None:
         if not self._failed:

@@ -123,7 +123,6 @@ class Outbox:
         self._db: sqlite3.Connection
         with self._lock:
             self._begin(patient=patient)
-            self._do(self._enrol)
 
     @property
     def durable(self) -> bool:
@@ -194,7 +193,7 @@ class Outbox:
             remove(self._path)
 
     def _begin(self, *, patient: bool) -> None:
-        """Open what there is: what a predecessor has left in memory is newer than its file."""
+        """Open what there is."""
         left = self._left_in_memory()
         try:
             disk = open_file(self._path)
@@ -206,23 +205,53 @@ class Outbox:
                 self._copy_file()
             else:
                 self._db, self._place = left, _Place.SPARE
+            self._do(self._enrol)
             return
         self._db = disk
-        if left is not None:
-            self._db, self._place = left, _Place.SPARE
+        if left is None:
+            if not is_sound(disk):
+                self._fall_back(sqlite3.DatabaseError("the file is damaged"))
+            self._do(self._enrol)
+        else:
+            self._bring_together(left, disk)
+
+    def _bring_together(self, left: sqlite3.Connection, disk: sqlite3.Connection) -> None:
+        """Go on with what a predecessor has left in memory, and what is on disk."""
+        self._readable = is_sound(disk)
+        if self._readable and _highest(disk) > _highest(left):
+            # Not of one line of descent: another has gone on with the file meanwhile.
+            told = min((told for (told,) in left.execute("SELECT told FROM sinks")), default=0)
+            query = "SELECT id, kind, body FROM events WHERE number > ? ORDER BY number"
+            keys = ("id", "kind", "body")
+            rows = [dict(zip(keys, row, strict=True)) for row in left.execute(query, (told,))]
+            left.close()
+            self._do(self._enrol)
+            self._do(lambda db: self._insert(db, rows))
+            if self.durable and self._spare is not None:
+                remove(self._spare)
+            return
+        self._db, self._place = left, _Place.SPARE
+        if self._readable:
             self._take_back(disk)
-        elif not is_sound(disk):
-            self._fall_back(sqlite3.DatabaseError("the file is damaged"))
+        else:
+            disk.close()
+        self._do(self._enrol)
 
     def _left_in_memory(self) -> sqlite3.Connection | None:
         if self._spare is None or not self._spare.exists():
             return None
+        why = "it is damaged"
         try:
-            return open_spare(self._spare)
+            db = open_spare(self._spare)
         except sqlite3.DatabaseError as exc:
-            _log.error("alerts that waited can't be read", file=str(self._spare), why=str(exc))
-            remove(self._spare)
-            return None
+            why = str(exc)
+        else:
+            if is_sound(db):
+                return db
+            db.close()
+        _log.error("alerts that waited can't be read", file=str(self._spare), why=why)
+        remove(self._spare)
+        return None
 
     def _copy_file(self) -> None:
         """Go on in memory with what the file holds, which can't be opened where it is."""

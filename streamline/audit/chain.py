@@ -6,6 +6,7 @@ or HMAC-SHA256 (RFC 2104) with a key: without a key, who may write the file can 
 any record on, and only a copy of a later hash that is kept elsewhere tells.
 """
 
+import errno
 import hashlib
 import hmac
 import os
@@ -125,7 +126,7 @@ class Chain:
 
     def __init__(self, path: Path, opened: Opened, seal: Seal) -> None:
         self.path = path
-        self.resumed = path.exists()
+        self.resumed = False
         """Whether somebody wrote it before."""
 
         self._opened = opened
@@ -135,6 +136,7 @@ class Chain:
         self._first: list[Record] = []
         self._fd: int | None = None
         with suppress(OSError):
+            self.resumed = path.exists()
             self._open()
             self.append([])
 
@@ -154,6 +156,13 @@ class Chain:
         self._first = [*([] if self._head.records else [self._opened]), *resumed]
         self._fd = fd
         return fd
+
+    def _open_late(self) -> int:
+        """Open what could not be opened at first; records that another key seals are not ours."""
+        try:
+            return self._open()
+        except InputError as exc:
+            raise OSError(errno.EBADMSG, str(exc)) from exc
 
     def _left_in(self, fd: int) -> tuple[Head, int, list[Resumed]]:
         """Return the head of what is sound, its bytes, and what to say of a predecessor."""
@@ -181,12 +190,10 @@ class Chain:
         OSError
             If they can't be written; unless they are kept, the next ones that can begin by saying
             how many are missing.
-        InputError
-            If the file could not be opened before, and holds no sound record.
         """
         missing = 0 if kept else len(records)
         try:
-            fd = self._open() if self._fd is None else self._fd
+            fd = self._open_late() if self._fd is None else self._fd
             gap = [Gap(at=now(), lost=self._lost)] if self._lost else []
             head, lines = self._head, bytearray()
             for record in (*self._first, *gap, *records):

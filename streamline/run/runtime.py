@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import shutil
 import socket
 import stat
 from contextlib import suppress
@@ -50,6 +49,11 @@ def _program() -> str:
     newest_ns = max(module.stat().st_mtime_ns for module in modules)
     boot = _BOOT.read_text() if _BOOT.exists() else ""
     return f"{streamline.__version__}\0{newest_ns}\0{boot}"
+
+
+def _is_spare(entry: Path) -> bool:
+    """Whether alerts wait in it: they are owed, whatever else ends or is begun anew."""
+    return entry.name.startswith(_SPARE) and not entry.suffix
 
 
 class Runtime:
@@ -161,8 +165,8 @@ class Runtime:
             )
 
     def _is_gone_on_with(self, entry: Path) -> bool:
-        if entry.name.startswith(_SPARE):
-            return True  # Alerts are owed, whatever else is begun anew.
+        if _is_spare(entry):
+            return True
         # A part's record of a run ends with it, whatever follows.
         stays = entry.suffix == _LEDGER or (entry == self.audit and not self._lasting)
         return self.goes_on and stays
@@ -191,9 +195,14 @@ class Runtime:
         Without its name, one that waits for this file and one that makes a new one would both
         hold the lock.  A part of a line leaves its counters to the next that is started, and so
         does a line that has gone on with a killed one's, and did not come to its end either.
+        Alerts that no disk has taken are left to the next in any case.
         """
         if not self._lasting and not (self.goes_on and self._made_for.exists()):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for entry in self.folder.iterdir():
+                if not _is_spare(entry):
+                    entry.unlink()
+            with suppress(OSError):  # It stays with what is left in it.
+                self.folder.rmdir()
         os.close(lock)
 
     @property

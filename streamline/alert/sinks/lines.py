@@ -18,6 +18,11 @@ _TRIES: Final = 200
 _PAUSE_S: Final = 0.001
 """A process that was stopped while it wrote must not stop those that write to the same file."""
 
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a disk has taken by then it keeps."""
+
+_NO_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
 
 class CutShortError(OSError):
     """A disk did not take all lines."""
@@ -82,9 +87,10 @@ class JsonLines:
         """Let go of a descriptor that fails: it may be it alone, of a disk that was gone."""
         try:
             yield
-        except OSError:
-            with suppress(OSError):
-                self.close()
+        except OSError as exc:
+            if exc.errno not in _FULL:
+                with suppress(OSError):
+                    self.close()
             raise
 
     def _current(self) -> int:
@@ -132,9 +138,13 @@ def _write(fd: int, lines: Sequence[bytes]) -> None:
 
 
 def _sync(fd: int) -> None:
-    """Wait until a disk has what was written; a pipe or a terminal has it at once."""
+    """Wait until a disk has what was written; a pipe has it at once, and some disks can't say."""
     if stat.S_ISREG(os.fstat(fd).st_mode):
-        os.fdatasync(fd)
+        try:
+            os.fdatasync(fd)
+        except OSError as exc:
+            if exc.errno not in _NO_SYNC:
+                raise
 
 
 def _cut_off(fd: int, size: int) -> None:

@@ -189,7 +189,7 @@ class AlertDelivery:
         if not any(courier.is_alive() for courier in self._couriers):
             outbox.close()
         for name, events in waiting.items():
-            if events and outbox.durable:
+            if events and outbox.outlives_process:
                 _log.warning("alerts wait for the next start", sink=name, events=events)
             elif events:
                 _log.error("alerts are lost: no disk took them", sink=name, events=events)

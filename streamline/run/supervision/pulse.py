@@ -182,20 +182,28 @@ class _Queuing:
 
 def _states(pid: int) -> dict[int, str]:
     """States of a process' threads."""
-    threads = [int(path.name) for path in Path(f"/proc/{pid}/task").glob("*")]
-    found = {thread: _task(pid, thread) for thread in threads}
+    found = {thread: _task(pid, thread) for thread in _threads(pid)}
     return {thread: task.state for thread, task in found.items() if task is not None}
 
 
 def _schedule(pid: int) -> dict[int, tuple[int, int]]:
     """Time of each thread of a process on a processor and in a queue, ns; none if not told."""
     found = {}
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    for thread in _threads(pid):
         # A thread may end meanwhile, and some sandboxes have no such figures.
         with suppress(OSError, ValueError):
-            ran_ns, queued_ns, _ = map(int, path.read_text().split())
-            found[int(path.parent.name)] = ran_ns, queued_ns
+            text = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text()
+            ran_ns, queued_ns, _ = map(int, text.split())
+            found[thread] = ran_ns, queued_ns
     return found
+
+
+def _threads(pid: int) -> list[int]:
+    """Threads of a process; none of one that has just ended."""
+    try:
+        return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
 
 
 def _task(pid: int, thread: int) -> _Task | None:

@@ -262,6 +262,26 @@ def test_what_was_left_in_memory_goes_to_a_disk_that_serves_again(tmp_path: Path
         outbox.close()
 
 
+def test_what_was_left_in_memory_long_ago_is_added_to_a_file_that_went_on_without_it(
+    tmp_path: Path,
+) -> None:
+    """As where a line was started with another private folder meanwhile."""
+    path, spare = tmp_path / "outbox.db", tmp_path / "spare"
+    first = Outbox(spare, SINKS, max_events=100)
+    first.post(events(0, 2))
+    first.close()
+    between = Outbox(path, SINKS, max_events=100)
+    between.post(events(1, 4))
+    between.tell("log", between.next("log")[-1].number)
+    between.close()
+    again = Outbox(path, SINKS, max_events=100, spare=spare)
+    assert is_durable(again)
+    assert not spare.exists()
+    assert bodies(again, "hook") == [1, 2, 3, 4, 0]
+    assert bodies(again, "log") == [0]
+    again.close()
+
+
 def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,11 @@ def test_alerts_that_wait_in_memory_are_left_to_the_next_line_whatever_else_is_b
         spare.name,
         beside.name,
     }
+    again.ledger("infer").touch()
+    spare.with_name(f"{spare.name}.new").touch()
+    again.conclude()
     again.release(lock)
+    assert {path.name for path in again.folder.iterdir()} == {spare.name, beside.name}
 
 
 @pytest.mark.usefixtures("base")

@@ -213,3 +213,17 @@ def test_what_a_disk_has_not_taken_for_good_is_not_settled(tmp_path: Path) -> No
             with pytest.raises(OSError, match=r"Read-only|Input/output|is lost"):
                 sink.settle()
         sink.close()
+
+
+def test_what_a_full_disk_has_taken_is_settled_and_not_written_again(tmp_path: Path) -> None:
+    sink = JsonLines(tmp_path / "alerts.jsonl")
+    with files_no_longer_than(20):
+        sink.deliver("a", b'{"n":1}')
+        sink.deliver("b", b'{"n":2}')
+        with pytest.raises(CutShortError):
+            sink.deliver("c", b'{"n":3}')
+        sink.settle()
+    sink.deliver("c", b'{"n":3}')
+    sink.settle()
+    sink.close()
+    assert (tmp_path / "alerts.jsonl").read_text() == '{"n":1}\n{"n":2}\n{"n":3}\n'
