@@ -12,6 +12,7 @@ from streamline.doctor.finding import Finding, Status, fail
 from streamline.doctor.locks import locks
 from streamline.doctor.ports import ports
 from streamline.doctor.receivers import receivers
+from streamline.errors import InputError
 from streamline.machine import Machine, this_machine
 from streamline.run.placement import plan
 from streamline.run.runtime import Runtime
@@ -39,6 +40,7 @@ def examine_computer() -> Examination:
     findings = [
         *_installed(machine),
         *cameras.listed(cameras.video_devices()),
+        storage.runtime(),
         *storage.writable(places),
         *storage.disks(places),
         clock(watch),
@@ -72,9 +74,10 @@ def examine_pipeline(pipeline: Pipeline, *, seconds: float, only: str | None = N
         *(receivers(pipeline) if "alert" in stages else ()),
         *locks(pipeline),
         *ports(pipeline, is_running=is_running),
+        storage.runtime(),
         *storage.writable(places),
         *storage.disks(places),
-        storage.room_in_memory(pipeline),
+        *storage.room_in_memory(pipeline),
         clock(watch),
     ]
     return Examination(machine=machine, findings=tuple(findings))
@@ -100,7 +103,7 @@ def _is_running(pipeline: Pipeline, part: str) -> bool:
     """Whether this line runs: somebody has its lock.  Only looked at, so that it is not held."""
     try:
         lock = os.stat(f"{Runtime.of(pipeline, part).folder}.lock")  # noqa: PTH116 - of a name, no path
-    except FileNotFoundError:
+    except (FileNotFoundError, InputError):  # Without a folder for its lock none can run.
         return False
     device = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
     held = Path("/proc/locks").read_text("ascii").splitlines()

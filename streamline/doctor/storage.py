@@ -3,19 +3,28 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from streamline.caches import cache_folder
 from streamline.config import JsonlSink, Pipeline
 from streamline.doctor.finding import Finding, fail, ok, warn
-from streamline.errors import StreamlineError
+from streamline.errors import InputError, StreamlineError
 from streamline.run.models import read_manifests
-from streamline.run.places import private_base, state_base
+from streamline.run.places import passed_over, private_base, state_base
 from streamline.run.room import shared_memory_bytes
 from streamline.run.runtime import outbox_path
 
-__all__ = ["Writing", "disks", "places_of_computer", "places_of_line", "room_in_memory", "writable"]
+__all__ = [
+    "Writing",
+    "disks",
+    "places_of_computer",
+    "places_of_line",
+    "room_in_memory",
+    "runtime",
+    "writable",
+]
 
 
 _LEAST_GB: Final = 0.05
@@ -36,11 +45,10 @@ class Writing(NamedTuple):
 
 def places_of_computer() -> list[Writing]:
     """Return where every line writes, whatever its file says."""
-    return [
-        Writing("state", state_base()),
-        Writing("cache", cache_folder("")),
-        Writing("runtime", private_base()),
-    ]
+    found = [Writing("state", state_base()), Writing("cache", cache_folder(""))]
+    with suppress(InputError):  # `runtime` tells of it.
+        found.append(Writing("runtime", private_base()))
+    return found
 
 
 def places_of_line(pipeline: Pipeline) -> list[Writing]:
@@ -113,9 +121,29 @@ def _disk(together: list[Writing]) -> Finding:
     return ok("disk", what)
 
 
-def room_in_memory(pipeline: Pipeline) -> Finding:
+def runtime() -> Finding:
+    """Look whether there is a folder for sockets and counters that is safe from other users."""
+    try:
+        base = private_base()
+    except InputError as exc:
+        what, _, remedy = str(exc).rpartition("; ")
+        return fail("runtime", what, remedy)
+    if (unsafe := passed_over()) is not None:
+        return warn(
+            "runtime",
+            f"{unsafe} is another user's, or any user may write there: {base} is taken",
+            "set XDG_RUNTIME_DIR to a folder of this user (mode 0700), or to nothing",
+        )
+    return ok("runtime", f"sockets and counters go to {base}")
+
+
+def room_in_memory(pipeline: Pipeline) -> Iterator[Finding]:
     """Look whether a line's counters and pixels find room in shared memory."""
-    base = private_base()
+    with suppress(InputError):  # `runtime` tells of it.
+        yield _room_in_memory(pipeline, private_base())
+
+
+def _room_in_memory(pipeline: Pipeline, base: Path) -> Finding:
     free_mb = shutil.disk_usage(base).free / 1e6
     try:
         sizes = {

@@ -17,7 +17,7 @@ import streamline
 from streamline.config import Pipeline
 from streamline.errors import InputError
 from streamline.ledger import LedgerView, await_writer
-from streamline.run.places import private_base, state_base
+from streamline.run.places import passed_over, private_base, state_base
 
 __all__ = ["Runtime", "outbox_path"]
 
@@ -104,6 +104,12 @@ class Runtime:
             If the same line is running already, a worker of a killed one lives on, or the folder
             can't be made.
         """
+        if (unsafe := passed_over()) is not None:
+            _log.warning(
+                "XDG_RUNTIME_DIR is another user's, or any user may write there; passed over",
+                named=str(unsafe),
+                taken=str(self.folder.parent),
+            )
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             lock = os.open(f"{self.folder}.lock", flags, 0o600)

@@ -72,6 +72,32 @@ def test_the_computer_alone_is_looked_at_without_a_file(capsys: pytest.CaptureFi
     assert {"versions", "processor", "openvino", "cuda", "disk", "clock", "telemetry"} <= checks
 
 
+def test_a_runtime_folder_that_is_not_safe_is_a_finding_among_all_others(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o777)
+    for arguments in (["doctor"], ["doctor", str(file), "--seconds", "0.5"]):
+        assert main(arguments) == 1
+        told = capsys.readouterr().out
+        assert (
+            f"fail  runtime         RUNTIME_DIRECTORY: any user may write into {tmp_path}" in told
+        )
+        assert "→ set it to a folder of this user (mode 0700)" in told
+        assert {"disk", "clock"} <= {line.split()[1] for line in told.splitlines()}
+    tmp_path.chmod(0o700)
+
+
+def test_one_that_is_passed_over_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o777)
+    assert main(["doctor"]) == 0
+    assert f"warn  runtime         {tmp_path} is another user's, or any" in capsys.readouterr().out
+    tmp_path.chmod(0o700)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["doctor", "none.yaml"], ["doctor", "rtspx://a"], ["doctor", "usb:0", "--seconds", "0"]],

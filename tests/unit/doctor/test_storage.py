@@ -64,4 +64,5 @@ def test_shared_memory_is_what_queues_and_batches_take(line: Pipeline, tmp_path:
     without = load(tmp_path / "line.yaml")
     difference = shared_memory_bytes(glued, sizes) - shared_memory_bytes(without, sizes)
     assert difference == shelves
-    assert room_in_memory(line).status is Status.OK
+    (found,) = room_in_memory(line)
+    assert found.status is Status.OK

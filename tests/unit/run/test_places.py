@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamline.errors import InputError
-from streamline.run.places import private_base
+from streamline.run.places import passed_over, private_base
 
 NOBODY = 65534
 
@@ -27,24 +27,47 @@ def named(
     return folder, name
 
 
-def refused(name: str) -> str:
-    return rf"^{name}: other users may write into /.*/base, or it is another's; set it to a folder"
+def not_taken(name: str) -> None:
+    """Hold that the folder is refused, or passed over where others may have set its name."""
+    if name == "RUNTIME_DIRECTORY":
+        with pytest.raises(InputError, match=rf"^{name}: any user may write into /.*/base, or it"):
+            private_base()
+        assert passed_over() is None
+        return
+    base = private_base()
+    assert base.name == f"streamline-{os.getuid()}"
+    assert Path(os.environ[name]) not in base.parents
+    assert stat.S_IMODE(base.stat().st_mode) == 0o700
+    assert private_base() == base
+    assert passed_over() == Path(os.environ[name])
 
 
-@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
-def test_a_folder_of_ours_that_nobody_else_writes_into_is_taken(
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o770, 0o775, 0o2775])
+def test_a_folder_of_ours_that_only_our_group_may_write_into_too_is_taken(
     named: tuple[Path, str], mode: int
 ) -> None:
     named[0].chmod(mode)
     assert private_base() == named[0]
+    assert passed_over() is None
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
-def test_one_that_others_write_into_is_refused(named: tuple[Path, str], mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o757])
+def test_one_that_all_write_into_is_not_taken(named: tuple[Path, str], mode: int) -> None:
     named[0].chmod(mode)
-    with pytest.raises(InputError, match=refused(named[1])):
-        private_base()
+    not_taken(named[1])
     assert list(named[0].iterdir()) == []
+
+
+def test_an_unsafe_one_of_the_session_is_nothing_to_a_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, service = tmp_path / "session", tmp_path / "service"
+    session.mkdir()
+    session.chmod(0o777)
+    service.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(service))
+    assert (private_base(), passed_over()) == (service, None)
 
 
 def test_in_one_where_each_keeps_his_own_ours_is_made(named: tuple[Path, str]) -> None:
@@ -58,7 +81,7 @@ def test_in_one_where_each_keeps_his_own_ours_is_made(named: tuple[Path, str]) -
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_what_stands_in_its_place_is_refused(named: tuple[Path, str], kind: str) -> None:
+def test_what_stands_in_its_place_is_not_taken(named: tuple[Path, str], kind: str) -> None:
     folder, name = named
     folder.chmod(0o1777)
     place = folder / f"streamline-{os.getuid()}"
@@ -67,28 +90,25 @@ def test_what_stands_in_its_place_is_refused(named: tuple[Path, str], kind: str)
         place.symlink_to(folder / "elsewhere")
     else:
         place.touch()
-    with pytest.raises(InputError, match=refused(name)):
-        private_base()
+    not_taken(name)
 
 
 @as_root
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o1777])
-def test_another_users_folder_is_refused(named: tuple[Path, str], mode: int) -> None:
+def test_another_users_folder_is_not_taken(named: tuple[Path, str], mode: int) -> None:
     named[0].chmod(mode)
     os.chown(named[0], NOBODY, NOBODY)
-    with pytest.raises(InputError, match=refused(named[1])):
-        private_base()
+    not_taken(named[1])
 
 
 @as_root
-def test_another_users_folder_in_the_place_of_ours_is_refused(named: tuple[Path, str]) -> None:
+def test_another_users_folder_in_the_place_of_ours_is_not_taken(named: tuple[Path, str]) -> None:
     folder, name = named
     folder.chmod(0o1777)
     place = folder / f"streamline-{os.getuid()}"
     place.mkdir()
     os.chown(place, NOBODY, NOBODY)
-    with pytest.raises(InputError, match=refused(name)):
-        private_base()
+    not_taken(name)
 
 
 def test_one_that_is_not_there_is_for_its_user_to_tell(named: tuple[Path, str]) -> None:

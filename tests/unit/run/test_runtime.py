@@ -180,6 +180,19 @@ def test_without_a_base_the_line_makes_a_private_one(
     assert parent.stat().st_uid == os.getuid()
 
 
+def test_a_line_whose_base_anybody_may_write_into_starts_elsewhere_and_tells_it_once(
+    base: Path, pipeline: Pipeline
+) -> None:
+    base.chmod(0o777)
+    with capture_logs() as logs:
+        runtime = Runtime.of(pipeline)
+        runtime.release(runtime.acquire())
+    (told,) = logs
+    assert told["log_level"] == "warning"
+    assert (told["named"], told["taken"]) == (str(base), str(runtime.folder.parent))
+    assert base not in runtime.folder.parents
+
+
 def test_ledgers_are_found_by_their_names_only(tmp_path: Path) -> None:
     runtime = Runtime(tmp_path)
     for path in (runtime.ledger("infer"), runtime.ledger("alert"), runtime.control):
