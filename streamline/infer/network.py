@@ -19,26 +19,31 @@ from streamline.infer.ir import Operation, operations_of
 __all__ = ["read_network", "refusing"]
 
 _SHAPED: Final = frozenset({
-    "AdaptiveAvgPool", "AdaptiveMaxPool", "Gather", "Interpolate", "MVN", "NormalizeL2", "Pad",
-    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Slice",
-    "Split", "Squeeze", "StridedSlice", "Transpose", "Unsqueeze", "VariadicSplit",
+    "AdaptiveAvgPool", "AdaptiveMaxPool", "Broadcast", "Gather", "Interpolate", "MVN",
+    "NormalizeL2", "Pad", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin",
+    "ReduceProd", "ReduceSum", "Reshape", "Slice", "Split", "Squeeze", "StridedSlice",
+    "Transpose", "Unsqueeze", "VariadicSplit",
 })  # fmt: skip
 """What all inputs but the first decide the shape of."""
+
+_TRANSPOSED: Final = frozenset({"ConvolutionBackpropData", "GroupConvolutionBackpropData"})
+"""What all inputs but the first and the weights decide the shape of."""
 
 _COMPUTING: Final = frozenset({
     "Abs", "Add", "AvgPool", "BatchNormInference", "Clamp", "Concat", "Const", "Convert",
     "Convolution", "DepthToSpace", "Divide", "Elu", "Equal", "Erf", "Exp", "FakeQuantize",
     "Floor", "Gelu", "Greater", "GroupConvolution", "GroupNormalization", "HSigmoid", "HSwish",
     "HardSigmoid", "Less", "Log", "MatMul", "MaxPool", "Maximum", "Minimum", "Mish", "Mod",
-    "Multiply", "Negative", "PReLU", "Parameter", "Power", "ReLU", "Result", "Selu", "ShapeOf",
-    "ShuffleChannels", "Sigmoid", "SoftMax", "SoftPlus", "SpaceToDepth", "Sqrt",
-    "SquaredDifference", "Subtract", "Swish", "Tanh",
+    "Multiply", "Negative", "PReLU", "Parameter", "Power", "ReLU", "Result",
+    "ScaledDotProductAttention", "Selu", "ShapeOf", "ShuffleChannels", "Sigmoid", "SoftMax",
+    "SoftPlus", "SpaceToDepth", "Sqrt", "SquaredDifference", "Subtract", "Swish", "Tanh",
 })  # fmt: skip
 """What else networks of features consist of; each gives no more than its inputs let it."""
 
 _OF_SHAPES: Final = frozenset({
-    "Add", "Concat", "Convert", "Divide", "Equal", "Floor", "Gather", "Greater", "Less", "Mod",
-    "Multiply", "ReduceProd", "Slice", "Squeeze", "StridedSlice", "Subtract", "Unsqueeze",
+    "Add", "Concat", "Convert", "Divide", "Equal", "Floor", "Gather", "Greater", "Less",
+    "Maximum", "Mod", "Multiply", "ReduceProd", "Slice", "Squeeze", "StridedSlice", "Subtract",
+    "Unsqueeze",
 })  # fmt: skip
 """By what shapes are computed, of shapes and of small constants."""
 
@@ -49,6 +54,9 @@ _RANK: Final = 16
 _MOST_PER_PIXEL: Final = 256
 """Numbers that an operation may give for each pixel of a frame; VGG-16, with the largest features
 of all in the catalogue, gives 64."""
+
+_MOST_FRAMES: Final = 256
+"""In a batch."""
 
 _MOST_PER_BYTE: Final = 16
 """Numbers that may be computed from constants alone, all steps counted, for each byte of weights:
@@ -100,17 +108,25 @@ def _require_plain(operations: Sequence[Operation]) -> None:
     """Refuse operations that are not known here, and shapes that are computed from much."""
     sizes: dict[str, int] = {}
     for one in operations:
-        if one.kind not in _COMPUTING | _SHAPED:
+        if one.kind not in _COMPUTING | _SHAPED | _TRANSPOSED:
             msg = f"it has an operation that no network of features has: {one.kind}"
             raise ValueError(msg)
-        if one.kind in _SHAPED and not all(
-            sizes.get(source, _MOST_IN_SHAPE + 1) <= _MOST_IN_SHAPE for source in one.sources[1:]
+        if not all(
+            sizes.get(source, _MOST_IN_SHAPE + 1) <= _MOST_IN_SHAPE
+            for source in _shape_sources(one)
         ):
             msg = f"the shape of {one.kind} {one.name} is computed from too much"
             raise ValueError(msg)
         size = _most_numbers(one, sizes)
         if size is not None:
             sizes[one.name] = size
+
+
+def _shape_sources(one: Operation) -> Sequence[str]:
+    """List what of its inputs the shape of an operation is computed from."""
+    if one.kind in _TRANSPOSED:
+        return one.sources[2:]
+    return one.sources[1:] if one.kind in _SHAPED else ()
 
 
 def _most_numbers(one: Operation, sizes: dict[str, int]) -> int | None:
@@ -132,35 +148,66 @@ def _require_bounded(network: ov.Model, net: Backbone, weights: int) -> None:
     most = _MOST_PER_PIXEL * net.height * net.width + _FEW
     left = _MOST_PER_BYTE * weights + _FEW
     moving: set[str] = set()
-    for one in network.get_ordered_ops():
+    for one in _operations_on(network, net, frames=1):
         kind = one.get_type_name()
         if kind == "Constant":
             continue
-        numbers = sum(_numbers(output.partial_shape) for output in one.outputs())
+        numbers = _numbers(one)
         sources = {value.get_node().get_name() for value in one.input_values()}
         if kind != "Parameter" and moving.isdisjoint(sources):
             left -= numbers
             continue
         moving.add(one.get_name())
-        if numbers > most:
-            msg = f"a {kind} gives {numbers} numbers for a frame, {most} are allowed"
-            raise ValueError(msg)
+        _require_few(kind, numbers, most)
     if left < 0:
         msg = "it computes far more numbers from its weights than those are"
         raise ValueError(msg)
+    if any(one.get_type_name() == "Broadcast" for one in network.get_ops()):
+        _require_bounded_in_batches(network, net, most)
 
 
-def _numbers(shape: ov.PartialShape) -> int:
-    """Count those of a frame: the first extent may be that of the batch."""
-    if shape.rank.is_dynamic:
-        msg = "the shape of its features is not known before it runs"
+def _require_bounded_in_batches(network: ov.Model, net: Backbone, most: int) -> None:
+    """Refuse a Broadcast to a shape that grows in another way than the number of frames.
+
+    That of each step of its computation is bounded for all batches up to a size at once.
+    """
+    frames = 1
+    while frames < _MOST_FRAMES:
+        frames *= 2
+        for one in _operations_on(network, net, frames=frames):
+            if one.get_type_name() == "Broadcast":
+                _require_few("Broadcast", _numbers(one) / frames, most)
+
+
+def _operations_on(network: ov.Model, net: Backbone, *, frames: int) -> Sequence[ov.Node]:
+    """List what a batch of so many frames at most goes through, with its shapes then."""
+    sized = network.clone()
+    sized.reshape(ov.PartialShape([ov.Dimension(1, frames), net.height, net.width, 3]))
+    return list(sized.get_ordered_ops())
+
+
+def _require_few(kind: str, numbers: float, most: int) -> None:
+    if numbers > most:
+        msg = f"a {kind} gives {numbers:.0f} numbers for a frame, {most} are allowed"
         raise ValueError(msg)
-    # Of what is not known before it runs, the least is 0.
-    first, *others = map(int, tuple(shape.get_min_shape()) or (1,))
-    if tuple(shape.get_max_shape())[1:] != tuple(others):
+
+
+def _numbers(one: ov.Node) -> int:
+    """Bound how many an operation gives, and holds on its way to them."""
+    numbers = sum(math.prod(_extents(output.partial_shape)) for output in one.outputs())
+    if one.get_type_name() == "ScaledDotProductAttention":
+        # The weight of each key for each query.
+        keys = _extents(one.input_value(1).partial_shape)[-2]
+        numbers += math.prod(_extents(one.output(0).partial_shape)[:-1]) * keys
+    return numbers
+
+
+def _extents(shape: ov.PartialShape) -> Sequence[int]:
+    """Bound each extent of what an operation gives."""
+    if shape.rank.is_dynamic or any(extent.get_max_length() < 0 for extent in shape):
         msg = f"the shape of its features is not known before it runs: {shape}"
         raise ValueError(msg)
-    return max(first, 1) * math.prod(others)
+    return [extent.get_max_length() for extent in shape]
 
 
 def _require_layers(network: ov.Model, net: Backbone) -> None:

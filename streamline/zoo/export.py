@@ -10,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import msgspec
+import numpy as np
 import openvino as ov
 import torch
+from openvino import opset13 as ops
 
 from streamline.backbone import Backbone, ExportRequest, Quantisation
 from streamline.backbone.catalogue import Normalisation
@@ -97,9 +99,28 @@ def convert(part: Part, layers: Sequence[str], size: int, /) -> ov.Model:
         for layer, features in zip(layers, part(example), strict=True):
             _require_map(layer, features)
         model = ov.convert_model(part, example_input=example, input=[-1, 3, size, size])
+    _pin_splits(model)
     for output, layer in zip(model.outputs, layers, strict=True):
         output.tensor.set_names({layer})
     return model
+
+
+def _pin_splits(model: ov.Model) -> None:
+    """Write down how many channels each part of a split has, in place.
+
+    What torch computes them by could be the computation of any shape.
+    """
+    for one in model.get_ops():
+        if one.get_type_name() != "VariadicSplit":
+            continue
+        axis = one.input_value(1).get_node()
+        if axis.get_type_name() != "Constant":
+            continue
+        along = int(axis.get_data().item())
+        extents = [list(output.partial_shape)[along] for output in one.outputs()]
+        if all(extent.is_static for extent in extents):
+            lengths = np.array([extent.get_length() for extent in extents], np.int64)
+            one.input(2).replace_source_output(ops.constant(lengths).output(0))
 
 
 def _require_map(layer: str, features: object) -> None:

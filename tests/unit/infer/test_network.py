@@ -90,6 +90,28 @@ def grown() -> ov.Model:
     )
 
 
+def grown_in_batches_of(size: int) -> ov.Model:
+    """As many numbers as frames, but of batches of one size millions."""
+
+    def of(value: ov.Node) -> ov.Node:
+        frames = ops.gather(ops.shape_of(value), np.array([0]), np.array(0))
+        this = ops.convert(ops.equal(frames, np.array([size])), "i64")
+        rows = ops.add(ops.multiply(this, np.array([MANY])), np.array([1]))
+        many = ops.broadcast(value, ops.concat([ops.multiply(frames, rows), [1], [1], [1]], 0))
+        mean = ops.reduce_mean(many, np.array([0]), keep_dims=True)
+        return ops.add(value, mean)
+
+    return on_frames(of)
+
+
+def attended() -> ov.Model:
+    """Each pixel's weight for each other pixel."""
+    pixels = frames()
+    picture = ops.reshape(ops.convert(pixels, "f32"), [0, 1, SIDE * SIDE, 3], special_zero=True)
+    mixed = ops.scaled_dot_product_attention(picture, picture, picture)
+    return with_layers(pixels, deep=ops.reduce_mean(mixed, [1, 2, 3], keep_dims=True))
+
+
 ONE = {"deep": (1, 1, 1)}
 
 
@@ -102,8 +124,37 @@ ONE = {"deep": (1, 1, 1)}
                     ops.broadcast(value, np.array([1, 1, MANY, 1])), np.array([2]), keep_dims=True
                 )
             ),
-            "an operation that no network of features has: Broadcast",
+            "a Broadcast gives 16777216 numbers for a frame, 4259840 are",
             id="broadcast",
+        ),
+        pytest.param(
+            lambda: on_frames(
+                lambda value: ops.add(
+                    value,
+                    ops.reduce_mean(
+                        ops.broadcast(ops.constant(np.float32(1)), np.array([1, 1, MANY, 1])),
+                        np.array([2]),
+                        keep_dims=True,
+                    ),
+                )
+            ),
+            "far more numbers from its weights than those are",
+            id="broadcast-of-a-constant",
+        ),
+        pytest.param(lambda: grown_in_batches_of(8), "a Broadcast gives", id="many-in-a-batch"),
+        pytest.param(attended, "a ScaledDotProductAttention gives 268", id="attention"),
+        pytest.param(
+            lambda: on_frames(
+                lambda value: ops.reduce_mean(
+                    ops.convolution_backprop_data(
+                        value, np.ones((1, 1, 4096, 4096), np.float32), [1, 1]
+                    ),
+                    np.array([2, 3]),
+                    keep_dims=True,
+                )
+            ),
+            "a ConvolutionBackpropData gives 16777216 numbers",
+            id="transposed",
         ),
         pytest.param(folded, "far more numbers from its weights than those are", id="folded"),
         pytest.param(shaped_by_much, "the shape of Reshape .* from too much", id="shape"),

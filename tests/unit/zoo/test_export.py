@@ -2,21 +2,34 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import openvino as ov
 import pytest
 import torch
+from torch import fx, nn
 
 from streamline.backbone import find, load_zoo
+from streamline.backbone.catalogue import Normalisation
 from streamline.errors import InputError, ModelError
 from streamline.infer import Compute, extract_features
+from streamline.infer.network import read_network
 
 load_zoo()
 
+from timm.layers.evo_norm import EvoNorm2dS0  # noqa: E402
+from timm.layers.grn import GlobalResponseNorm  # noqa: E402
+from timm.models.efficientvit_mit import LiteMLA  # noqa: E402
+from timm.models.mobilevit import MobileVitBlock, MobileVitV2Block  # noqa: E402
+
+from streamline.zoo.export import convert, save, take_pixels  # noqa: E402
+from streamline.zoo.network import Part  # noqa: E402
 from tests.support.networks import features_by_torch, normalised, random_network  # noqa: E402
 from tests.support.parts import parts  # noqa: E402
+from tests.support.stored import SIDE, store_network  # noqa: E402
 
 Frames = npt.NDArray[np.uint8]
 F32 = Compute(precision="f32")
@@ -167,3 +180,52 @@ def test_the_shipped_network_serves_other_sizes(frames: Frames) -> None:
         )
         assert ours.shape == truth.shape
         assert np.linalg.norm(ours - truth) < 0.02 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(lambda: GlobalResponseNorm(16, channels_last=False), id="convnext-v2"),
+        pytest.param(lambda: EvoNorm2dS0(16, groups=4), id="evonorm"),
+        pytest.param(lambda: nn.ConvTranspose2d(16, 8, 2, 2), id="transposed"),
+        pytest.param(lambda: nn.ConvTranspose2d(16, 8, 2, 2, groups=4), id="transposed-in-groups"),
+        pytest.param(
+            lambda: MobileVitBlock(16, 16, num_heads=2, transformer_dim=16, transformer_depth=1),
+            id="mobilevit",
+        ),
+        pytest.param(
+            lambda: MobileVitV2Block(16, 16, transformer_dim=16, transformer_depth=1),
+            id="mobilevit-v2",
+        ),
+        pytest.param(lambda: LiteMLA(16, 16, dim=8), id="efficientvit"),
+    ],
+)
+def test_blocks_of_networks_are_read_from_where_they_are_stored(
+    block: Callable[[], nn.Module], tmp_path: Path
+) -> None:
+    torch.manual_seed(2)
+    trunk = nn.Sequential(nn.Conv2d(3, 16, 8, 8), block()).eval()
+    with torch.no_grad():
+        for parameter in trunk.parameters():
+            parameter.normal_(0, 0.3)
+    # Nothing is normalised: what torch is given is what the graph is given.
+    part = Part(fx.GraphModule({"trunk": trunk}, _calling("trunk")), ["trunk"])
+    graph = take_pixels(convert(part, ["deep"], SIDE), Normalisation((0, 0, 0), (255, 255, 255)))
+    shape = tuple(graph.outputs[0].get_partial_shape().get_min_shape())[1:]
+    save(graph, tmp_path / "f32.xml", name="small", half=False)
+    net = store_network(tmp_path, {"deep": shape})
+    core = ov.Core()
+    compiled = core.compile_model(
+        read_network(core, net), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    batch = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    with torch.no_grad():
+        truth = trunk(torch.from_numpy(batch).permute(0, 3, 1, 2) / 255)
+    np.testing.assert_allclose(compiled(batch)["deep"], truth, rtol=1e-3, atol=1e-3)
+
+
+def _calling(module: str) -> fx.Graph:
+    """A graph that gives what one module makes of what goes in."""
+    graph = fx.Graph()
+    graph.output({module: graph.call_module(module, (graph.placeholder("pixels"),))})
+    return graph
