@@ -21,10 +21,11 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+[^\s\"']+")
 _STARS = "***"
 
 _HARMLESS = frozenset((
-    "audio", "camera", "channel", "channelid", "codec", "fps", "h264", "h265", "height", "loop",
-    "multicast", "pace", "part", "profile", "proto", "protocol", "quality", "resolution", "seed",
-    "size", "stream", "streamprofile", "streamtype", "subtype", "tcp", "track", "transport",
-    "transportmode", "udp", "unicast", "video", "videocodec", "width",
+    "audio", "camera", "channel", "channelid", "codec", "compression", "enablesrtp", "fps", "h264",
+    "h265", "h26x", "height", "inst", "line", "loop", "multicast", "pace", "part", "profile",
+    "proto", "protocol", "quality", "real_stream", "resolution", "seed", "size", "stream",
+    "streamprofile", "streamtype", "subtype", "tcp", "track", "trackid", "transport",
+    "transportmode", "udp", "unicast", "vcd", "video", "videocodec", "width",
 ))  # fmt: skip
 """What a URL says openly: which picture is asked for, and how."""
 

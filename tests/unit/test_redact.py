@@ -58,6 +58,16 @@ ODD = st.text(
         ('sent "Authorization: Digest a=1, b=2"', 'sent "Authorization: ***'),
         ("with Bearer abc.def, or basic eHg=", "with Bearer *** or basic ***"),
         ("line1.yaml:3: queue.depth: is 0", "line1.yaml:3: queue.depth: is 0"),
+        *(
+            (url, url)
+            for url in (
+                "rtsps://h:7441/stream?enableSrtp",
+                "rtsp://h/?line=1&inst=1&h26x=4&vcd=2",
+                "rtsp://h/axis-media/media.amp?compression=30",
+                "rtsp://h/live/trackID=1?real_stream",
+            )
+        ),
+        ("rtsp://h/?u=admin&p=secret", "rtsp://h/?u=***&p=***"),
         ("", ""),
     ],
 )
