@@ -139,8 +139,8 @@ class MqttSink(_Sink):
     client_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")] | None = Field(
         default=None, json_schema_extra={"x-allowed": "1 to 256 ASCII characters, no blanks"}
     )
-    """What the broker calls this client, and no other; null: made of this computer's name, the
-    outbox's path and the sink's name."""
+    """What the broker calls this client, and no other; null: made of the sink's name and of
+    a random number, kept in a file beside the outbox, ``OUTBOX.id``."""
 
     username: Text | None = None
     """User; null: the broker asks for none."""

@@ -1,8 +1,10 @@
 """Alerts through an MQTT 5 broker, and whether the line is there."""
 
 import json
-import socket
+import os
+import secrets
 import ssl
+import tempfile
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -32,19 +34,47 @@ _AT_LEAST_ONCE: Final = 1
 _PAYLOAD_FORMAT_INVALID: Final = 0x99
 """What a broker says of the event itself; other refusals are mended where it is configured."""
 
-_MACHINE_ID: Final = Path("/etc/machine-id")
+_LINE_ID_BYTES: Final = 16
 
 
-def lasting_client_id(*whose: str) -> str:
-    """Name a client the same at every start, and as none on another computer is named.
+def lasting_client_id(kept: Path, sink: str) -> str:
+    """Name a client the same at every start, and as no other line's is named.
 
-    It has 23 letters and digits, which every broker takes.
+    It has 23 letters and digits, which every broker takes.  Containers may share their host's
+    name and have paths alike, so what tells lines apart is a random number.
+
+    Parameters
+    ----------
+    kept : Path
+        File of that number, made when absent; where it can't be, the name is of this run only.
+    sink : str
+        Name of the line's sink.
     """
-    machine = ""
-    with suppress(OSError):
-        machine = _MACHINE_ID.read_text()
-    mark = sha256("\0".join((machine, socket.gethostname(), *whose)).encode()).hexdigest()
+    try:
+        number = _kept_number(kept)
+    except (OSError, ValueError) as exc:
+        number = secrets.token_hex(_LINE_ID_BYTES)
+        _log.warning("MQTT client's name is of this run only", file=str(kept), why=str(exc))
+    mark = sha256(f"{number}\0{sink}".encode()).hexdigest()
     return f"streamline{mark[:13]}"
+
+
+def _kept_number(path: Path) -> str:
+    """Read a file's number, made when absent: whole at once, and once, whoever else makes it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as made:
+            made.write(secrets.token_hex(_LINE_ID_BYTES))
+            made.flush()
+            os.fsync(made.fileno())
+            with suppress(FileExistsError):
+                os.link(made.name, path)
+    with path.open("rb") as file:
+        number = file.read(2 * _LINE_ID_BYTES + 1).decode("ascii").strip()
+    if len(bytes.fromhex(number)) != _LINE_ID_BYTES:
+        msg = "it holds no number of this program's"
+        raise ValueError(msg)
+    return number
 
 
 class MqttIdentity(NamedTuple):

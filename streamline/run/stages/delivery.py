@@ -209,7 +209,8 @@ class AlertDelivery:
                 return partial(_webhook, sink)
             case MqttSink():
                 pipeline = self._site.pipeline
-                return partial(_mqtt, sink, pipeline.name, outbox_path(pipeline))
+                outbox = outbox_path(pipeline)
+                return partial(_mqtt, sink, pipeline.name, outbox.with_name(f"{outbox.name}.id"))
             case CommandSink():
                 return partial(Command, sink.run, env=sink.env, timeout_s=sink.timeout_s)
             case _:
@@ -222,7 +223,7 @@ def _webhook(sink: WebhookSink) -> Sink:
     return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=_trust(sink))
 
 
-def _mqtt(sink: MqttSink, line: str, outbox: Path) -> Sink:
+def _mqtt(sink: MqttSink, line: str, kept_id: Path) -> Sink:
     with needs_extra("mqtt", ["paho"], "mqtt in alert.sinks"):
         from streamline.alert.sinks.mqtt import (  # noqa: PLC0415 - an extra
             Mqtt,
@@ -230,8 +231,7 @@ def _mqtt(sink: MqttSink, line: str, outbox: Path) -> Sink:
             lasting_client_id,
         )
     password = None if sink.password_file is None else read_secret(sink.password_file)
-    # No other line of this computer has that outbox while this one runs.
-    client_id = sink.client_id or lasting_client_id(str(outbox), sink.called)
+    client_id = sink.client_id or lasting_client_id(kept_id, sink.called)
     return Mqtt(
         sink.host,
         sink.port or (8883 if sink.tls else 1883),

@@ -329,14 +329,24 @@ def test_a_connection_that_the_broker_alone_holds_for_alive_ends_before_the_next
         listener.terminate()
 
 
-def test_a_client_s_name_lasts_and_is_of_one_sink_of_one_line() -> None:
-    name = lasting_client_id("/state/line1.outbox", "mqtt")
-    assert name == lasting_client_id("/state/line1.outbox", "mqtt")
+def test_a_client_s_name_lasts_and_is_of_one_sink_of_one_line(tmp_path: Path) -> None:
+    kept = tmp_path / "state" / "line1.outbox.id"
+    name = lasting_client_id(kept, "mqtt")
+    assert name == lasting_client_id(kept, "mqtt")
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert name.isalnum()
     assert len(name) == 23
-    others = [
-        ("/state/line2.outbox", "mqtt"),
-        ("/state/line1.outbox", "mqtt2"),
-        ("/state/", "mqtt"),
-    ]
-    assert len({name, *(lasting_client_id(*whose) for whose in others)}) == 4
+    # The same path on another volume, too, is another line's.
+    (tmp_path / "state").rename(tmp_path / "elsewhere")
+    others = [lasting_client_id(kept, "mqtt"), lasting_client_id(kept, "mqtt2")]
+    assert len({name, *others}) == 3
+
+
+@pytest.mark.parametrize("holds", ["", "no number"])
+def test_a_client_s_name_is_of_one_run_where_none_can_be_kept(tmp_path: Path, holds: str) -> None:
+    kept = tmp_path / "line1.outbox.id"
+    kept.write_text(holds)
+    with capture_logs() as logs:
+        assert lasting_client_id(kept, "mqtt") != lasting_client_id(kept, "mqtt")
+    assert [line["event"] for line in logs] == ["MQTT client's name is of this run only"] * 2
