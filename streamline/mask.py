@@ -46,21 +46,32 @@ class Mask:
     Raises
     ------
     ValueError
-        If they have too many corners, or corners that are nowhere near the view.
+        If they have corners that are nowhere near the view.
     """
 
     polygons: tuple[Polygon, ...]
     """Corners as shares of the view's width and height; the view is the picture or its region."""
 
     def __post_init__(self) -> None:
-        corners = sum(map(len, self.polygons))
-        if corners > MOST_CORNERS:
-            msg = f"the mask has {corners} corners, {MOST_CORNERS} at most are allowed"
-            raise ValueError(msg)
         places = (place for polygon in self.polygons for corner in polygon for place in corner)
         if not all(abs(place) <= _FARTHEST for place in places):
             msg = "the mask has a corner that is nowhere near the view"
             raise ValueError(msg)
+
+    @classmethod
+    def for_judging(cls, polygons: tuple[Polygon, ...], /) -> "Mask":
+        """Take polygons that frames are to be judged under; what is only read may have more.
+
+        Raises
+        ------
+        ValueError
+            If they have too many corners, or corners that are nowhere near the view.
+        """
+        corners = sum(map(len, polygons))
+        if corners > MOST_CORNERS:
+            msg = f"the mask has {corners} corners, {MOST_CORNERS} at most are allowed"
+            raise ValueError(msg)
+        return cls(polygons)
 
     @classmethod
     def of_pixels(
@@ -76,10 +87,11 @@ class Mask:
         Raises
         ------
         ValueError
-            If a polygon has no area in the view, or all of the view is covered.
+            If they have too many corners, a polygon has no area in the view, or all of the view
+            is covered.
         """
         left, top, width, height = view
-        mask = cls(
+        mask = cls.for_judging(
             tuple(
                 tuple(
                     (round((x - left) / width, _DIGITS), round((y - top) / height, _DIGITS))
@@ -88,7 +100,7 @@ class Mask:
                 for polygon in polygons
             )
         )
-        mask._require_sound()
+        _require_sound(mask)
         return mask
 
     @property
@@ -111,15 +123,6 @@ class Mask:
     def over(self, size: tuple[int, int], /) -> "Coverage":
         """Lay it over a model's input of so many rows and columns, px."""
         return Coverage(self.covered(*size))
-
-    def _require_sound(self) -> None:
-        for number, polygon in enumerate(self.polygons, start=1):
-            if not Mask((polygon,)).covered(256, 256).any():
-                msg = f"polygon {number} of the mask lies outside the view, or has no area"
-                raise ValueError(msg)
-        if self.covered(256, 256).all():
-            msg = "the mask covers everything, so there is nothing to judge"
-            raise ValueError(msg)
 
 
 class Coverage:
@@ -159,6 +162,16 @@ class Coverage:
             + self._counts[np.ix_(top, left)]
         )
         return np.asarray(inside == 0)
+
+
+def _require_sound(mask: Mask) -> None:
+    for number, polygon in enumerate(mask.polygons, start=1):
+        if not Mask((polygon,)).covered(256, 256).any():
+            msg = f"polygon {number} of the mask lies outside the view, or has no area"
+            raise ValueError(msg)
+    if mask.covered(256, 256).all():
+        msg = "the mask covers everything, so there is nothing to judge"
+        raise ValueError(msg)
 
 
 def _inside_any(polygons: tuple[Polygon, ...], rows: int, columns: int) -> Bools:

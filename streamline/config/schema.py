@@ -28,7 +28,7 @@ from streamline.config.metrics import Metrics
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
 from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox, ZmqSink
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
-from streamline.mask import Mask, Polygon
+from streamline.mask import MOST_CORNERS, Mask, Polygon
 
 __all__ = [
     "Alert",
@@ -322,7 +322,8 @@ class Camera(Section):
             default=(),
             max_length=256,
             json_schema_extra={
-                "x-allowed": "a list of polygons, each a list of 3 corners [x, y] or more, in px"
+                "x-allowed": "a list of polygons, each a list of 3 corners [x, y] or more, in px; "
+                f"{MOST_CORNERS} corners in all"
             },
         )
     )

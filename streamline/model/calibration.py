@@ -144,7 +144,7 @@ class _File(Entry, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """Refuse polygons that are no mask."""
-        Mask(self.mask)
+        Mask.for_judging(self.mask)
 
 
 class _Header(msgspec.Struct):

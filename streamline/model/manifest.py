@@ -93,7 +93,7 @@ class Manifest(Entry, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what each part may say, and not all of them together."""
-        Mask(self.mask)
+        Mask.for_judging(self.mask)
         for name, (_, rows, columns) in self.detector.taps():
             if rows > self.input.height or columns > self.input.width:
                 msg = f"layer {name} is larger than a frame"

@@ -1,11 +1,13 @@
 """Masks: what they cover against OpenCV, which cells that leaves against every pixel."""
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamline.audit.records import RunCamera
 from streamline.mask import REACH_PX, Mask, Polygon
 
 POLYGON = st.lists(
@@ -111,7 +113,17 @@ def test_more_polygons_than_are_drawn_at_once_cover_what_each_does() -> None:
 )
 def test_a_mask_that_nobody_draws_is_refused(polygons: tuple[Polygon, ...], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Mask(polygons)
+        Mask.for_judging(polygons)
+    with pytest.raises(ValueError, match=sentence):
+        Mask.of_pixels(polygons, (0, 0, 1, 1))
+
+
+def test_a_run_that_was_judged_under_more_corners_than_are_drawn_now_is_read() -> None:
+    many = (square(0, 0, 0.5) * 512, square(0, 0, 0.5))
+    camera = {"model": "ab", "calibration": "cd", "mask": many, "model_path": "m", "roi": None}
+    read = msgspec.convert(camera, RunCamera)
+    assert read.left_out == Mask(many)
+    assert read.judge
 
 
 def test_several_polygons_cover_what_each_does() -> None:
