@@ -172,7 +172,12 @@ class MqttSink(_Sink):
 _Variable = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256),
-    Field(json_schema_extra={"x-allowed": "the name of a variable"}),
+    Field(
+        json_schema_extra={
+            "writeOnly": True,  # who writes NAME=VALUE has put a secret there
+            "x-allowed": "the name of a variable alone, without its value",
+        }
+    ),
 ]
 
 
@@ -186,7 +191,9 @@ class CommandSink(_Sink):
     )
     """The program and its arguments; no shell reads them."""
 
-    env: tuple[_Variable, ...] = Field(default=(), max_length=64)
+    env: tuple[_Variable, ...] = Field(
+        default=(), max_length=64, json_schema_extra={"writeOnly": True}
+    )
     """Environment variables that it is given beside PATH, HOME, USER and their like, LANG, LC_…
     and TZ: what else the line has, such as a camera's password, it does not see."""
 

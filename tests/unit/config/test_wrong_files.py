@@ -372,8 +372,15 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         pytest.param(
             "    - type: log\n",
             "    - {type: command, run: [page], env: [PAGER=secret]}\n",
-            '13: alert.sinks.0.env.0: is "PAGER=secret" (must be the name of a variable)',
+            "13: alert.sinks.0.env.0: can't be used "
+            "(must be the name of a variable alone, without its value)",
             id="variable-with-a-value",
+        ),
+        pytest.param(
+            "    - type: log\n",
+            "    - {type: command, run: [page], env: PAGER=secret}\n",
+            "13: alert.sinks.0.env: can't be used (must be a list)",
+            id="variable-with-a-value-and-no-list",
         ),
         pytest.param(
             "rtsp://inspector:${PASS}@10.0.0.7/stream1",
