@@ -303,7 +303,8 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
             "    queue: {depth: 8}",
             "    size: [1280, 720]\n    mask: [[[0, 0], [1280, 0]]]",
             "8: cameras.right.mask: is a list (must be a list of polygons, each a list of 3 "
-            "corners [x, y] or more, in px)",
+            "corners [x, y] or more, in px; "
+            "2048 corners in all)",
             id="mask-of-two-corners",
         ),
         pytest.param(
