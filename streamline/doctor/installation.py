@@ -92,7 +92,7 @@ def extras(pipeline: Pipeline) -> Iterator[Finding]:
             yield fail(
                 "packages",
                 f"{pipeline.where(_WHERE[extra])} needs {module}, which is not installed",
-                f"pip install 'streamline[{extra}]'",
+                f"in the checkout: pip install '.[{extra}]'",
             )
         else:
             yield ok("packages", f"{module} is installed")

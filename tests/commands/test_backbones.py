@@ -77,7 +77,7 @@ def test_fitting_on_another_backbone_without_torch_is_one_sentence(tmp_path: Pat
     done = without_torch("fit", good, "--backbone", "resnet18", "--out", tmp_path / "model")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "torch is not installed; run: pip install 'streamline[torch]'" in done.stderr
+    assert "torch is not installed; in the checkout: pip install '.[torch]'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_without_torch_the_shipped_backbone_is_listed_and_the_rest_told_in_a_sen
     assert done.returncode == 0, done.stderr
     assert "block5" in done.stdout
     assert done.stderr.count("\n") == 1
-    assert "pip install 'streamline[torch]'" in done.stderr
+    assert "in the checkout: pip install '.[torch]'" in done.stderr
 
 
 def test_a_size_that_no_network_takes_is_refused() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["DOCUMENTS", "ROOT", "Block", "blocks", "commands", "links"]
+__all__ = ["DOCUMENTS", "ROOT", "Block", "blocks", "commands", "example", "links"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCUMENTS: Final = (
@@ -62,6 +62,15 @@ def commands(block: Block) -> Iterator[list[str]]:
                 words = []
             else:
                 words.append(word)
+
+
+def example(document: str, language: str, within: str) -> str:
+    """Return the one block in that language which has these words in it."""
+    fences = re.findall(
+        rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE
+    )
+    (found,) = [text for text in fences if within in text]
+    return str(found)
 
 
 def links(document: str) -> list[Path]:

@@ -9,7 +9,9 @@ from streamline.extras import needs_extra
 
 
 def test_what_is_missing_is_named_with_its_cure() -> None:
-    sentence = r"no_such_brain is not installed; run: pip install 'streamline\[wits\]', or guess$"
+    sentence = (
+        r"no_such_brain is not installed; in the checkout: pip install '\.\[wits\]', or guess$"
+    )
     with (
         pytest.raises(ModelError, match=f"^thinking: {sentence}"),
         needs_extra("wits", ["no_such_brain"], "thinking", instead="guess", error=ModelError),

@@ -2,13 +2,16 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamline.alert.events import AlertEvent, EventType, VerdictRecord, alert_id, to_json, utc
 from streamline.messages import FrameId, Verdict
+from tests.support.documents import ROOT, example
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -101,6 +104,16 @@ def test_an_alert_event_is_one_object_with_every_field() -> None:
     assert json.loads(to_json(event)) == {
         name: getattr(event, name) for name in event.__struct_fields__
     }
+
+
+def test_the_documented_event_is_as_it_is_written_and_every_field_is_explained() -> None:
+    text = example("pipelines/README.md", "json", '"worst_score"')
+    event = msgspec.json.decode(text, type=AlertEvent)
+    assert to_json(event) == msgspec.json.format(text.encode(), indent=-1)
+    document = (ROOT / "pipelines/README.md").read_text()
+    table = document.partition("\n| field |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert tuple(re.findall(r"`(\w+)`", " ".join(cells))) == event.__struct_fields__
 
 
 def test_a_score_that_is_no_finite_number_is_null_and_still_json() -> None:

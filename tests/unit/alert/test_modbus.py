@@ -1,5 +1,6 @@
 """A controller sees what was judged, and a dead line by its heartbeat."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from streamline.alert import registers as module
 from streamline.alert.modbus import ModbusOutput
 from streamline.alert.registers import Registers
 from streamline.messages import Verdict
+from tests.support.documents import ROOT
 from tests.support.line import eventually
 from tests.support.modbus import FIRST, controller, read_registers
 from tests.support.ports import free_port
@@ -44,6 +46,21 @@ def test_verdicts_and_alerts_are_written_and_the_end_is_safe() -> None:
         one.stop()
         one.join(30)
         assert read_registers(port)[1:] == [0, 0, 0, 0, 1]
+
+
+def test_the_documented_registers_hold_what_is_said_of_them() -> None:
+    registers = Registers(CAMERAS, stale_s=600)
+    registers.note("left", Verdict.PASS, alert=False)
+    registers.note("right", Verdict.FAIL, alert=True)
+    written = [registers.values() for _ in range(7)][-1]
+    document = (ROOT / "pipelines/README.md").read_text()
+    table = document.partition("\n| register |")[2].partition("\n\n")[0]
+    shown = re.findall(r"^\| (\d+) \| (\d+) \|", table, re.MULTILINE)
+    assert [(int(number), int(value)) for number, value in shown] == list(enumerate(written))
+    for _ in range(65535 - 7):
+        registers.values()
+    assert [registers.values()[0] for _ in range(2)] == [0, 1]
+    assert registers.safe()[1:] == [0, 0, 0, 0, 1]
 
 
 def test_a_verdict_that_grows_old_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

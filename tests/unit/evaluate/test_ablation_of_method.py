@@ -114,7 +114,7 @@ def test_without_torch_it_is_refused_before_an_image_is_read(
     for name in [name for name in sys.modules if name.startswith("streamline.autoencoder")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"pip install 'streamline\[torch\]'"):
+    with pytest.raises(InputError, match=r"in the checkout: pip install '\.\[torch\]'"):
         ablated(root, FitSettings(score_layers=LAYERS))
 
 

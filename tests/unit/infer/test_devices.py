@@ -51,7 +51,7 @@ def test_a_missing_library_is_named_with_what_installs_it(monkeypatch: pytest.Mo
     for name in [one for one in sys.modules if one.startswith("streamline.infer.torch_backend")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    says = r"backend 'torch': torch is not installed; run: pip install 'streamline\[torch\]'"
+    says = r"backend 'torch': torch is not installed; in the checkout: pip install '\.\[torch\]'"
     with pytest.raises(ConfigError, match=says):
         settle(Compute(backend="torch"))
 

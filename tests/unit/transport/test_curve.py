@@ -3,10 +3,12 @@
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from socket import create_connection
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 import zmq
@@ -21,6 +23,7 @@ from streamline.transport.publisher import Publisher
 from streamline.transport.refusals import Refusals
 from streamline.transport.sockets import Context
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
+from tests.support.documents import example
 from tests.support.line import eventually
 from tests.support.ports import free_port
 
@@ -251,6 +254,34 @@ def test_alerts_are_published_to_hosts_on_the_list_alone(
     for socket in subscribers:
         socket.close()
     publisher.close()
+
+
+def test_the_documented_subscriber_hears_alerts_by_its_key_file(
+    host: Host, friend: KeyPair, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context.setsockopt(zmq.RCVTIMEO, 60_000)
+    monkeypatch.setattr(zmq.Context, "instance", lambda: context)
+    address, file = f"tcp://127.0.0.1:{free_port()}", tmp_path / "subscriber.key"
+    friend.write(file)
+    text = example("pipelines/README.md", "python", "zmq.SUB")
+    for shown, typed in {
+        "subscriber.key": str(file),
+        "c480…6b": host.keys.public,
+        "tcp://10.0.0.30:5590": address,
+    }.items():
+        assert text.count(shown) == 1
+        text = text.replace(shown, typed)
+    publisher = Publisher(host.context, address, door=host.door("alerts"))
+    documented: dict[str, Any] = {}
+    with ThreadPoolExecutor(1) as thread:
+        reader = thread.submit(exec, text, documented)
+        while not reader.done():
+            publisher.deliver("1", b"{}")
+            sleep(0.01)
+    documented["socket"].close(linger=0)
+    publisher.close()
+    reader.result()
+    assert (documented["topic"], documented["event"]) == (b"alert", b"{}")
 
 
 def test_another_host_s_place_can_t_be_taken(friend: KeyPair, context: Context) -> None:

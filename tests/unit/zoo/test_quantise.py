@@ -150,7 +150,7 @@ def test_without_nncf_it_is_one_sentence_that_says_what_to_install(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "nncf", None)
     monkeypatch.delitem(sys.modules, "streamline.zoo.quantise", raising=False)
-    sentence = r"nncf is not installed; run: pip install 'streamline\[quantize\]', or choose"
+    sentence = r"nncf is not installed; in the checkout: pip install '\.\[quantize\]', or choose"
     with pytest.raises(ModelError, match=sentence):
         eight_bits(["layer2"], weights)
 

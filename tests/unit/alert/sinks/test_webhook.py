@@ -13,7 +13,9 @@ from threading import Event, Thread
 import pytest
 
 from streamline.alert.sinks import RejectedError, Webhook
+from streamline.config import read_secret
 from tests.support.certificates import make_certificate, needs_openssl
+from tests.support.documents import example
 
 Request = tuple[str, Message, bytes]
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -74,6 +76,23 @@ def test_an_event_is_posted_and_can_be_checked_by_whoever_has_the_secret() -> No
     signed = headers["Streamline-Timestamp"].encode() + b"." + body
     expected = hmac.digest(b"key", signed, hashlib.sha256).hex()
     assert headers["Streamline-Signature"] == f"sha256={expected}"
+
+
+def test_the_documented_check_tells_the_line_s_requests_from_others(tmp_path: Path) -> None:
+    documented: dict[str, Callable[..., bool]] = {}
+    exec(example("pipelines/README.md", "python", "hmac"), documented)  # noqa: S102 - it is ours
+    is_genuine = documented["is_genuine"]
+    ours, other = tmp_path / "ours.key", tmp_path / "other.key"
+    ours.write_text(" Schlüssel \n")
+    other.write_text("Schlussel\n")
+    with server(with_status(204)) as (port, got):
+        hook(port, secret=read_secret(ours).encode()).deliver("left-1-7", b'{"type":"new"}')
+    ((_, headers, body),) = got
+    assert is_genuine(headers, body, ours)
+    assert not is_genuine(headers, body, other)
+    assert not is_genuine(headers, body + b" ", ours)
+    headers.replace_header("Streamline-Timestamp", "1700000000")
+    assert not is_genuine(headers, body, ours)
 
 
 def test_without_a_secret_nothing_is_signed() -> None:
