@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS sinks (
 );
 """
 _VERSION: Final = 1
+_MAGIC: Final = b"SQLite format 3\0"
 
 _OF_THE_DISK: Final = {
     sqlite3.SQLITE_CANTOPEN,
@@ -79,10 +80,11 @@ def open_file(path: Path) -> sqlite3.Connection:
     DiskError
         If the disk does not serve.
     InputError
-        If another line uses it, or it is of another version.
+        If another line uses it, it is of another version, or never was one.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _require_ours(path)
         return _connect(path)
     except OSError as exc:
         raise DiskError(path, exc.strerror or str(exc)) from exc
@@ -95,6 +97,16 @@ def open_file(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as exc:
         _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
         return _made_anew(path)
+
+
+def _require_ours(path: Path) -> None:
+    """Refuse what somebody else has written there; what a disk loses of ours it makes zeros."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begin = file.read(len(_MAGIC))
+    if begin != _MAGIC[: len(begin)] and any(begin):
+        raise InputError(_refusal(path, "it is a file of something else"))
 
 
 def _made_anew(path: Path) -> sqlite3.Connection:

@@ -27,6 +27,7 @@ def check(
     from streamline import config
     from streamline.cli.device import require_device
     from streamline.errors import ConfigError, InputError
+    from streamline.run.supervision.credentials import require_credentials
 
     if schema:
         typer.echo(json.dumps(config.published_schema(), indent=2, ensure_ascii=False))
@@ -39,20 +40,11 @@ def check(
     loaded = config.load(pipeline)
     if missing := config.missing_files(loaded):
         raise ConfigError("\n".join(missing))
-    _require_doors(loaded)
+    require_credentials(loaded)
     require_device(loaded)
     typer.echo(config.dump_effective(loaded), nl=False)
     if loaded.infer.devices:
         typer.echo(_shares(loaded), nl=False)
-
-
-def _require_doors(pipeline: "Pipeline") -> None:
-    """Raise if the keys, the certificate or the token can't be used."""
-    from streamline.run.keyring import Keyring
-    from streamline.run.supervision.access import Access
-
-    Keyring(pipeline.links)
-    Access.of(pipeline.metrics)
 
 
 def _shares(pipeline: "Pipeline") -> str:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.line import RunningLine, json_lines, streamline
+from tests.support.line import RunningLine, eventually, json_lines, streamline
 from tests.support.manager import Listener
 from tests.support.ports import free_port
 
@@ -102,6 +102,7 @@ def test_a_part_that_gives_no_verdicts_gets_on_while_its_frames_leave(
     path.write_text(json.dumps(content))
     with RunningLine(path, tmp_path, stage="source") as source:
         manager.await_message(lambda one: one[0].startswith("STATUS="), "it says how it is")
+        eventually(lambda: "no answer from other parts of the line" in source.log, "it wonders")
         monkeypatch.delenv("NOTIFY_SOCKET")
         with RunningLine(path, tmp_path, stage="infer"):
             source.await_ready()

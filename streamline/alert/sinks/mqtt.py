@@ -226,7 +226,7 @@ class Mqtt:
         _properties: object,
     ) -> None:
         if reason.is_failure:
-            self._why = f"refuses the connection ({reason})"
+            self._miss(f"refuses the connection ({reason})")
             return
         self._why = ""
         self._online = self._say("online").mid
@@ -244,7 +244,14 @@ class Mqtt:
         self._why = self._why or f"the connection was lost ({reason})"
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
-        self._why = "can't be reached"
+        trust = ", or its certificate is not trusted" if self._tls is not None else ""
+        self._miss(f"can't be reached{trust}")
+
+    def _miss(self, why: str) -> None:
+        """Say why there is no connection, once: no alert may come for days that would."""
+        if why != self._why:
+            _log.warning("alerts can't be published for now", why=str(self._error(why)))
+        self._why = why
 
     def _on_publish(
         self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: object

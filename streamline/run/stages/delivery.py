@@ -1,6 +1,5 @@
 """From the alert stage to its sinks: an outbox, and a thread for each."""
 
-import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,12 +24,12 @@ from streamline.config import (
     read_secret,
 )
 from streamline.config.sinks import Modbus
-from streamline.errors import InputError
 from streamline.extras import needs_extra
 from streamline.messages import Verdict
 from streamline.run.placement import ALERTS
 from streamline.run.runtime import outbox_path
 from streamline.run.stages.stage import CLOSE_S, Site
+from streamline.run.trust import trusted
 from streamline.transport.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ class AlertDelivery:
 def _webhook(sink: WebhookSink) -> Sink:
     secret = None if sink.secret_file is None else read_secret(sink.secret_file).encode()
     url = sink.url.get_secret_value()
-    return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=_trust(sink))
+    return Webhook(url, secret=secret, timeout_s=sink.timeout_s, tls=trusted(sink.ca_file))
 
 
 def _mqtt(sink: MqttSink, line: str, kept_id: Path) -> Sink:
@@ -237,15 +236,6 @@ def _mqtt(sink: MqttSink, line: str, kept_id: Path) -> Sink:
         sink.port or (8883 if sink.tls else 1883),
         identity=MqttIdentity(client_id, sink.username, password),
         topic=sink.topic or f"streamline/{line}",
-        tls=_trust(sink) if sink.tls else None,
+        tls=trusted(sink.ca_file) if sink.tls else None,
         timeout_s=sink.timeout_s,
     )
-
-
-def _trust(sink: WebhookSink | MqttSink) -> ssl.SSLContext:
-    """Whom to trust: who is named in the sink's file, or the system's authorities."""
-    try:
-        return ssl.create_default_context(cafile=sink.ca_file)
-    except (OSError, ssl.SSLError) as exc:
-        msg = f"alert.sinks: {sink.ca_file} holds no certificates (PEM); give another ca_file"
-        raise InputError(msg) from exc

@@ -11,6 +11,7 @@ from streamline.clock import monotonic_ns
 from streamline.config import Pipeline
 from streamline.errors import ConfigError, StreamlineError
 from streamline.run.models import read_calibrations, read_manifests
+from streamline.run.supervision.credentials import require_credentials
 from streamline.run.supervision.herald import Herald
 from streamline.run.supervision.manager import ServiceManager
 from streamline.run.supervision.report import Report, joined
@@ -133,6 +134,7 @@ class Renewal:
             pipeline = self._reread()
             _require_name(pipeline, self._present.name)
             read_calibrations(pipeline, read_manifests(pipeline))
+            require_credentials(pipeline)
         except Exception as exc:  # noqa: BLE001 - a line that runs doesn't end by a file
             _refuse(self._herald, exc)
             return None

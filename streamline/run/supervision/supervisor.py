@@ -16,6 +16,7 @@ from streamline.audit.records import Account
 from streamline.audit.runs import RunFolder
 from streamline.clock import monotonic_ns, wall_ns
 from streamline.config import Pipeline
+from streamline.config.links import LINKS
 from streamline.ledger import Ledger, Sample, gauge_sample
 from streamline.metrics.believed import believed
 from streamline.metrics.benched import BenchFile
@@ -52,6 +53,9 @@ _SECOND_NS: Final = 1_000_000_000
 _SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """What a host may have too little of for a while."""
 
+_SILENCE_NS: Final = 5 * _SECOND_NS
+"""After this without an answer somebody who starts a part of a line may wonder."""
+
 _GRACE_NS: Final = 3 * _SECOND_NS
 """How long cameras that take their time to open hold up those that are ready."""
 
@@ -87,6 +91,9 @@ class Supervisor:
 
         self._ready_ns: int | None = None
         self._connected_ns: int | None = None
+        self._wonders_ns: int | None = None
+        """When to say that other hosts don't answer; None: that is said, or they are none."""
+
         self._control: Control
         self._endpoint: Endpoint | None = None
         self._told: Sequence[Told] = ()
@@ -155,6 +162,7 @@ class Supervisor:
             Called when a reload is asked for; what it returns becomes the successor.
         """
         self._service.herald.begin(self._pipeline.ready_s)
+        self._wonders_ns = None if self._only is None else monotonic_ns() + _SILENCE_NS
         while self._control.phase is not Phase.DRAINING:
             self._service.stop.wait(_TICK_S if self._ready_ns else _SHORT_TICK_S)
             self._look_after()
@@ -164,6 +172,7 @@ class Supervisor:
                 self._control.enter(Phase.RUNNING)
                 url = self._endpoint.url if self._endpoint else None
                 on_ready(url, cameras_down(self._present()))
+            self._wonder(now_ns)
             self._note_if_due(now_ns)
             if renew is not None and self.was_ready and self._service.reload.take():
                 self.successor = renew()
@@ -300,6 +309,21 @@ class Supervisor:
         if self._control.phase is Phase.RUNNING and self._ready_ns is not None:
             running_s = (monotonic_ns() - self._ready_ns) / _SECOND_NS
         return health_of(self._present(), alive, running_s=running_s, now_s=wall_ns() / 1e9)
+
+    def _wonder(self, now_ns: int) -> None:
+        """Say once that nobody answers: who is refused by another host hears nothing of it."""
+        if self._wonders_ns is None or self._connected_ns is not None or now_ns < self._wonders_ns:
+            return
+        self._wonders_ns = None
+        kinds = {link: getattr(self._pipeline.links, link) for link in LINKS}
+        links = [
+            f"{link} {kind}" for link, kind in kinds.items() if kind and kind.startswith("tcp:")
+        ]
+        _log.warning(
+            "no answer from other parts of the line yet; are they running, and is this host's key "
+            "on their list? Their log says whom they refuse",
+            links=links,
+        )
 
     def _is_ready(self, now_ns: int) -> bool:
         if not self._views.told("streamline_worker_connected", self._plans):

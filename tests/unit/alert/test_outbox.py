@@ -149,15 +149,24 @@ def test_a_file_in_use_is_refused_with_the_cure(path: Path, outbox: Outbox) -> N
     assert bodies(outbox, "log") == [0]
 
 
-def test_a_file_that_is_none_is_put_aside(path: Path) -> None:
+def test_somebody_else_s_file_is_refused_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
-    path.write_bytes(b"no database at all, whatever it is called" * 100)
+    path.write_text("version: 1\n")
+    with pytest.raises(InputError, match=r"it is a file of something else\); set alert\.outbox"):
+        Outbox(path, SINKS, max_events=100)
+    assert path.read_text() == "version: 1\n"
+
+
+@pytest.mark.parametrize("left", [bytes(8192), b"SQLite format 3\0" + b"rubbish" * 1000])
+def test_a_file_that_a_disk_has_lost_is_put_aside(path: Path, left: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(left)
     with structlog.testing.capture_logs() as logs:
         outbox = Outbox(path, SINKS, max_events=100)
     outbox.post(events(0, 1))
     assert bodies(outbox, "log") == [0]
     outbox.close()
-    assert Path(logs[-1]["kept"]).read_bytes().startswith(b"no database")
+    assert Path(logs[-1]["kept"]).read_bytes() == left
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
@@ -376,7 +385,7 @@ def test_whatever_page_of_the_file_is_damaged_the_next_start_takes_alerts(path: 
     for page in range(0, len(sound), 4096):
         for other in path.parent.iterdir():
             other.unlink()
-        path.write_bytes(sound[:page] + b"\xff" * 4096 + sound[page + 4096 :])
+        path.write_bytes(sound[:page] + bytes(4096) + sound[page + 4096 :])
         with structlog.testing.capture_logs():
             again = Outbox(path, SINKS, max_events=10_000)
             again.post(events(0, 1))
@@ -420,7 +429,7 @@ def test_a_file_damaged_while_in_use_is_put_aside_and_the_next_alerts_arrive(
     outbox.post([Posted(f"big-{n}", "new", b"x" * 4000) for n in range(1000)])
     held = outbox.next("hook", limit=300)[-1].number
     for part in path.parent.iterdir():
-        part.write_bytes(b"rubbish" * (part.stat().st_size // 7))
+        part.write_bytes(b"SQLite format 3\0" + b"rubbish" * (part.stat().st_size // 7))
     with structlog.testing.capture_logs() as logs:
         assert outbox.next("log", limit=1000) == []
     assert {line["event"] for line in logs} >= {"alerts that waited can't be read"}
