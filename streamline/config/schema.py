@@ -26,7 +26,7 @@ from streamline.config.fields import (
 from streamline.config.links import Links
 from streamline.config.metrics import Metrics
 from streamline.config.shorthand import SHORTHANDS, SourceEntry
-from streamline.config.sinks import AnySink, LogSink, Modbus, Outbox, ZmqSink
+from streamline.config.sinks import REGISTERS, AnySink, LogSink, Modbus, Outbox, ZmqSink
 from streamline.config.sources import ImagesSource, RtspSource, UsbSource
 from streamline.mask import MOST_CORNERS, Mask, Polygon
 
@@ -727,6 +727,19 @@ class Pipeline(Section):
                 )
                 raise mistake(what)
         return links
+
+    @field_validator("alert")
+    @classmethod
+    def _registers_are_there(cls, alert: Alert, info: ValidationInfo) -> Alert:
+        cameras = info.data.get("cameras", {})
+        wanted = Modbus.span(len(cameras))
+        if alert.plc is not None and alert.plc.address + wanted > REGISTERS:
+            what = (
+                f"has plc.address {alert.plc.address}, but this line's cameras need {wanted} "
+                f"registers from there on (must be at most {REGISTERS - wanted})"
+            )
+            raise mistake(what)
+        return alert
 
     _file: str = PrivateAttr("")
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)

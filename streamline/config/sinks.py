@@ -1,10 +1,17 @@
 """Who is told of alerts, and where what they are told waits for them."""
 
 import re
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from streamline.config.fields import (
     FilePath,
@@ -21,6 +28,7 @@ from streamline.config.fields import (
 )
 
 __all__ = [
+    "REGISTERS",
     "AnySink",
     "CommandSink",
     "JsonlSink",
@@ -220,6 +228,10 @@ class Outbox(Section):
     """Most that wait for one sink; more push out the oldest, which is counted and logged."""
 
 
+REGISTERS: Final = 1 << 16
+"""Registers that a controller can have, by the 16 bits of their addresses."""
+
+
 class Modbus(Section):
     """A controller (PLC) whose registers show what is judged; it fails safe.
 
@@ -247,3 +259,18 @@ class Modbus(Section):
 
     stale_ms: Milliseconds = Field(default=2000.0, ge=10, le=3_600_000)
     """A verdict that is older is shown as unknown, ms."""
+
+    @field_validator("stale_ms")
+    @classmethod
+    def _is_shown_once(cls, stale_ms: float, info: ValidationInfo) -> float:
+        """Refuse what would hide a verdict before it is ever written."""
+        period_ms = info.data.get("period_ms", 0.0)
+        if stale_ms < period_ms:
+            what = f"is {stale_ms:g}, less than period_ms (must be at least {period_ms:g} ms)"
+            raise mistake(what)
+        return stale_ms
+
+    @staticmethod
+    def span(cameras: int) -> int:
+        """Return how many registers a line with that many cameras writes."""
+        return 2 + 2 * cameras

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streamline.alert import registers as module
 from streamline.alert.modbus import ModbusOutput
 from streamline.alert.registers import Registers
+from streamline.config.sinks import Modbus
 from streamline.messages import Verdict
 from tests.support.documents import ROOT
 from tests.support.line import eventually
@@ -71,6 +72,11 @@ def test_a_verdict_that_grows_old_is_unknown(monkeypatch: pytest.MonkeyPatch) ->
     assert registers.values()[2:4] == [1, 0]
     now_ns += 2_000_000_001
     assert registers.values()[2:4] == [0, 0]
+
+
+def test_as_many_registers_are_written_as_the_pipeline_file_is_checked_for() -> None:
+    for cameras in ([], ["left"], CAMERAS):
+        assert len(Registers(cameras, stale_s=2).values()) == Modbus.span(len(cameras))
 
 
 @given(st.lists(st.tuples(st.sampled_from(CAMERAS), st.sampled_from(Verdict), st.booleans())))

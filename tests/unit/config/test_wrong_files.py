@@ -276,6 +276,19 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ),
         pytest.param(
             "  k: 3\n",
+            "  plc: {host: controller, address: 65531}\n",
+            "9: alert: has plc.address 65531, but this line's cameras need 6 registers from there "
+            "on (must be at most 65530)",
+            id="registers-beyond-the-last",
+        ),
+        pytest.param(
+            "  k: 3\n",
+            "  plc: {host: controller, period_ms: 5000, stale_ms: 100}\n",
+            "10: alert.plc.stale_ms: is 100, less than period_ms (must be at least 5000 ms)",
+            id="verdicts-that-are-never-shown",
+        ),
+        pytest.param(
+            "  k: 3\n",
             "  k: 6\n",
             "9: alert: k is 6, more than n, which is 5 (k must be at most n)",
             id="k-above-n",
