@@ -123,7 +123,7 @@ def test_a_controller_that_is_away_is_written_once_it_is_back() -> None:
     for _ in range(2):
         with controller(port):
             eventually(lambda: read_registers(port)[1:] == [1, 1, 0, 0, 0], "it is written")
-            assert one.up
+            eventually(lambda: one.up, "that is known")
         eventually(lambda: not one.up, "it is missed")
     one.stop()
     one.join(30)
