@@ -41,11 +41,9 @@ _HANDSHAKE_MS: Final = 5000
 _LOOK_EVERY_MS: Final = 100
 """How soon a new door is looked after, and an end is noticed."""
 
-_REFUSED: Final = int(
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-)
+_FAILED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+"""Not the event of a key that is not on the list: ZeroMQ leaves it out where a socket of the wrong
+type showed that key, and where the peer had left before the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +189,8 @@ class Doorkeeper:
     allowed : collection of str
         Public keys.
     on_refused : callable
-        Called with the link and one of `REFUSALS` for each connection that was refused, in a thread
-        of its own.
+        Called with the link and one of `REFUSALS` for each connection that was refused, in one
+        thread for each of them.
     """
 
     def __init__(
@@ -213,16 +211,19 @@ class Doorkeeper:
         """Look after a door; called in the thread that has the socket."""
         self._authenticator.configure_curve_callback(link, self)
         bell = f"inproc://bell-{next(self._numbers)}"
-        socket.monitor(bell, _REFUSED)
+        socket.monitor(bell, _FAILED)
         self._bells.put((link, bell))
 
     def admit(self, public: str) -> None:
         """Put a key on the list."""
         self._allowed.add(_z85(public))
 
-    def callback(self, _domain: str, key: bytes) -> bool:
-        """Say whether a key may pass; called by the authenticator."""
-        return key in self._allowed
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Say whether a key may pass; called by the authenticator, with the link for a domain."""
+        welcome = key in self._allowed
+        if not welcome:
+            self._on_refused(domain, "key")
+        return welcome
 
     def close(self) -> None:
         """Leave, once the sockets are closed, having told of all that was refused."""
@@ -244,15 +245,12 @@ class Doorkeeper:
                 links[socket] = link
             for socket, _ in poller.poll(_LOOK_EVERY_MS):
                 while readable(socket):
-                    self._tell(links[socket], socket)
+                    recv_monitor_message(socket)
+                    self._on_refused(links[socket], "handshake")
             if ended:
                 break
         for socket in links:
             socket.close()
-
-    def _tell(self, link: str, bell: Socket) -> None:
-        event = recv_monitor_message(bell)["event"]
-        self._on_refused(link, "key" if event is zmq.Event.HANDSHAKE_FAILED_AUTH else "handshake")
 
 
 def _z85(text: str) -> bytes:

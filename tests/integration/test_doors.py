@@ -83,9 +83,11 @@ def frames(count: int) -> Iterator[list[bytes]]:
         yield [protocol.write_data_head(head), b"frame", bytes(1000)]
 
 
-def stranger(context: Context, address: str, lock: Lock | None, count: int) -> Socket:
+def stranger(
+    context: Context, address: str, lock: Lock | None, count: int, *, kind: int = zmq.DEALER
+) -> Socket:
     """Somebody who sends messages to a link's end."""
-    socket = context.socket(zmq.DEALER)
+    socket = context.socket(kind)
     socket.linger = 0
     if lock is not None:
         lock.fit(socket)
@@ -127,7 +129,7 @@ def test_ten_thousand_frames_of_strangers_are_refused_while_a_camera_is_served(
             # Only the first of these is waited for: who has no key tries again and again.
             stack.callback(stranger(context, prepared, None, 100).close)
             unlisted = Lock(KeyPair.new(), server_key)
-            stack.callback(stranger(context, telemetry, unlisted, 100).close)
+            stack.callback(stranger(context, telemetry, unlisted, 100, kind=zmq.PUSH).close)
             eventually(lambda: refused("prepared", "key") == 100, "each of them is refused")
             eventually(lambda: refused("prepared", "handshake") >= 1, "one without a key too")
             eventually(lambda: refused("telemetry", "key") == 1, "figures are refused too")

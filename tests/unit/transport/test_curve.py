@@ -144,6 +144,24 @@ def test_a_stranger_is_refused_and_counted_whatever_he_sends(
     assert list(host.refused) == [("prepared", reason)]
 
 
+@pytest.mark.parametrize("kind", [zmq.PUSH, zmq.DEALER, zmq.SUB], ids=["right", "wrong", "deaf"])
+def test_a_key_is_counted_whatever_socket_shows_it(
+    host: Host, context: Context, kind: zmq.SocketType
+) -> None:
+    door = host.context.socket(zmq.PULL)
+    host.door("telemetry").fit(door)
+    port = door.bind_to_random_port("tcp://127.0.0.1")
+    for attempt in range(1, 11):
+        socket = context.socket(kind)
+        socket.linger = 0
+        Lock(KeyPair.new(), host.keys.public).fit(socket)
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        eventually(lambda: host.refused["telemetry", "key"] >= attempt, "it is counted")  # noqa: B023
+        socket.close()
+    door.close()
+    assert list(host.refused) == [("telemetry", "key")]
+
+
 def test_whoever_connects_and_says_nothing_is_counted_too(host: Host) -> None:
     address, port = host.address.removeprefix("tcp://").split(":")
     create_connection((address, int(port))).close()
