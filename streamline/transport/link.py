@@ -34,7 +34,7 @@ from streamline.transport import protocol
 from streamline.transport.clocks import ClockComparison
 from streamline.transport.curve import Door, Knocker, Lock
 from streamline.transport.protocol import DataHead, Flow, Hello, Welcome
-from streamline.transport.refusals import Refusals
+from streamline.transport.refusals import Refusals, printable
 from streamline.transport.sockets import Context, prepare, readable, send
 from streamline.transport.wire import WIRE_VERSION, Buffer
 
@@ -69,7 +69,7 @@ _SILENT_NS: Final = 3_000_000_000
 """A peer that has said nothing for this long has vanished."""
 
 _MOST_WORDS: Final = 300
-"""Characters of a refusal that are told: they are the peer's own."""
+"""Bytes of a refusal that are told: they are the peer's own words."""
 
 _AT_ONCE: Final = 1024
 """Messages read in one go: whoever floods an inlet does not keep its stage from working."""
@@ -339,7 +339,7 @@ class Outlet(Generic[Token]):
             elif kind == protocol.WELCOME:
                 self._welcome(protocol.read_welcome(parts[1].bytes), heard_ns)
             elif kind == protocol.REFUSED:
-                why = parts[1].bytes[:_MOST_WORDS].decode(errors="replace")
+                why = printable(parts[1].bytes[:_MOST_WORDS].decode(errors="replace"))
                 msg = f"link {self._name}: {why}"
                 raise WireError(msg)
             else:

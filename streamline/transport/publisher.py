@@ -32,7 +32,7 @@ predecessor, and look for it ten times a second, are all there again by then."""
 
 _ALONE_NS: Final = 5_000_000_000
 """So long an event waits for somebody to subscribe, after the address was bound or the last
-subscriber has gone: one who lost the connection comes back."""
+subscriber has gone: one who lost the connection comes back.  No event waits longer."""
 
 
 class Publisher:
@@ -54,6 +54,8 @@ class Publisher:
         self._socket.linger = 500
         self._socket.maxmsgsize = _LARGEST
         self._socket.rcvhwm = _UNHEARD
+        # With this off ZeroMQ takes no IPv6 address, with it on none but.
+        self._socket.ipv6 = address.startswith("tcp://[")
         if door is not None:
             door.fit(self._socket)
         try:
@@ -71,7 +73,9 @@ class Publisher:
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
         """Publish one event, once subscribers have had the time to be there."""
         self._hear()
-        while (left_ns := self._ready_ns - monotonic_ns()) > 0:
+        # However often somebody comes and goes meanwhile.
+        latest_ns = monotonic_ns() + _ALONE_NS
+        while (left_ns := min(self._ready_ns, latest_ns) - monotonic_ns()) > 0:
             self._socket.poll(left_ns // 1_000_000 + 1)
             self._hear()
         self._socket.send_multipart([_TOPIC, event], zmq.NOBLOCK)
