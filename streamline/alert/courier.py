@@ -72,7 +72,7 @@ class Courier(Thread):
             while self._deliver_all(sink) and not self._stopping.is_set():
                 seen = self._outbox.await_post(seen, _IDLE_S)
         finally:
-            sink.close()
+            self._close(sink)
 
     def stop(self, within_s: float) -> None:
         """Deliver what waits as far as that succeeds at once and in time; then end."""
@@ -94,6 +94,12 @@ class Courier(Thread):
                 self.opened.set()
             if not self._wait():
                 return None
+
+    def _close(self, sink: Sink) -> None:
+        try:
+            sink.close()
+        except Exception as exc:  # noqa: BLE001 - whatever a library raises, the thread ends well
+            _log.warning("sink can't be closed", sink=self._sink_name, why=str(exc))
 
     def _deliver_all(self, sink: Sink) -> bool:
         """Bring what waits; false if this is the end."""

@@ -119,10 +119,16 @@ class Outbox:
         self._readable = True
         self._highest = 0
         self._standing: Mapping[str, _Sink] = {}
+        self._unread: Mapping[str, int] = {}
+        """How many events of a damaged file a sink is never told."""
+
         self._place = _Place.DISK
         self._db: sqlite3.Connection
         with self._lock:
             self._begin(patient=patient)
+        self._discarded_before = {
+            name: self.discarded(name) - self._unread.get(name, 0) for name in self._sinks
+        }
 
     @property
     def durable(self) -> bool:
@@ -153,6 +159,10 @@ class Outbox:
     def discarded(self, sink: str) -> int:
         """How many events it was never told, since they were too many."""
         return self._standing[sink].discarded
+
+    def discarded_before(self, sink: str) -> int:
+        """How many of those are of earlier openings of the file."""
+        return self._discarded_before[sink]
 
     def next(self, sink: str, *, limit: int = 64) -> list[Posted]:
         """Return the oldest events that a sink has yet to be told."""
@@ -358,12 +368,18 @@ class Outbox:
             )
             memory.execute("DELETE FROM sqlite_sequence")
             memory.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (highest,))
-            for name, one in standing.items():
-                left = sum(number > highest - one.waiting for number, _ in found)
-                memory.execute(
-                    "INSERT INTO sinks (name, told, discarded) VALUES (?, ?, ?)",
-                    (name, highest - left, one.discarded + one.waiting - left),
-                )
+            left = {
+                name: sum(number > highest - one.waiting for number, _ in found)
+                for name, one in standing.items()
+            }
+            self._unread = {name: one.waiting - left[name] for name, one in standing.items()}
+            memory.executemany(
+                "INSERT INTO sinks (name, told, discarded) VALUES (?, ?, ?)",
+                [
+                    (name, highest - left[name], one.discarded + self._unread[name])
+                    for name, one in standing.items()
+                ],
+            )
         lost = most - len(found) if standing else "unknown"
         _log.error("alerts that waited can't be read", file=str(self._path), events=lost)
         return memory
@@ -380,6 +396,7 @@ class Outbox:
                 memory.backup(db)
             finally:
                 db.close()
+            remove(self._spare)  # A log left beside it would be taken for the new one's.
             new.rename(self._spare)
             return open_spare(self._spare)
         except (OSError, sqlite3.DatabaseError) as exc:

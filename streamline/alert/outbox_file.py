@@ -85,18 +85,15 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _require_ours(path)
-        return _connect(path)
+        return _connected(path)
     except OSError as exc:
         raise DiskError(path, exc.strerror or str(exc)) from exc
-    except sqlite3.OperationalError as exc:
+    except sqlite3.DatabaseError as exc:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # One raised here has none.
         if code in _OF_THE_DISK:
             raise DiskError(path, str(exc)) from exc
         locked = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
         raise InputError(_refusal(path, "another line uses it" if locked else str(exc))) from exc
-    except sqlite3.DatabaseError as exc:
-        _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
-        return _made_anew(path)
 
 
 def _require_ours(path: Path) -> None:
@@ -109,12 +106,16 @@ def _require_ours(path: Path) -> None:
         raise InputError(_refusal(path, "it is a file of something else"))
 
 
-def _made_anew(path: Path) -> sqlite3.Connection:
+def _connected(path: Path) -> sqlite3.Connection:
+    """Open the file, made anew where it is damaged."""
     try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as exc:
+        _log.error("alerts that waited can't be read", file=str(path), why=str(exc))
         put_aside(path)
         return _connect(path)
-    except OSError as exc:
-        raise DiskError(path, exc.strerror or str(exc)) from exc
 
 
 def open_spare(path: Path) -> sqlite3.Connection:

@@ -50,6 +50,8 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = _opened(path)
+        self._is_lost = False
+        """Whether a file that had the path before may not have kept all that it was given."""
 
     def deliver(self, _alert_id: str, event: bytes, /) -> None:
         """Write the event and a line break."""
@@ -57,7 +59,8 @@ class JsonLines:
 
     def settle(self) -> None:
         """Wait until what was written is on the disk: it is not told again."""
-        if self._fd is None:
+        lost, self._is_lost = self._is_lost, False
+        if lost or self._fd is None:
             raise CutShortError(OSError(errno.EBADF, "what was written last is lost"), 0)
         with self._broken_closed():
             _sync(self._fd)
@@ -96,13 +99,19 @@ class JsonLines:
     def _current(self) -> int:
         """Return a descriptor of the file that has the path now."""
         if self._fd is not None and not _is_at(self._path, self._fd):
-            with suppress(OSError):
-                _sync(self._fd)  # What it has may not be settled yet.
-            with suppress(OSError):
-                self.close()
+            self._leave(self._fd)
         if self._fd is None:
             self._fd = _opened(self._path)
         return self._fd
+
+    def _leave(self, fd: int) -> None:
+        """Let go of a file that another has followed; what it has may not be settled yet."""
+        try:
+            _sync(fd)
+        except OSError:
+            self._is_lost = True
+        with suppress(OSError):
+            self.close()
 
 
 def _opened(path: Path) -> int:

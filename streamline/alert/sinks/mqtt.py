@@ -256,10 +256,10 @@ class Mqtt:
     def _on_publish(
         self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: object
     ) -> None:
-        if not reason.is_failure:
-            return
-        if mid != self._online:
+        if mid == self._online:
+            self._online = 0  # An alert may be given the same number later.
+            if reason.is_failure:
+                what = f"refuses {self._availability} ({reason})"
+                _log.error("line can't be shown as online", why=str(self._error(what)))
+        elif reason.is_failure:
             self._refusals[mid] = reason
-            return
-        what = f"refuses {self._availability} ({reason})"
-        _log.error("line can't be shown as online", why=str(self._error(what)))

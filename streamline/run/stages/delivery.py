@@ -25,6 +25,7 @@ from streamline.config import (
 )
 from streamline.config.sinks import Modbus
 from streamline.extras import needs_extra
+from streamline.ledger import Ledger
 from streamline.messages import Verdict
 from streamline.run.placement import ALERTS
 from streamline.run.runtime import outbox_path
@@ -40,6 +41,26 @@ __all__ = ["AlertDelivery"]
 _log = structlog.get_logger("streamline.alert")
 
 _COUNT_NS: Final = 500_000_000
+
+
+class _Discarded:
+    """Counts what a sink was never told in this run, by an outbox that counts on through all."""
+
+    def __init__(self, ledger: Ledger, sink: str) -> None:
+        self._counted = ledger.counter("streamline_outbox_discarded_total", sink=sink)
+        # Not in the catalogue and so not exported: whether it is known, and what it is.
+        self._before = ledger.table("outbox_discarded_before", 2, sink=sink)
+
+    def begin(self, total: int) -> None:
+        """Count on from there, or from where a predecessor in this run was killed."""
+        more = total - self._counted.value
+        # Fewer than are known of: it is another outbox.
+        before = min(self._before[1], more) if self._before[0] else more
+        self._before.put(0, [1.0, before])
+
+    def show(self, total: int) -> None:
+        """Count what has come to it."""
+        self._counted.add(max(0.0, total - self._before[1] - self._counted.value))
 
 
 class AlertDelivery:
@@ -62,10 +83,7 @@ class AlertDelivery:
         self._pending = {
             name: ledger.gauge("streamline_outbox_pending", sink=name) for name in self._sinks
         }
-        self._discarded = {
-            name: ledger.counter("streamline_outbox_discarded_total", sink=name)
-            for name in self._sinks
-        }
+        self._discarded = {name: _Discarded(ledger, name) for name in self._sinks}
         self._durable = ledger.gauge("streamline_outbox_durable")
         controlled = site.pipeline.alert.plc is not None
         self._plc_up = ledger.gauge("streamline_plc_up") if controlled else None
@@ -118,6 +136,8 @@ class AlertDelivery:
             spare=self._site.runtime.spare(path),
             patient=patient,
         )
+        for name, discarded in self._discarded.items():
+            discarded.begin(self._outbox.discarded_before(name))
         self._poster = Poster(self._outbox)
         self._poster.start()
         for name, sink in self._sinks.items():
@@ -164,8 +184,7 @@ class AlertDelivery:
         self._durable.set(float(outbox.durable))
         for name, pending in self._pending.items():
             pending.set(outbox.waiting(name))
-            discarded = self._discarded[name]
-            discarded.add(max(0.0, outbox.discarded(name) - discarded.value))
+            self._discarded[name].show(outbox.discarded(name))
 
     def close(self) -> None:
         """Deliver what can be in time; the rest waits for the next start, if a disk takes it."""

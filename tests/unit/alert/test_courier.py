@@ -179,6 +179,24 @@ def test_a_sink_that_never_opens_holds_up_no_end(outbox: Outbox) -> None:
     assert outbox.waiting("one") == 3
 
 
+def test_a_sink_that_can_t_be_closed_is_told_of_without_a_traceback(outbox: Outbox) -> None:
+    class Stuck(Fickle):
+        def close(self) -> None:
+            message = "the disk is gone"
+            raise OSError(message)
+
+    sink = Stuck({})
+    post(outbox, 0, 3)
+    with structlog.testing.capture_logs() as logs:
+        courier, _ = start("one", sink, outbox)
+        courier.stop(30)
+        courier.join(30)
+    assert sink.told == [0, 1, 2]
+    assert [(line["event"], line["why"]) for line in logs] == [
+        ("sink can't be closed", "the disk is gone")
+    ]
+
+
 class Keeper(Fickle):
     """A sink that loses what it has not settled, the first times."""
 

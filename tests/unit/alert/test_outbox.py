@@ -169,6 +169,24 @@ def test_a_file_that_a_disk_has_lost_is_put_aside(path: Path, left: bytes) -> No
     assert Path(logs[-1]["kept"]).read_bytes() == left
 
 
+@pytest.mark.parametrize("patient", [False, True])
+def test_a_disk_that_has_lost_a_file_and_takes_none_is_told_as_such(
+    path: Path, *, patient: bool
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(bytes(8192))
+    with files_no_longer_than(100), structlog.testing.capture_logs():
+        if patient:
+            outbox = Outbox(path, SINKS, max_events=100, patient=True)
+        else:
+            with pytest.raises(InputError, match=r"\(.+\); set alert\.outbox\.path"):
+                Outbox(path, SINKS, max_events=100)
+            return
+    outbox.post(events(0, 1))
+    assert bodies(outbox, "log") == [0]
+    outbox.close()
+
+
 def test_a_newer_file_is_refused(path: Path) -> None:
     older = Outbox(path, SINKS, max_events=100)
     older.post(events(0, 1))
@@ -307,6 +325,24 @@ def test_a_disk_that_is_gone_costs_what_was_on_it_and_no_alert_that_comes(
     folder.unlink()
     outbox.post(events(2, 1))
     assert (is_durable(outbox), bodies(outbox, "hook")) == (True, [0, 1, 2])
+    outbox.close()
+
+
+def test_a_log_that_was_left_of_a_spare_file_is_not_taken_for_the_next_one_s(
+    tmp_path: Path,
+) -> None:
+    spare = tmp_path / "memory" / "spare"
+    be_killed(spare, spare, 0)
+    spare.unlink()
+    assert spare.with_name("spare-wal").stat().st_size > 0
+    (tmp_path / "state").write_text("no folder")
+    with structlog.testing.capture_logs():
+        outbox = Outbox(
+            tmp_path / "state" / "outbox.db", SINKS, max_events=100, spare=spare, patient=True
+        )
+    outbox.post(events(7, 1))
+    assert outbox.outlives_process
+    assert bodies(outbox, "hook") == [7]
     outbox.close()
 
 

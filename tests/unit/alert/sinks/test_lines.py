@@ -215,6 +215,23 @@ def test_what_a_disk_has_not_taken_for_good_is_not_settled(tmp_path: Path) -> No
         sink.close()
 
 
+def test_what_a_disk_lost_that_was_then_taken_away_is_not_settled(tmp_path: Path) -> None:
+    require_disk(tmp_path / "probe", breaks=True)
+    path = tmp_path / "disk" / "alerts.jsonl"
+    with breaking_disk(path.parent, megabytes=8) as disk:
+        sink = JsonLines(path)
+        sink.deliver("a", b'{"n":1}')
+        disk.fail()
+    sink.deliver("b", b'{"n":2}')
+    with pytest.raises(OSError, match="is lost"):
+        sink.settle()
+    for event in (b'{"n":1}', b'{"n":2}'):
+        sink.deliver("again", event)
+    sink.settle()
+    sink.close()
+    assert path.read_text() == '{"n":2}\n{"n":1}\n{"n":2}\n'
+
+
 def test_what_a_full_disk_has_taken_is_settled_and_not_written_again(tmp_path: Path) -> None:
     sink = JsonLines(tmp_path / "alerts.jsonl")
     with files_no_longer_than(20):

@@ -23,11 +23,13 @@ from tests.support.ports import free_port
 
 
 @contextmanager
-def delivery_to(sink: str, folder: Path) -> Iterator[AlertDelivery]:
+def delivery_to(
+    sink: str, folder: Path, *, ledger: Ledger | None = None, max_events: int = 100
+) -> Iterator[AlertDelivery]:
     """Of a line with one sink."""
     (folder / "line.yaml").write_text(
         "version: 1\nname: packing\nmodel: m\ncameras: {left: demo://inspect}\n"
-        f"alert: {{sinks: [{{{sink}}}], outbox: {{path: outbox.db}}}}\n"
+        f"alert: {{sinks: [{{{sink}}}], outbox: {{path: outbox.db, max_events: {max_events}}}}}\n"
     )
     Control.create(folder / "control")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -37,7 +39,7 @@ def delivery_to(sink: str, folder: Path) -> Iterator[AlertDelivery]:
             runtime=Runtime(folder),
             control=Control(folder / "control"),
             context=context,
-            ledger=Ledger(),
+            ledger=ledger or Ledger(),
         )
     )
     context.term()
@@ -90,6 +92,45 @@ def test_alerts_that_no_disk_took_are_said_to_be_lost(delivery: AlertDelivery) -
             delivery.hand(event(seq))
         eventually(lambda: not delivery.is_safe, "they wait in memory")
         assert told_at_the_end(delivery) == [("alerts are lost: no disk took them", 33)]
+
+
+def discarded(folder: Path, ledger_file: str, *, events: int) -> float:
+    """Run a line for which two events may wait; return how many were too many for it."""
+    ledger = Ledger()
+    with delivery_to(
+        "type: jsonl, path: /dev/full", folder, ledger=ledger, max_events=2
+    ) as delivery:
+        ledger.open(folder / ledger_file)
+        delivery.open(patient=False)
+        for seq in range(events):
+            delivery.hand(event(seq))
+        with capture_logs():
+            delivery.close()
+    found = {one.name: one.values for one in ledger.samples()}
+    ledger.close()
+    return float(found["streamline_outbox_discarded_total"][0])
+
+
+def test_events_that_were_too_many_are_counted_once_and_in_their_own_run(tmp_path: Path) -> None:
+    assert discarded(tmp_path, "first", events=3) == 1
+    assert discarded(tmp_path, "next", events=0) == 0
+    assert discarded(tmp_path, "next", events=5) == 2
+    assert discarded(tmp_path, "next", events=0) == 2
+    (tmp_path / "outbox.db").unlink()
+    assert discarded(tmp_path, "next", events=3) == 3
+
+
+def test_what_a_damaged_file_cost_is_counted_where_it_is_opened(tmp_path: Path) -> None:
+    assert discarded(tmp_path, "first", events=3) == 1
+    path = tmp_path / "outbox.db"
+    sound = path.read_bytes()
+    (place,) = [
+        page
+        for page in range(0, len(sound), 4096)
+        if b"left-1-2" in sound[page : page + 4096] and b"worst" in sound[page : page + 4096]
+    ]
+    path.write_bytes(sound[:place] + bytes(4096) + sound[place + 4096 :])
+    assert discarded(tmp_path, "next", events=0) == 2
 
 
 @pytest.mark.skipif(not is_installed(), reason="no mosquitto here")
