@@ -137,7 +137,17 @@ def _unknown_key(path: KeyPath, tree: object, schema: Schema) -> str:
     options = _subschemas(schema, path[:-1], tree)
     parents = _fitting([one for option in options for one in members(option, schema)], holder)
     known = sorted({key for parent in parents for key in parent.get("properties", ())})
-    return f"unknown key ({_suggestion(str(path[-1]), known) or 'known here: ' + ', '.join(known)})"
+    word = str(path[-1])
+    sections = [key for key in known if word in _keys((*path[:-1], key), tree, schema)]
+    if sections:
+        return f"unknown key (known as {' or '.join(f'{key}.{word}' for key in sections)})"
+    return f"unknown key ({_suggestion(word, known) or 'known here: ' + ', '.join(known)})"
+
+
+def _keys(path: KeyPath, tree: object, schema: Schema) -> set[str]:
+    """Return the keys that a mapping at a path may have."""
+    options = _subschemas(schema, path, tree)
+    return {key for option in options for key in option.get("properties", ())}
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

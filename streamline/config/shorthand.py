@@ -83,11 +83,15 @@ def _expand(text: str, base: Path) -> dict[str, Any]:
 def _expand_demo(text: str) -> dict[str, Any]:
     part, _, query = text.partition("?")
     try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        options = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         what = "has an odd query (must be like demo://inspect?seed=3)"
         raise mistake(what) from None
-    return {**options, "type": "demo", "part": part.rstrip("/")}
+    written = [("type", "demo"), ("part", part.rstrip("/")), *options]
+    if len(dict(written)) < len(written):
+        what = "says something twice, type and part included (must be like demo://inspect?seed=3)"
+        raise mistake(what)
+    return dict(written)
 
 
 def _kind_of_path(path: Path) -> str:

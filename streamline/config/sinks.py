@@ -4,14 +4,7 @@ import re
 from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from streamline.config.fields import (
     FilePath,
@@ -258,17 +251,18 @@ class Modbus(Section):
     """How often they are written, ms: a heartbeat that stands still for longer is a dead line."""
 
     stale_ms: Milliseconds = Field(default=2000.0, ge=10, le=3_600_000)
-    """A verdict that is older is shown as unknown, ms."""
+    """A verdict that is older is shown as unknown, ms; `period_ms` or more."""
 
-    @field_validator("stale_ms")
-    @classmethod
-    def _is_shown_once(cls, stale_ms: float, info: ValidationInfo) -> float:
+    @model_validator(mode="after")
+    def _verdicts_are_shown_once(self) -> Self:
         """Refuse what would hide a verdict before it is ever written."""
-        period_ms = info.data.get("period_ms", 0.0)
-        if stale_ms < period_ms:
-            what = f"is {stale_ms:g}, less than period_ms (must be at least {period_ms:g} ms)"
+        if self.stale_ms < self.period_ms:
+            what = (
+                f"stale_ms is {self.stale_ms:g}, less than period_ms, which is "
+                f"{self.period_ms:g} (stale_ms must be at least period_ms)"
+            )
             raise mistake(what)
-        return stale_ms
+        return self
 
     @staticmethod
     def span(cameras: int) -> int:

@@ -66,6 +66,8 @@ def test_a_network_camera_keeps_its_address(text: str) -> None:
         ("demo://bad", r'^source "demo://bad" part: is "bad" \(must be normal or inspect\)$'),
         ("demo://normal?sed=1", r"^source .* sed: unknown key \(did you mean 'seed'\?\)$"),
         ("demo://normal?seed", r"^source .* has an odd query"),
+        ("demo://inspect?part=normal", r"^source .* says something twice, type and part included"),
+        ("demo://inspect?seed=1&seed=2", r"^source .* says something twice"),
         ("ftp://u:hunter2@h/x", r'^source "ftp://\*\*\*@h/x" is no known kind of address'),
         ("rtsp:///x", r'^source "rtsp:///x" url: names no host'),
         (

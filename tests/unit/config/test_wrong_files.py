@@ -66,6 +66,12 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ),
         pytest.param(
             "queue: {depth: 8}",
+            "depth: 8",
+            "7: cameras.right.depth: unknown key (known as queue.depth)",
+            id="key-of-a-section",
+        ),
+        pytest.param(
+            "queue: {depth: 8}",
             "scene: {blur: unknwon}",
             '7: cameras.right.scene.blur: is "unknwon" '
             "(did you mean 'unknown'? must be off, warn or unknown)",
@@ -284,8 +290,16 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         pytest.param(
             "  k: 3\n",
             "  plc: {host: controller, period_ms: 5000, stale_ms: 100}\n",
-            "10: alert.plc.stale_ms: is 100, less than period_ms (must be at least 5000 ms)",
+            "10: alert.plc: stale_ms is 100, less than period_ms, which is 5000 "
+            "(stale_ms must be at least period_ms)",
             id="verdicts-that-are-never-shown",
+        ),
+        pytest.param(
+            "  k: 3\n",
+            "  plc: {host: controller, period_ms: 5000}\n",
+            "10: alert.plc: stale_ms is 2000, less than period_ms, which is 5000 "
+            "(stale_ms must be at least period_ms)",
+            id="verdicts-that-are-not-shown-by-default",
         ),
         pytest.param(
             "  k: 3\n",
