@@ -6,10 +6,12 @@ text is looked through before it is read, and its shapes before it is compiled.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import openvino as ov
 
 from streamline.backbone import Backbone, comes_with_package, read_files
@@ -40,6 +42,25 @@ _COMPUTING: Final = frozenset({
 })  # fmt: skip
 """What else networks of features consist of; each gives no more than its inputs let it."""
 
+_LEAST_INPUTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("Const", "Parameter"), 0),
+    **dict.fromkeys(("BatchNormInference", "FakeQuantize"), 5),
+    "Slice": 4,
+    **dict.fromkeys(
+        ("Gather", "GroupNormalization", "HardSigmoid", "Pad", "ScaledDotProductAttention", "Selu",
+         "StridedSlice", "VariadicSplit"), 3,
+    ),
+    **dict.fromkeys(
+        ("Add", "AdaptiveAvgPool", "AdaptiveMaxPool", "Broadcast", "Convolution",
+         "ConvolutionBackpropData", "Divide", "Equal", "Greater", "GroupConvolution",
+         "GroupConvolutionBackpropData", "Interpolate", "Less", "MatMul", "Maximum", "Minimum",
+         "Mod", "Multiply", "NormalizeL2", "PReLU", "Power", "ReduceL1", "ReduceL2", "ReduceMax",
+         "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Split",
+         "SquaredDifference", "Subtract", "Transpose", "Unsqueeze"), 2,
+    ),
+}  # fmt: skip
+"""Of operations that take more than one or none; OpenVINO looks for some before it counts."""
+
 _OF_SHAPES: Final = frozenset({
     "Add", "Concat", "Convert", "Divide", "Equal", "Floor", "Gather", "Greater", "Less",
     "Maximum", "Mod", "Multiply", "ReduceProd", "Slice", "Squeeze", "StridedSlice", "Subtract",
@@ -47,10 +68,22 @@ _OF_SHAPES: Final = frozenset({
 })  # fmt: skip
 """By what shapes are computed, of shapes and of small constants."""
 
+_DIVIDING: Final = frozenset({"Divide", "Mod"})
+"""By 0 and by -1 a processor can't always do it to whole numbers: the process would be ended."""
+
+_FLOATING: Final = frozenset({"bf16", "f16", "f32", "f64"})
+_WHOLE: Final = {"i16": "<i2", "i32": "<i4", "i64": "<i8", "i8": "i1", "u8": "u1"}
+"""Types of numbers as OpenVINO calls them, and as NumPy does."""
+
+_MOST_PADDED: Final = 4096
+"""At an edge; by what wraps around, or cuts off too much, OpenVINO writes anywhere in memory."""
+
 _MOST_IN_SHAPE: Final = 4096
 """Numbers anywhere in the computation of a shape; a shape has a handful."""
 
 _RANK: Final = 16
+_BY_ANYTHING: Final = "it divides whole numbers by what may be 0 or -1"
+
 _MOST_PER_PIXEL: Final = 256
 """Numbers that an operation may give for each pixel of a frame; VGG-16, with the largest features
 of all in the catalogue, gives 64."""
@@ -79,12 +112,15 @@ def read_network(core: ov.Core, net: Backbone) -> ov.Model:
         # Those of the package are as good as its code.
         trusted = comes_with_package(net)
         if not trusted:
-            _require_plain(operations_of(graph))
+            operations = operations_of(graph)
+            _require_dividing(operations, _require_plain(operations), weights)
         network = core.read_model(graph, weights)
         wanted = ov.PartialShape([-1, net.height, net.width, 3])
         if [one.partial_shape for one in network.inputs] != [wanted]:
             network.reshape(wanted)
         if not trusted:
+            _require_divisors(network)
+            _require_padding(network)
             _require_bounded(network, net, len(weights))
             _require_layers(network, net)
     return network
@@ -104,12 +140,21 @@ def refusing(net: Backbone) -> Iterator[None]:
         raise ModelError(msg) from exc
 
 
-def _require_plain(operations: Sequence[Operation]) -> None:
-    """Refuse operations that are not known here, and shapes that are computed from much."""
+def _require_plain(operations: Sequence[Operation]) -> Mapping[str, int]:
+    """Refuse operations that are not known here, and shapes that are computed from much.
+
+    Returns
+    -------
+    mapping
+        Of the steps that compute shapes, at most how many numbers each gives.
+    """
     sizes: dict[str, int] = {}
     for one in operations:
         if one.kind not in _COMPUTING | _SHAPED | _TRANSPOSED:
             msg = f"it has an operation that no network of features has: {one.kind}"
+            raise ValueError(msg)
+        if len(one.sources) < _LEAST_INPUTS.get(one.kind, 1):
+            msg = f"{one.kind} {one.name} takes too little"
             raise ValueError(msg)
         if not all(
             sizes.get(source, _MOST_IN_SHAPE + 1) <= _MOST_IN_SHAPE
@@ -120,6 +165,7 @@ def _require_plain(operations: Sequence[Operation]) -> None:
         size = _most_numbers(one, sizes)
         if size is not None:
             sizes[one.name] = size
+    return sizes
 
 
 def _shape_sources(one: Operation) -> Sequence[str]:
@@ -141,6 +187,59 @@ def _most_numbers(one: Operation, sizes: dict[str, int]) -> int | None:
     # However they are broadcast, sliced or gathered.
     most = sum(of_each) if one.kind == "Concat" else math.prod(of_each)
     return min(most, _MOST_IN_SHAPE + 1)
+
+
+def _require_dividing(
+    operations: Sequence[Operation], steps: Container[str], weights: bytes
+) -> None:
+    """Refuse to divide by what is not sure to divide, in steps that compute shapes.
+
+    They are computed while the network is read; for all others see `_require_divisors`.
+    """
+    constants = {one.name: one for one in operations if one.kind == "Const"}
+    floating: set[str] = set()
+    for one in operations:
+        if one.name not in steps:
+            continue
+        if one.type in _FLOATING or (not one.type and not floating.isdisjoint(one.sources[:1])):
+            floating.add(one.name)
+        if one.kind in _DIVIDING and floating.isdisjoint(one.sources):
+            divisor = constants.get(one.sources[1])
+            whole = None if divisor is None else _WHOLE.get(divisor.type)
+            if divisor is None or whole is None:
+                raise ValueError(_BY_ANYTHING)
+            _require_divisor(np.frombuffer(weights[divisor.place], whole))
+
+
+def _require_divisors(network: ov.Model) -> None:
+    """Refuse to divide whole numbers by what is not sure to divide."""
+    for one in network.get_ops():
+        if one.get_type_name() in _DIVIDING and one.get_element_type().is_integral():
+            divisor = one.input_value(1).get_node()
+            if divisor.get_type_name() != "Constant":
+                raise ValueError(_BY_ANYTHING)
+            _require_divisor(divisor.get_data())
+
+
+def _require_divisor(numbers: npt.NDArray[Any]) -> None:
+    if ((numbers == 0) | (numbers == -1)).any():
+        raise ValueError(_BY_ANYTHING)
+
+
+def _require_padding(network: ov.Model) -> None:
+    """Refuse to pad by what is not sure to be little, or to cut off more than there is."""
+    for one in network.get_ops():
+        if one.get_type_name() != "Pad":
+            continue
+        least = [-extent.get_min_length() for extent in one.input_value(0).partial_shape]
+        for sides in (one.input_value(1).get_node(), one.input_value(2).get_node()):
+            if (
+                sides.get_type_name() != "Constant"
+                or len(sides.get_data()) != len(least)
+                or ((sides.get_data() < least) | (sides.get_data() > _MOST_PADDED)).any()
+            ):
+                msg = "it pads by what may be no number of pixels"
+                raise ValueError(msg)
 
 
 def _require_bounded(network: ov.Model, net: Backbone, weights: int) -> None:

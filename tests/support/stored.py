@@ -29,6 +29,7 @@ __all__ = [
     "SIDE",
     "frames",
     "save_each_kind",
+    "shuffling_network",
     "small_network",
     "store_graph",
     "store_network",
@@ -53,6 +54,38 @@ def small_network() -> ov.Model:
     weights = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
     deep = ops.relu(ops.convolution(picture, weights, [32, 32], [0, 0], [0, 0], [1, 1]))
     return with_layers(pixels, deep=deep)
+
+
+def shuffling_network() -> ov.Model:
+    """What larger networks do with shapes, to the same layer: ``(n, 4, 4, 4)``."""
+    pixels = frames()
+    picture = ops.transpose(ops.convert(pixels, "f32"), np.array([0, 3, 1, 2]))
+    coarse = _pooled(picture, 8)
+    weights = np.random.default_rng(0).normal(size=(8, 3, 1, 1)).astype(np.float32)
+    eight = ops.convolution(coarse, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+    left, right = ops.split(_shuffled(eight), np.array(1), 2).outputs()
+    largest = ops.max_pool(left, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+    both = ops.concat([largest, _pooled(right, 2)], 1)
+    first, _ = ops.variadic_split(both, np.array(1), np.array([4, -1])).outputs()
+    padded = ops.pad(first, np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), "edge")
+    inner = ops.strided_slice(
+        padded, [0, 0, 1, 1], [0, 0, 9, 9], [1, 1, 2, 2], [1, 1, 0, 0], [1, 1, 0, 0]
+    )
+    return with_layers(pixels, deep=ops.relu(inner))
+
+
+def _pooled(picture: ov.Node, side: int) -> ov.Node:
+    return ops.avg_pool(picture, [side, side], [0, 0], [0, 0], [side, side], exclude_pad=True)
+
+
+def _shuffled(picture: ov.Node) -> ov.Node:
+    """Take channels from both halves in turn, by shapes that are computed, as torch writes it."""
+    shape = ops.shape_of(picture)
+    batch, channels = (ops.gather(shape, np.array([axis]), np.array(0)) for axis in (0, 1))
+    half = ops.divide(channels, ops.constant(np.array([2])))
+    sides = ops.gather(shape, np.array([2, 3]), np.array(0))
+    apart = ops.reshape(picture, ops.concat([batch, [2], half, sides], 0), special_zero=False)
+    return ops.reshape(ops.transpose(apart, [0, 2, 1, 3, 4]), shape, special_zero=False)
 
 
 def with_layers(pixels: ov.op.Parameter, **layers: ov.Node) -> ov.Model:
@@ -93,18 +126,20 @@ def store_network(folder: Path, layers: Mapping[str, Shape] | None = None) -> Ba
 
 
 def save_each_kind(folder: Path) -> list[Path]:
-    """Write a model of each kind, all on a `small_network` that is stored with them."""
+    """Write a model of each kind, on a small network that is stored with it."""
     folder.mkdir()
-    net = store_graph(folder / "network", small_network())
+    small = store_graph(folder / "network", small_network())
+    shuffling = store_graph(folder / "shuffling-network", shuffling_network())
     corner = Mask((((0.0, 0.0), (0.1, 0.0), (0.0, 0.1)),))
-    kinds: Mapping[str, tuple[FreDetector | SgfrDetector, Mask | None]] = {
-        "subspace": (_fre(_subspace()), None),
-        "masked": (_fre(_subspace()), corner),
-        "autoencoder": (_fre(_autoencoder(tied=False)), None),
-        "tied": (_fre(_autoencoder(tied=True)), None),
-        "bank": (_bank(), None),
+    kinds: Mapping[str, tuple[Backbone, FreDetector | SgfrDetector, Mask | None]] = {
+        "subspace": (small, _fre(_subspace()), None),
+        "shuffling": (shuffling, _fre(_subspace()), None),
+        "masked": (shuffling, _fre(_subspace()), corner),
+        "autoencoder": (small, _fre(_autoencoder(tied=False)), None),
+        "tied": (shuffling, _fre(_autoencoder(tied=True)), None),
+        "bank": (small, _bank(), None),
     }
-    for name, (detector, mask) in kinds.items():
+    for name, (net, detector, mask) in kinds.items():
         save_model(_model(net, detector, mask), folder / name)
     return [folder / name for name in kinds]
 

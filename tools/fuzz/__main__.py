@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -64,12 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _apart(name: str, count: int, seed: int) -> Tally:
-    with Apart() as process:
+    with (
+        tempfile.NamedTemporaryFile("r", prefix="sl") as underway,
+        tempfile.TemporaryDirectory(prefix="sl") as folder,
+        Apart() as process,
+    ):
         try:
-            return process.call(feed, name, count, seed)
+            return process.call(feed, name, count, seed, Path(folder), Path(underway.name))
         except LineError as exc:  # It died.
             tally = Tally(name)
-            tally.fail(str(exc))
+            tally.fail(f"{underway.read() or 'before the first'}: {exc}")
             return tally
 
 

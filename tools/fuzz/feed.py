@@ -1,7 +1,6 @@
 """Feed inputs of one kind to a process that has little memory to spare."""
 
 import resource
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from tools.fuzz.models import fuzz_models, judge_each_kind
 from tools.fuzz.pipelines import fuzz_pipelines
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
-from tools.fuzz.tally import Tally
+from tools.fuzz.tally import UNDERWAY, Tally
 
 __all__ = ["feed"]
 
@@ -23,26 +22,25 @@ _SPARE: Final = 1 << 30
 makes room for what it claims fails."""
 
 
-def feed(name: str, count: int, seed: int) -> Tally:
-    """Feed inputs of one kind to this process."""
+def feed(name: str, count: int, seed: int, folder: Path, underway: Path) -> Tally:
+    """Feed inputs of one kind to this process; a file says which is underway, should it die."""
+    UNDERWAY.set(underway)
     if name == "models":
-        with tempfile.TemporaryDirectory(prefix="sl") as folder:
-            judge_each_kind(Path(folder) / "sound")  # Its libraries' threads reserve much.
+        judge_each_kind(folder / "before")  # Its libraries' threads reserve much.
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _SPARE, resource.RLIM_INFINITY))
-    with tempfile.TemporaryDirectory(prefix="sl") as folder:
-        kinds: Mapping[str, Callable[[], Tally]] = {
-            "messages": partial(fuzz_messages, count, seed),
-            "ledgers": partial(fuzz_ledgers, count, seed),
-            "figures": partial(fuzz_figures, count, seed),
-            "inlet": partial(fuzz_inlet, count, seed, Path(folder)),
-            "outlet": partial(fuzz_outlet, count, seed, Path(folder)),
-            "telemetry": partial(fuzz_telemetry, count, seed, Path(folder)),
-            "strangers": partial(fuzz_strangers, count),
-            "models": partial(fuzz_models, count, seed, Path(folder)),
-            "pipelines": partial(fuzz_pipelines, count, seed, Path(folder)),
-            "requests": partial(fuzz_requests, count, seed, Path(folder)),
-        }
-        return kinds[name]()
+    kinds: Mapping[str, Callable[[], Tally]] = {
+        "messages": partial(fuzz_messages, count, seed),
+        "ledgers": partial(fuzz_ledgers, count, seed),
+        "figures": partial(fuzz_figures, count, seed),
+        "inlet": partial(fuzz_inlet, count, seed, folder),
+        "outlet": partial(fuzz_outlet, count, seed, folder),
+        "telemetry": partial(fuzz_telemetry, count, seed, folder),
+        "strangers": partial(fuzz_strangers, count),
+        "models": partial(fuzz_models, count, seed, folder),
+        "pipelines": partial(fuzz_pipelines, count, seed, folder),
+        "requests": partial(fuzz_requests, count, seed, folder),
+    }
+    return kinds[name]()
 
 
 def _address_space() -> int:

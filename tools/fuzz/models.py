@@ -5,7 +5,6 @@ import json
 import math
 import os
 import random
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from streamline.model import load_model
 from streamline.model.entries import DTYPES
 from streamline.model.manifest import Manifest
 from tests.support.stored import save_each_kind
+from tools.fuzz.graphs import mutated_constants, mutated_graph
 from tools.fuzz.mutation import mutated, mutated_value
 from tools.fuzz.tally import Tally
 
@@ -45,28 +45,9 @@ _ALONE: Final = Compute(
     device="CPU", precision="f32", max_batch=1, streams=1, threads=1, keep=False
 )
 
-_SIZES: Final = (
-    "0",
-    "1",
-    "-1",
-    "2",
-    "3",
-    "64",
-    "4096",
-    "16777216",
-    "9223372036854775807",
-    "?",
-    "x",
-)
 _COUNTS: Final = (1, 2, 3, 4, 8, 12, 16, 32, 64, 100, 128, 400, 2000, 6000, 10_000, 1 << 24)
 _MOST_NUMBERS: Final = 1 << 19
 """In all tensors that are made to fit."""
-
-_KINDS: Final = (
-    "Broadcast", "Tile", "Reshape", "Concat", "Add", "MatMul", "Transpose", "Const", "Parameter",
-    "Result", "ReduceSum", "Loop", "relu", "",
-)  # fmt: skip
-"""Operations that others are turned into."""
 
 
 def fuzz_models(count: int, seed: int, folder: Path) -> Tally:
@@ -75,7 +56,8 @@ def fuzz_models(count: int, seed: int, folder: Path) -> Tally:
     sound = judge_each_kind(folder / "sound")
     ways = (
         *(_damaged, _edited, _recalibrated, _refitted, _refitted, _other_tensors, _torn),
-        *(_other_network, _other_graph, _other_graph, _other_layers),
+        *(_other_network, _other_graph, _other_graph, _other_graph, _other_constants),
+        _other_layers,
     )
     with Tally("model directories").measured() as tally:
         for number in range(count):
@@ -170,25 +152,17 @@ def _other_network(model: Path, chance: random.Random) -> None:
 
 
 def _other_graph(model: Path, chance: random.Random) -> None:
-    """Change a number, a kind or an end of the network's graph, and make every hash fit."""
+    """Change what the network's graph says, and make every hash fit."""
     file = model / _NETWORK / _GRAPH
-    text = file.read_text()
-    for _ in range(chance.choice((1, 1, 2))):
-        pattern, instead = chance.choice(
-            (
-                (r"(?<=[\" ,>])\d+(?=[\" ,<])", _SIZES),
-                (r'(?<=to-layer=")\d+', tuple("0123456789")),
-                (r'(?<=from-layer=")\d+', tuple("0123456789")),
-                (r'(?<= type=")\w+', _KINDS),
-                (r'(?<=element_type=")\w+', ("f16", "i64", "u1", "string", "dynamic")),
-                (r"<(layer|data|edge) [^>]*/>", ("", "<data/>", "<!-- -->")),
-            )
-        )
-        found = list(re.finditer(pattern, text))
-        if found:
-            one = chance.choice(found)
-            text = text[: one.start()] + chance.choice(instead) + text[one.end() :]
-    file.write_text(text)
+    file.write_text(mutated_graph(file.read_text(), chance))
+    _rename_network(model)
+
+
+def _other_constants(model: Path, chance: random.Random) -> None:
+    """Change whole numbers among the network's weights, and make every hash fit."""
+    folder = model / _NETWORK
+    file = folder / _WEIGHTS
+    file.write_bytes(mutated_constants((folder / _GRAPH).read_text(), file.read_bytes(), chance))
     _rename_network(model)
 
 

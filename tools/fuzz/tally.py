@@ -5,11 +5,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
-__all__ = ["HangError", "Tally"]
+__all__ = ["UNDERWAY", "HangError", "Tally"]
+
+UNDERWAY: Final[ContextVar[Path | None]] = ContextVar("UNDERWAY", default=None)
+"""File in which the input that is fed is named: all that is left if the process dies of it."""
 
 _HANG_S: Final = 30.0
 """Nothing that is read takes as long, on a busy machine neither."""
@@ -50,6 +55,9 @@ class Tally:
         self, case: Callable[[], object], refusals: tuple[type[Exception], ...], what: str
     ) -> None:
         """Let a case run; all that it may raise is a refusal."""
+        file = UNDERWAY.get()
+        if file is not None:
+            file.write_text(what)
         signal.setitimer(signal.ITIMER_REAL, _HANG_S)
         try:
             case()

@@ -11,6 +11,7 @@ from openvino import opset13 as ops
 
 from streamline.backbone import Backbone
 from streamline.errors import ModelError
+from streamline.infer.ir import operations_of
 from streamline.infer.network import read_network
 from tests.support.stored import (
     SIDE,
@@ -112,7 +113,24 @@ def attended() -> ov.Model:
     return with_layers(pixels, deep=ops.reduce_mean(mixed, [1, 2, 3], keep_dims=True))
 
 
+def divided(by: Callable[[ov.Node], ov.Node]) -> ov.Model:
+    """The batch's size by something."""
+
+    def of(value: ov.Node) -> ov.Node:
+        batch = ops.gather(ops.shape_of(value), np.array([0]), np.array(0))
+        return ops.add(value, ops.convert(ops.unsqueeze(by(batch), np.array([0, 1, 2])), "f32"))
+
+    return on_frames(of)
+
+
+def padded(by: ov.Node | np.ndarray[tuple[int], np.dtype[np.int64]]) -> ov.Model:
+    """Each frame's value, with as much to the left and right."""
+    return on_frames(lambda value: ops.pad(value, by, by, "edge"))
+
+
 ONE = {"deep": (1, 1, 1)}
+PADS = "it pads by what may be no number of pixels"
+DIVIDES = "it divides whole numbers by what may be 0 or -1"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +173,39 @@ ONE = {"deep": (1, 1, 1)}
             ),
             "a ConvolutionBackpropData gives 16777216 numbers",
             id="transposed",
+        ),
+        pytest.param(
+            lambda: divided(lambda batch: ops.mod(batch, ops.constant(np.array([0])))),
+            DIVIDES,
+            id="by-nothing",
+        ),
+        pytest.param(
+            lambda: divided(lambda batch: ops.divide(batch, ops.negative(batch))),
+            DIVIDES,
+            id="by-what-frames-say",
+        ),
+        pytest.param(
+            lambda: divided(lambda batch: ops.divide(batch, ops.subtract(batch, np.array([2])))),
+            DIVIDES,
+            id="by-what-is-computed",
+        ),
+        pytest.param(
+            lambda: divided(lambda batch: ops.divide(batch, ops.constant(np.array([-1])))),
+            DIVIDES,
+            id="by-minus-one",
+        ),
+        pytest.param(lambda: padded(np.array([0, 0, 0, -(1 << 63)])), PADS, id="pads-that-wrap"),
+        pytest.param(
+            lambda: on_frames(
+                lambda value: ops.pad(value, [0, 3, 0, 0], [0, -3, 0, 0], "constant", np.float32(0))
+            ),
+            PADS,
+            id="more-cut-off-than-there-is",
+        ),
+        pytest.param(
+            lambda: padded(ops.subtract(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 1]))),
+            PADS,
+            id="pads-that-are-computed",
         ),
         pytest.param(folded, "far more numbers from its weights than those are", id="folded"),
         pytest.param(shaped_by_much, "the shape of Reshape .* from too much", id="shape"),
@@ -224,6 +275,62 @@ def test_a_text_that_is_no_plain_graph_is_refused(
     with pytest.raises(ModelError, match=r"f32\.xml: this network can't be used \(") as refusal:
         read_network(core, net)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        pytest.param("ReLU", "Broadcast", "Broadcast 6 takes too little", id="no-shape"),
+        pytest.param("Parameter", "MaxPool", "MaxPool 0 takes too little", id="nothing"),
+    ],
+)
+def test_an_operation_that_lacks_an_input_is_refused(
+    core: ov.Core, small: Backbone, old: str, new: str, sentence: str
+) -> None:
+    text = small.xml.read_text()
+    assert f'type="{old}"' in text
+    small.xml.write_text(text.replace(f'type="{old}"', f'type="{new}"'))
+    with pytest.raises(ModelError, match=sentence):
+        read_network(core, store_network(small.xml.parent))
+
+
+def chain(count: int) -> str:
+    return "".join(
+        f'<layer id="{number}" name="x" type="ReLU" version="opset1"/>'
+        for number in range(100, 100 + count)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param('<layer id="0"', '<layer id="00"', id="number-in-another-form"),
+        pytest.param('to-port="0"', 'to-port=" 0"', id="number-with-a-blank"),
+        pytest.param('<port id="0" precision="FP32">', '<port id="1" precision="FP32">', id="port"),
+        pytest.param('shape="4, 3, 8, 8"', 'shape="4, 3, -8, -8"', id="fewer-than-none"),
+        pytest.param('shape="4, 3, 8, 8"', f'shape="{1 << 32}, {1 << 32}"', id="beyond-64-bits"),
+        pytest.param('strides="32, 32"', 'num_splits="20000000"', id="parts-without-end"),
+        pytest.param('strides="32, 32"', f'strides="{1 << 32}, 32"', id="strides-of-0-in-32-bits"),
+        pytest.param('begin="0, 0"', f'begin="0, {2**32 - 5}"', id="pads-below-0-in-32-bits"),
+        pytest.param('end="0, 0"', f'end="{2**63 - 1}, 0"', id="pads-without-end"),
+        pytest.param("</layers>", f"{chain(12_000)}</layers>", id="operations-without-end"),
+    ],
+)
+def test_what_openvino_would_take_otherwise_or_die_of_is_refused_by_its_text(
+    small: Backbone, old: str, new: str
+) -> None:
+    text = small.xml.read_text()
+    assert len(operations_of(text.encode())) == 8
+    assert old in text
+    with pytest.raises(ValueError, match="its graph is no OpenVINO IR, or no plain one"):
+        operations_of(text.replace(old, new, 1).encode())
+
+
+def test_a_constant_of_nothing_may_become_many_numbers(small: Backbone) -> None:
+    """As the product of no numbers in each of many columns: one each."""
+    text = small.xml.read_text().replace('shape="4, 3, 8, 8"', 'shape="0, 3, 1000"')
+    (weights,) = [one for one in operations_of(text.encode()) if one.numbers > 4]
+    assert weights.numbers == 3000
 
 
 @pytest.mark.parametrize("file", ["f32.xml", "f32.bin"])

@@ -8,8 +8,10 @@ from threading import Event
 import pytest
 
 from tests.support.certificates import needs_openssl
+from tests.support.stored import shuffling_network, store_graph
 from tools.fuzz import tally as module
 from tools.fuzz.figures import fuzz_figures
+from tools.fuzz.graphs import mutated_constants, mutated_graph
 from tools.fuzz.links import fuzz_inlet, fuzz_outlet, fuzz_telemetry
 from tools.fuzz.messages import fuzz_ledgers, fuzz_messages
 from tools.fuzz.models import fuzz_models
@@ -17,7 +19,7 @@ from tools.fuzz.mutation import mutated
 from tools.fuzz.pipelines import fuzz_pipelines
 from tools.fuzz.requests import fuzz_requests
 from tools.fuzz.strangers import fuzz_strangers
-from tools.fuzz.tally import Tally
+from tools.fuzz.tally import UNDERWAY, Tally
 
 SEED = 20
 
@@ -68,6 +70,29 @@ def test_a_case_that_never_ends_is_a_failure(monkeypatch: pytest.MonkeyPatch) ->
     with found.measured():
         found.feed(lambda: Event().wait(60), (Exception,), "it")
     assert (found.failed, found.failures) == (1, ["it: no end after 0.05 s"])
+
+
+def test_the_input_that_is_underway_is_named_for_whoever_is_left(tmp_path: Path) -> None:
+    """A process that dies, as of a signal, says no more."""
+    underway, found, named = tmp_path / "underway", Tally("some"), []
+    token = UNDERWAY.set(underway)
+    try:
+        for what in ("a long one", "second"):
+            found.feed(lambda: named.append(underway.read_text()), (), what)
+    finally:
+        UNDERWAY.reset(token)
+    assert named == ["a long one", "second"]
+
+
+def test_graphs_and_their_numbers_are_changed_in_many_ways(tmp_path: Path) -> None:
+    graph = store_graph(tmp_path / "net", shuffling_network()).xml
+    text, weights = graph.read_text(), graph.with_suffix(".bin").read_bytes()
+    chance = random.Random(6)  # noqa: S311 - on purpose
+    made = {mutated_graph(text, chance) for _ in range(300)}
+    assert len(made) > 270
+    numbers = {mutated_constants(text, weights, chance) for _ in range(300)}
+    assert len(numbers) > 100
+    assert {len(one) for one in numbers} == {len(weights)}
 
 
 def test_mutations_differ_and_are_the_same_again_from_one_seed() -> None:
