@@ -18,7 +18,8 @@ class Phase(IntEnum):
     """Everything is being opened; no frame counts yet.  What can't be opened ends the line."""
 
     RESUMING = 1
-    """The same of a line that was killed: what can't be opened just now is tried again."""
+    """The same of a line that was killed, or goes back to the pipeline file that it ran with: what
+    can't be opened just now is tried again."""
 
     RUNNING = 2
     DRAINING = 3

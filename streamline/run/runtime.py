@@ -204,10 +204,11 @@ class Runtime:
         Alerts that no disk has taken are left to the next in any case.
         """
         if not self._lasting and not (self.goes_on and self._made_for.exists()):
-            for entry in self.folder.iterdir():
-                if not _is_spare(entry):
-                    entry.unlink()
-            with suppress(OSError):  # It stays with what is left in it.
+            # It stays with what is left in it, and where nothing can be opened for now.
+            with suppress(OSError):
+                for entry in self.folder.iterdir():
+                    if not _is_spare(entry):
+                        entry.unlink(missing_ok=True)
                 self.folder.rmdir()
         os.close(lock)
 

@@ -63,12 +63,15 @@ def test_a_host_without_disk_or_descriptors_goes_on_judging_and_says_what_it_los
     with make_rig(Layout(served=0, played=2, disk_mb=64)) as rig:
         hurt(rig, "disk full, and alert killed", alerts=2)
         hurt(rig, "no descriptors left, and a camera's worker killed")
-        told = [line for line in rig.line.log.splitlines() if "log can't be written" in line]
+        log = [line for line in rig.line.log.splitlines() if '"verdicts"' in line]
+        told = sum("log can't be written" in line for line in log)
+        again = sum("log is written again" in line for line in log)
         hurt(rig, "disk full, and supervisor killed")
         books = close_books(rig)
     check(books)
     assert books.lines_lost > 0
-    assert 1 <= len(told) <= 2  # By each alert stage once, however many lines.
+    # By each alert stage once, however many lines, for as long as none finds room between evidence.
+    assert 1 <= told <= 2 + again
 
 
 def test_a_line_that_is_killed_is_gone_on_with_as_one_run(make_rig: MakeRig) -> None:

@@ -316,8 +316,13 @@ def test_a_file_that_vanishes_is_down_while_the_cameras_of_its_process_go_on(
         eventually(lambda: judged(line, "left") > 5, "left is judged")
         gone = clip.rename(tmp_path / "gone.mp4")
         end_and_recover(line, "cameras-1", signal.SIGKILL, ["right"])
+        eventually(
+            lambda: (
+                line.metric("streamline_camera_down_reason", camera="left", reason="missing") == 1
+            ),
+            "left has looked for its file",
+        )
         assert line.metric("streamline_camera_state", camera="left", state="down") == 1
-        assert line.metric("streamline_camera_down_reason", camera="left", reason="missing") == 1
         assert line.get("/healthz")[0] == 200
         held = judged(line, "left")
         gone.rename(clip)

@@ -1,6 +1,8 @@
-"""A disk that turns read-only for good, under a line that is killed on it, part and whole."""
+"""A disk that turns read-only for good, under a line that is reloaded and killed on it."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +46,7 @@ class Broken:
 
 
 def break_disk(rig: Rig) -> Broken:
-    """Break a rig's disk, kill its alert stage and then the line; mend it once that has ended.
+    """Break a rig's disk, reload the line and kill it, part and whole; mend it after its end.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def break_disk(rig: Rig) -> Broken:
     before = rig.raised
     disk.fail()
     eventually(lambda: rig.lines_lost() > 0 and not rig.is_durable(), "the loss is stated")
+    os.kill(rig.line.pid, signal.SIGHUP)
+    eventually(lambda: rig.line.metric("streamline_reload_refused") == 1, "the line stays as it is")
     restarts = rig.restarts
     rig.processes()["alert"].kill()
     eventually(lambda: rig.restarts > restarts and rig.are_up(), "alert is restarted")

@@ -34,7 +34,8 @@ class BelatedLines:
     def __init__(self, ledger: Ledger, path: Path | None) -> None:
         self._log = LineLog(ledger, "drops", path)
         self._queue: SimpleQueue[Mapping[FrameId, Dropped] | None] = SimpleQueue()
-        self._waiting = 0
+        # Frames that were given, and done with: each is counted by one thread alone.
+        self._given = self._done = 0
         self._thread: Thread | None = None
         if path is not None:  # Now: later there may be no memory left for it.
             self._thread = Thread(target=self._work, args=(path,), name="belated", daemon=True)
@@ -43,7 +44,7 @@ class BelatedLines:
     def write(self, drops: Mapping[FrameId, Dropped]) -> None:
         """Append a line for each of these frames that the log does not name yet."""
         if self._thread is not None and drops:
-            self._waiting += len(drops)
+            self._given += len(drops)
             self._queue.put(drops)
 
     def close(self) -> None:
@@ -54,7 +55,7 @@ class BelatedLines:
         self._queue.put(None)
         thread.join(_CLOSE_S)
         if thread.is_alive():
-            self._log.lose(self._waiting, "the disk does not answer")
+            self._log.lose(self._given - self._done, "the disk does not answer")
 
     def _work(self, path: Path) -> None:
         while (found := self._queue.get()) is not None:
@@ -62,4 +63,4 @@ class BelatedLines:
             missing = sorted(found.keys() - logged_lately(path))
             self._log.write([drop_line(frame, found[frame]) for frame in missing])
             self._log.close()
-            self._waiting -= len(found)
+            self._done += len(found)

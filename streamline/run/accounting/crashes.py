@@ -117,6 +117,8 @@ class Crashes:
             No stage runs any more: what has been judged by now is all that ever will be.
         """
         self._fence_dead()
+        if not self._open:
+            return
         if not ended and any(map(self._views.is_hidden, self._workers)):
             return  # What is judged or dropped there would be taken for lost.
         for camera, (worker, incarnation, since_ns) in list(self._open.items()):

@@ -1,5 +1,6 @@
 """A started worker as the supervisor holds it: a process, or a thread of its own."""
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -19,7 +20,13 @@ __all__ = ["Handle", "start"]
 
 
 def start(worker: WorkerPlan, pipeline: Pipeline, runtime: Runtime) -> "Handle":
-    """Start a worker: in this process if it is the whole line, else in one of its own."""
+    """Start a worker: in this process if it is the whole line, else in one of its own.
+
+    Raises
+    ------
+    OSError
+        If this host has too little of something for now.
+    """
     runtime.failure(worker.name).unlink(missing_ok=True)
     kind = _InThread if worker.is_whole_line else _InProcess
     return kind(worker, pipeline, runtime)
@@ -46,8 +53,13 @@ class _InProcess:
         self._process: ForkServerProcess = context().Process(
             target=work, args=(worker, pipeline, runtime.folder), name=worker.name, daemon=True
         )
-        with sheltered(runtime.folder.parent):
-            self._process.start()
+        try:
+            with sheltered(runtime.folder.parent):
+                self._process.start()
+        except (EOFError, ConnectionError) as exc:
+            # On a host that has too little to fork with; the next is forked from another.
+            why = "what workers are forked from has died"
+            raise OSError(errno.EAGAIN, why) from exc
         try:
             # Its id alone could be another process's by the time it is used.
             self._descriptor = _descriptor_of(self._process.pid)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from streamline.config import Pipeline
 from streamline.errors import ConfigError, StreamlineError
 from streamline.run.models import read_calibrations, read_manifests
 from streamline.run.supervision.credentials import require_credentials
+from streamline.run.supervision.disks import require_disks
 from streamline.run.supervision.herald import Herald
 from streamline.run.supervision.manager import ServiceManager
 from streamline.run.supervision.report import Report, joined
@@ -86,10 +88,12 @@ class _Line:
     def run(self, pipeline: Pipeline, reread: Callable[[], Pipeline] | None) -> Report:
         """Run until there is nothing more to go on with."""
         reports: list[Report] = []
+        renewal = partial(Renewal, self._service.herald, only=self._only)
         before: Pipeline | None = None
+        goes_back = False
         while True:
-            renew = None if reread is None else Renewal(self._service.herald, pipeline, reread)
-            supervisor = Supervisor(pipeline, self._only, self._service)
+            renew = None if reread is None else renewal(pipeline, reread)
+            supervisor = Supervisor(pipeline, self._only, self._service, ran=goes_back)
             try:
                 with supervisor.opened():
                     reports.append(supervisor.run(self._left_s, self._tell_ready, renew))
@@ -97,11 +101,11 @@ class _Line:
                 if before is None or supervisor.was_ready:
                     raise
                 _refuse(self._service.herald, exc)
-                pipeline, before = before, None
+                pipeline, before, goes_back = before, None, True
                 continue
             if supervisor.successor is None or self._service.stop.made:
                 return joined(reports)
-            pipeline, before = supervisor.successor, pipeline
+            pipeline, before, goes_back = supervisor.successor, pipeline, False
             # A part's counters are gone on with by its ledgers, if at all.
             if self._only is None:
                 self._service.past = carried_over(supervisor.counted, pipeline)
@@ -122,10 +126,18 @@ class _Line:
 class Renewal:
     """Reads the pipeline file again, and looks whether a line could start from it."""
 
-    def __init__(self, herald: Herald, present: Pipeline, reread: Callable[[], Pipeline]) -> None:
+    def __init__(
+        self,
+        herald: Herald,
+        present: Pipeline,
+        reread: Callable[[], Pipeline],
+        *,
+        only: str | None = None,
+    ) -> None:
         self._herald = herald
         self._present = present
         self._reread = reread
+        self._only = only
 
     def __call__(self) -> Pipeline | None:
         """Return what is to be gone on with; None: what there is."""
@@ -135,6 +147,7 @@ class Renewal:
             _require_name(pipeline, self._present.name)
             read_calibrations(pipeline, read_manifests(pipeline))
             require_credentials(pipeline)
+            require_disks(pipeline, self._only)
         except Exception as exc:  # noqa: BLE001 - a line that runs doesn't end by a file
             _refuse(self._herald, exc)
             return None

@@ -85,7 +85,9 @@ class ServiceManager:
         if self._end is None:
             return
         try:
-            self._end.sendto("\n".join(assignments).encode(), self._address)
+            # A status may name a file whose name is no text.
+            said = "\n".join(assignments).encode(errors="replace")
+            self._end.sendto(said, self._address)
         except OSError as exc:
             if not self._told_of_failure:
                 self._told_of_failure = True

@@ -212,7 +212,12 @@ def _total(samples: list[Sample], name: str) -> float:
 
 
 def _by(samples: list[Sample], name: str, label: str) -> dict[str, float]:
-    return {s.labels[label]: float(s.values[0]) for s in samples if s.name == name}
+    found: dict[str, float] = {}
+    for sample in samples:
+        if sample.name == name:
+            value = sample.labels[label]
+            found[value] = found.get(value, 0.0) + float(sample.values[0])
+    return found
 
 
 def _current(samples: list[Sample], name: str, label: str) -> str | None:

@@ -50,7 +50,7 @@ _SHORT_TICK_S: Final = 0.01
 
 _SECOND_NS: Final = 1_000_000_000
 
-_SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_SHORT_OF: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """What a host may have too little of for a while."""
 
 _SILENCE_NS: Final = 5 * _SECOND_NS
@@ -70,10 +70,16 @@ class Supervisor:
         Run only the workers that contain this stage.
     service : Service
         What it has in common with the configurations before and after.
+    ran : bool
+        Whether the line ran under this configuration and goes back to it: what can't be opened just
+        now is tried again.
     """
 
-    def __init__(self, pipeline: Pipeline, only: str | None, service: Service) -> None:
+    def __init__(
+        self, pipeline: Pipeline, only: str | None, service: Service, *, ran: bool = False
+    ) -> None:
         self._pipeline = pipeline
+        self._ran = ran
         self._only = only
         self._plans = plan(pipeline, only)
         self._runtime = Runtime.of(pipeline, only or "")
@@ -123,7 +129,7 @@ class Supervisor:
                 require_room(self._runtime.folder, self._pipeline, sizes)
             freeze(models, calibrations, self._runtime)
             self._open_record(stack, models, calibrations)
-            resumed = self._runtime.was_killed
+            resumed = self._runtime.was_killed or self._ran
             Control.create(self._runtime.control, Phase.RESUMING if resumed else Phase.STARTING)
             self._control = Control(self._runtime.control)
             self._views = Views(self._runtime, heir=True)

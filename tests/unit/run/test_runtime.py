@@ -1,6 +1,7 @@
 """The line's private folder: made, locked, cleared, and where its links are."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from streamline.config import Pipeline, load
 from streamline.errors import InputError
 from streamline.ledger import Ledger, LedgerView
 from streamline.run.runtime import Runtime
+from tests.support.descriptors import no_descriptors
 
 RUNNING = "this line is running already; stop it first, or copy the pipeline file"
 
@@ -81,6 +83,22 @@ def test_the_folder_is_gone_after_release_and_can_be_had_again(pipeline: Pipelin
         runtime.ledger("infer").touch()
         runtime.release(lock)
         assert not runtime.folder.exists()
+
+
+@pytest.mark.usefixtures("base")
+def test_a_line_ends_in_order_also_where_its_folder_is_gone_or_can_not_be_opened(
+    pipeline: Pipeline,
+) -> None:
+    runtime = Runtime.of(pipeline)
+    lock = runtime.acquire()
+    shutil.rmtree(runtime.folder)
+    runtime.release(lock)
+    lock = runtime.acquire()
+    runtime.conclude()
+    with no_descriptors():
+        runtime.release(lock)
+    runtime.release(runtime.acquire())
+    assert not runtime.folder.exists()
 
 
 def test_what_a_killed_line_left_behind_is_cleared(base: Path, pipeline: Pipeline) -> None:

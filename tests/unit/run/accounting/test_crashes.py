@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, current_thread
 
 import pytest
 
 from streamline.config import Pipeline, load
 from streamline.ledger import Ledger, LedgerView
-from streamline.messages import FrameId, Verdict
+from streamline.messages import Dropped, FrameId, Verdict
 from streamline.metrics.catalogue import CAMERA_REASONS, CAMERA_STATES
 from streamline.run.accounting import belated
 from streamline.run.accounting import crashes as module
@@ -26,6 +27,7 @@ from streamline.run.views import Views
 from tests.support.descriptors import no_descriptors
 
 INCARNATION = 1_700_000_000_000
+CRASHED = Dropped(stage="source", reason="crashed")
 
 
 @dataclass
@@ -313,6 +315,16 @@ def test_where_nothing_can_be_opened_all_is_counted_but_the_lines_that_are_lost(
     assert line.crashed() == 4
 
 
+def test_nobodys_ledger_is_looked_for_where_nobody_has_died(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 64 cameras that would take 5 ms each time, many times a second."""
+    looked: list[str] = []
+    monkeypatch.setattr(Views, "is_hidden", lambda _, worker: looked.append(worker))
+    line.crashes.settle()
+    assert looked == []
+
+
 def test_a_ledger_that_can_not_be_looked_at_yet_is_accounted_for_later(line: Line) -> None:
     line.capture(3)
     line.fences.watch()
@@ -370,3 +382,36 @@ def test_a_disk_that_does_not_answer_holds_up_nobody_who_accounts_for_the_dead(
     assert line.crashed() == 3
     assert line.lines_lost() == 3
     os.close(os.open(path, os.O_RDWR))
+
+
+def test_what_comes_while_the_thread_counts_what_it_has_written_waits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, may_go_on, hangs, is_back = (Event() for _ in range(4))
+
+    class Drops(dict[FrameId, Dropped]):
+        def __len__(self) -> int:
+            if current_thread().name == "belated":
+                counts.set()
+                assert may_go_on.wait(30)
+            return super().__len__()
+
+    def look(_log: Path) -> set[FrameId]:
+        if counts.is_set():
+            hangs.set()
+            is_back.wait()
+        return set()
+
+    monkeypatch.setattr(belated, "_CLOSE_S", 0.1)
+    monkeypatch.setattr(belated, "logged_lately", look)
+    ledger = Ledger()
+    lines = belated.BelatedLines(ledger, tmp_path / "drops.jsonl")
+    lines.write(Drops({FrameId("left", INCARNATION, 0): CRASHED}))
+    assert counts.wait(30)
+    lines.write({FrameId("left", INCARNATION, 1): CRASHED})
+    may_go_on.set()
+    assert hangs.wait(30)
+    lines.close()
+    (lost,) = ledger.samples()
+    assert lost.values[0] == 1
+    is_back.set()

@@ -55,6 +55,12 @@ def test_a_status_is_one_line_whatever_is_in_it(listener: Listener) -> None:
     assert len(line) < 600
 
 
+def test_a_status_may_name_a_file_whose_name_is_no_text(listener: Listener) -> None:
+    with closing(ServiceManager(listener.address)) as manager:
+        manager.status(os.fsdecode(b"line-\xff.yaml: is wrong"))
+    until(lambda: listener.heard == [["STATUS=line-?.yaml: is wrong"]])
+
+
 def test_a_manager_hears_that_we_live_where_nothing_can_be_opened(listener: Listener) -> None:
     with closing(ServiceManager(listener.address)) as manager, no_descriptors():
         manager.alive()

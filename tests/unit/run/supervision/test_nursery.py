@@ -60,6 +60,22 @@ def test_the_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_living_
         process.communicate()
 
 
+def test_a_folder_that_its_process_removes_while_it_is_looked_at_is_no_concern(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (base / "sl-fork-ending").mkdir()
+    look = module._remove_if_left
+
+    def look_too_late(folder: Path) -> None:
+        folder.rmdir()
+        look(folder)
+
+    monkeypatch.setattr(module, "_remove_if_left", look_too_late)
+    assert folders(base) == {base / "sl-fork-ending"}
+    fresh = nursery(base)
+    assert folders(base) == {fresh}
+
+
 def test_below_a_base_too_long_for_a_socket_the_usual_folder_is_taken(tmp_path: Path) -> None:
     base = tmp_path / ("x" * 60)
     base.mkdir()

@@ -88,6 +88,14 @@ def test_cameras_do_not_mix_and_alerts_add_up() -> None:
     assert report.alerts == 4
 
 
+def test_what_two_parts_have_counted_of_one_camera_adds_up() -> None:
+    """A part under another release begins to count anew, and what the first one counted stays."""
+    camera = report_of(line() + line(), ["left"], 1.0).cameras["left"]
+    assert camera.closes
+    assert camera.judged == {"pass": 20, "fail": 6, "unknown": 2}
+    assert camera.state_s == {"ok": 14.5, "unusable": 0.5, "down": 1.0}
+
+
 @pytest.mark.parametrize(("in_flight", "closes"), [(1, True), (0, False), (2, False)])
 def test_books_close_exactly_if_every_frame_is_accounted_for(in_flight: int, closes: bool) -> None:  # noqa: FBT001 - a table
     report = report_of(line(in_flight=in_flight), ["left"], 1.0)
