@@ -32,15 +32,7 @@ def namespaces() -> Iterator[TwoHosts]:
 
 
 @pytest.fixture
-def addresses() -> Iterator[TwoHosts]:
-    """Two addresses of this machine."""
-    hosts = Addresses()
-    yield hosts
-    hosts.close()
-
-
-@pytest.fixture
-def some_hosts() -> Iterator[TwoHosts]:
+def hosts() -> Iterator[TwoHosts]:
     """Two hosts, as much of their own as this machine permits."""
     hosts: TwoHosts
     try:
@@ -49,13 +41,6 @@ def some_hosts() -> Iterator[TwoHosts]:
         hosts = Addresses()
     yield hosts
     hosts.close()
-
-
-@pytest.fixture(params=["namespaces", "addresses"])
-def hosts(request: pytest.FixtureRequest) -> TwoHosts:
-    """Two hosts, of either kind."""
-    hosts: TwoHosts = request.getfixturevalue(request.param)
-    return hosts
 
 
 def write_pipeline(
@@ -222,9 +207,8 @@ def test_a_file_is_judged_as_on_one_host_though_the_cable_is_cut_and_the_judge_k
 
 @pytest.mark.timeout(400)
 def test_what_was_sent_and_not_answered_when_draining_timed_out_is_asked_for_by_the_next_start(
-    some_hosts: TwoHosts, demo_clip: Path, strict_model: Path, tmp_path: Path
+    hosts: TwoHosts, demo_clip: Path, strict_model: Path, tmp_path: Path
 ) -> None:
-    hosts = some_hosts
     source = {"type": "video", "path": str(demo_clip), "pace": 30, "loop": True}
     pipeline = write_pipeline(tmp_path / "two", strict_model, source, hosts, drain_s=1)
     folder = pipeline.parent
