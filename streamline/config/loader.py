@@ -96,6 +96,9 @@ class _Findings:
             self.add((), "holds nothing (must begin with version: 1)")
         elif not isinstance(tree, dict):
             self.add((), f"is {shown(tree)} (must be a mapping that begins with version: 1)")
+        elif str(tree.get("format")).startswith("streamline-"):
+            what = f"is {shown(tree['format'])}: this is part of a model, no pipeline file"
+            self.add(("format",), f"{what} (give one that has the model's folder under model)")
         elif "version" not in tree:
             self.add(("version",), "is missing (write version: 1 as the first line)")
         elif tree["version"] != 1 or isinstance(tree["version"], bool):

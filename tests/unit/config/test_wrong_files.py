@@ -497,6 +497,16 @@ def test_a_mistake_is_told_in_these_words(
             id="newer-version",
         ),
         pytest.param(
+            '{\n  "format": "streamline-model",\n  "version": 2\n}\n',
+            [
+                (
+                    '2: format: is "streamline-model": this is part of a model, no pipeline file '
+                    "(give one that has the model's folder under model)"
+                )
+            ],
+            id="manifest-of-a-model",
+        ),
+        pytest.param(
             "version: true\n",
             [
                 (
