@@ -3,8 +3,9 @@
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from threading import active_count
+from threading import enumerate as living
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,8 @@ from tests.support.until import until
 
 Bytes = npt.NDArray[np.uint8]
 
-COMPUTE = Compute(slots=2)
+# On a CPU that has bf16 two graphs of one network would differ by more than models may.
+COMPUTE = Compute(slots=2, precision="f32")
 CAMERAS = ("left", "middle", "right")
 
 
@@ -58,11 +60,12 @@ def wake() -> Iterator[int]:
 
 @pytest.fixture
 def lane(models: dict[str, Model], wake: int) -> Iterator[Lane]:
-    before = active_count()
+    before = living()
     lane = Lane(models, COMPUTE, wake)
     yield lane
     lane.close()
-    assert active_count() == before
+    # Others' may have ended meanwhile.
+    assert set(living()) <= set(before)
 
 
 def entry(camera: str, seq: int, pixels: Bytes | None) -> Entry:
@@ -125,7 +128,7 @@ def test_a_camera_s_frames_leave_in_the_order_they_came(lane: Lane) -> None:
 def test_live_frames_are_shared_out_among_the_batches_side_by_side(
     models: dict[str, Model], wake: int
 ) -> None:
-    lane = Lane(models, Compute(slots=3), wake)
+    lane = Lane(models, replace(COMPUTE, slots=3), wake)
     for seq in range(5):
         lane.gather(entry("left", seq, None))
     shares = []
