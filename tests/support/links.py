@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 
 from streamline.errors import InputError
 from streamline.transport.link import Context, Delivery, Inlet, Outlet
+from tests.support.ports import free_port
 from tests.support.until import until
 
 __all__ = ["Cable", "Line", "Settled", "free_port", "offer", "token_of"]
 
 Settled = list[tuple[int, bytes | None]]
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A TCP port of an address of this host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -15,7 +15,7 @@ from streamline.run.supervision.access import Access
 from streamline.run.supervision.health import Health
 from streamline.run.supervision.http import Endpoint
 from tests.support.certificates import make_certificate, needs_openssl
-from tests.support.ports import free_port
+from tests.support.ports import refusing_port
 from tests.support.watchers import DOCKER
 
 TOKEN = "3b9f0c5d7a1e4286"  # noqa: S105 - of these tests alone
@@ -52,7 +52,8 @@ def test_a_line_is_healthy_while_it_judges_and_else_it_says_why(*, ready: bool) 
 
 
 def test_a_line_that_is_not_there_is_not_healthy() -> None:
-    done = checked(f"http://127.0.0.1:{free_port()}")
+    with refusing_port() as port:
+        done = checked(f"http://127.0.0.1:{port}")
     assert done.returncode == 1
     assert "refused" in done.stdout
     assert not done.stderr

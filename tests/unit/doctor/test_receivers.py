@@ -6,12 +6,11 @@ from pathlib import Path
 from streamline.config import load
 from streamline.doctor.finding import Status
 from streamline.doctor.receivers import receivers
-from tests.support.ports import free_port
+from tests.support.ports import refusing_port
 
 
 def test_each_receiver_is_tried_and_one_that_is_away_is_no_fault(tmp_path: Path) -> None:
-    away = free_port()
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with refusing_port() as away, socket.create_server(("127.0.0.1", 0)) as server:
         here = server.getsockname()[1]
         (tmp_path / "line.yaml").write_text(
             "version: 1\nmodel: m\ncameras: {a: usb:0}\nalert:\n  sinks:\n"

@@ -16,6 +16,7 @@ from streamline.alert.sinks import RejectedError, Webhook
 from streamline.config import read_secret
 from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.documents import example
+from tests.support.ports import refusing_port
 
 Request = tuple[str, Message, bytes]
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -48,8 +49,14 @@ def server(
         def log_message(self, *_: object) -> None:
             pass
 
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    serving.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        # Its end waits for those who answer: one who goes on would write into another test.
+        daemon_threads = False
+
+        def handle_error(self, *_: object) -> None:
+            """Who asked may have given up waiting."""
+
+    serving = Server(("127.0.0.1", 0), Handler)
     if tls is not None:
         serving.socket = tls.wrap_socket(serving.socket, server_side=True)
     thread = Thread(target=serving.serve_forever, args=(0.02,), daemon=True)
@@ -118,8 +125,6 @@ def test_a_refusal_of_the_event_itself_is_told_apart(status: int) -> None:
 
 
 def test_a_server_that_hangs_or_drips_is_given_up_in_time() -> None:
-    end = Event()
-
     def hang(_: BaseHTTPRequestHandler) -> None:
         end.wait(60)
 
@@ -129,11 +134,13 @@ def test_a_server_that_hangs_or_drips_is_given_up_in_time() -> None:
             handler.wfile.write(b"X-Drop: 1\r\n")
 
     for answer in (hang, drip):
+        end = Event()
         with server(answer) as (port, _):
-            with pytest.raises(OSError, match=r"timed out|does not answer within 0\.5 s"):
-                hook(port, timeout_s=0.5).deliver("a", b"{}")
-            end.set()
-        end.clear()
+            try:
+                with pytest.raises(OSError, match=r"timed out|does not answer within 0\.5 s"):
+                    hook(port, timeout_s=0.5).deliver("a", b"{}")
+            finally:
+                end.set()
 
 
 def test_what_is_no_web_server_is_an_os_error_without_the_password() -> None:
@@ -148,9 +155,7 @@ def test_what_is_no_web_server_is_an_os_error_without_the_password() -> None:
 
 
 def test_no_server_is_an_os_error() -> None:
-    with server(with_status(200)) as (port, _):
-        pass
-    with pytest.raises(ConnectionRefusedError):
+    with refusing_port() as port, pytest.raises(ConnectionRefusedError):
         hook(port).deliver("a", b"{}")
 
 
