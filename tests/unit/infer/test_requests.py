@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from queue import SimpleQueue
-from threading import active_count
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from streamline.errors import ConfigError, InferenceError, ModelError
 from streamline.infer import Compute, open_extractor, open_mapper, open_scorer, score_frames
 from streamline.infer.openvino_backend.requests import OpenVinoRequests
 from streamline.model import BackboneId, Model
+from tests.support.threads import new_threads
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -63,14 +64,14 @@ def test_there_is_one_more_slot_than_the_device_works_on(model: Model) -> None:
 def test_closing_waits_for_what_is_under_way_and_ends_the_threads(
     model: Model, frames: Bytes
 ) -> None:
-    before = active_count()
+    before = threading.enumerate()
     done: SimpleQueue[int] = SimpleQueue()
     scorer = open_scorer([model], Compute(slots=2), on_done=done.put)
     scorer.input(1)[:] = frames[:8]
     scorer.start(1, 8)
     scorer.close()
     assert done.get_nowait() == 1
-    assert active_count() == before
+    assert new_threads(before) == []
 
 
 def test_a_batch_the_device_fails_on_is_reported_and_the_slot_serves_again(

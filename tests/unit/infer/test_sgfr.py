@@ -1,8 +1,8 @@
 """Scores and maps of SGFR models in slots, against the formulas on the same features."""
 
+import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import active_count
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from streamline.learn import FitSettings, SgfrSettings, fit_frames
 from streamline.model import Model, SgfrDetector
 from streamline.sgfr import Judge
 from tests.support.parts import parts
+from tests.support.threads import new_threads
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -132,7 +133,7 @@ def test_a_bank_never_shares_a_network_with_subspaces(banked: Model) -> None:
 
 
 def test_slots_finish_on_their_own_and_closing_waits_for_them(banked: Model, frames: Bytes) -> None:
-    before = active_count()
+    before = threading.enumerate()
     expected = np.concatenate(list(score_frames(banked, frames, compute=F32)))
     done: SimpleQueue[int] = SimpleQueue()
     scorer = open_scorer([banked], Compute(precision="f32", slots=3, max_batch=4), on_done=done.put)
@@ -145,7 +146,7 @@ def test_slots_finish_on_their_own_and_closing_waits_for_them(banked: Model, fra
     assert sorted(done.get_nowait() for _ in batches) == [0, 1, 2]
     for slot, chosen in batches.items():
         np.testing.assert_allclose(scorer.result(slot), expected[chosen], rtol=1e-4)
-    assert active_count() == before
+    assert new_threads(before) == []
 
 
 class LostExtractor:

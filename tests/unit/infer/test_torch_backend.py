@@ -1,10 +1,10 @@
 """Models on torch: the scores and maps that they have on OpenVINO."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from threading import active_count
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from streamline.model import Model, network_of
 from streamline.preprocess import prepare
 from streamline.source import image_paths, read_image
 from tests.support.parts import parts
+from tests.support.threads import new_threads
 
 pytest.importorskip("torch")
 import torch
@@ -141,11 +142,11 @@ def test_a_score_does_not_depend_on_the_batch(exact: Model, frames: Bytes, size:
 
 
 def test_streams_are_as_many_as_asked_for_and_end_when_closed(exact: Model, frames: Bytes) -> None:
-    before = active_count()
+    before = threading.enumerate()
     finished: SimpleQueue[int] = SimpleQueue()
     scorer = open_scorer([exact], replace(TORCH, streams=2, max_batch=2), on_done=finished.put)
     assert scorer.slots == 3
-    assert active_count() == before + 2
+    assert len(new_threads(before)) == 2
     for slot in range(3):
         scorer.input(slot)[:1] = frames[slot]
         scorer.start(slot, 1)
@@ -153,7 +154,7 @@ def test_streams_are_as_many_as_asked_for_and_end_when_closed(exact: Model, fram
     found = np.concatenate([scorer.result(slot) for slot in range(3)])
     np.testing.assert_allclose(found, scores_of(exact, frames[:3], TORCH), rtol=1e-5)
     scorer.close()
-    assert active_count() == before
+    assert new_threads(before) == []
 
 
 def test_what_is_left_to_be_chosen_is_chosen() -> None:
