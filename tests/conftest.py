@@ -55,5 +55,5 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     yield context
     end = Thread(target=context.term, daemon=True)
     end.start()
-    end.join(timeout=2)
+    end.join(timeout=30)
     assert not end.is_alive(), "the test left a ZeroMQ socket open"

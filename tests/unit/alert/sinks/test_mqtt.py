@@ -239,11 +239,13 @@ def answering(*codes: int) -> Iterator[int]:
                     )
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = Thread(target=serve, args=(server,))
+        thread = Thread(target=serve, args=(server,), daemon=True)
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
 
 
 CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
@@ -296,7 +298,8 @@ def test_an_alert_whose_number_was_that_of_the_line_s_presence_is_owed_too() -> 
 def test_an_answer_that_means_nothing_is_an_error_and_the_next_one_counts() -> None:
     unknown = 0xFF
     with answering(unknown, 0) as port:
-        one = sink(port, timeout_s=2)
+        one = sink(port, timeout_s=5)
+        until(one._connected.is_set)
         with pytest.raises(OSError, match=r"can't be dealt with \(KeyError\(255\)\)$"):
             one.deliver("a", EVENT)
         one.deliver("a", EVENT)
