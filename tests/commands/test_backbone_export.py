@@ -3,7 +3,6 @@
 import importlib.util
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from streamline import backbone
-from streamline.backbone import Backbone
+from streamline.backbone import Backbone, read_folder
 from streamline.infer import Compute, extract_features
 from tests.support.parts import parts
 
@@ -123,7 +122,8 @@ def test_a_fresh_export_gives_the_features_of_the_shipped_network(
     fresh: Path, frames: npt.NDArray[np.uint8], precision: str, tolerance: float
 ) -> None:
     shipped = backbone.get("efficientnet_lite0", precision)
-    again = replace(shipped, xml=fresh / f"{precision}.xml")
+    # Its eight bits differ by some of their last where the processor computes otherwise.
+    again = read_folder(fresh, precision, cure="export it again")
     errors = distance(features_of(again, frames), features_of(shipped, frames))
     assert max(errors.values()) < tolerance, errors
 
