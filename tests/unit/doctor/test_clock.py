@@ -1,6 +1,7 @@
 """The wall clock, held against what the system's own tools say."""
 
 import subprocess
+import time
 
 import pytest
 
@@ -47,6 +48,20 @@ def test_a_clock_that_is_set_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "wall_ns", lambda: now_ns + 3_600_000_000_000)
     found = clock(watch)
     assert (found.status, "+3600" in found.what) == (Status.WARN, True)
+
+
+def test_one_who_is_held_up_between_two_clocks_has_not_seen_one_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = [0.2, 0.0, 0.0, 0.0, 0.2, 0.0]
+
+    def held_up() -> int:
+        now_ns = wall_ns()
+        time.sleep(pauses.pop(0))
+        return now_ns
+
+    monkeypatch.setattr(module, "wall_ns", held_up)
+    assert abs(ClockWatch().jump_s()) < 0.1
 
 
 def test_a_clock_without_a_battery_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
