@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamline.caches import cache_folder, drop_oldest
+from streamline.clock import wall_ns
 
 __all__ = ["kept_graphs", "trusted_folder"]
 
@@ -72,7 +73,9 @@ def _seal(folder: Path) -> None:
             partial = blob.with_suffix(f".{os.getpid()}.partial")
             partial.write_text(_sha256(blob))
             partial.rename(_seal_of(blob))
-    os.utime(folder)
+    # By the finest clock there is: by the kernel's ticks two folders may seem of one age.
+    now_ns = wall_ns()
+    os.utime(folder, ns=(now_ns, now_ns))
 
 
 def _seal_of(blob: Path) -> Path:
