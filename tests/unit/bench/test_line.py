@@ -35,7 +35,7 @@ def found(slow_line: Path) -> tuple[dict[str, Any], str]:
     """Figures and table of the slow line at 25 frames a second, however late verdicts come."""
     file = slow_line.with_suffix(".json")
     done = streamline(
-        *("bench", "line", slow_line, "--pairs", "1", "--pair-seconds", "0.5"),
+        *("bench", "line", slow_line, "--pairs", "1", "--pair-seconds", "2"),
         *("--seconds", "3", "--limit-ms", "1e6", "--json", file),
         timeout_s=500,
     )
@@ -62,7 +62,7 @@ def test_the_figures_that_others_read_are_there(found: tuple[dict[str, Any], str
 @pytest.mark.timeout(600)
 def test_a_line_does_no_more_than_its_model_can(found: tuple[dict[str, Any], str]) -> None:
     figures, _ = found
-    # 40 a second; in half a second a batch of 8 more or less may come to its end.
+    # 40 a second, and what waited for a stage that was held up before.
     assert figures["line_fps"] < 80
     assert figures["model_fps"] > 0
 
