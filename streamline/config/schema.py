@@ -474,7 +474,8 @@ class Infer(Section):
     model, are shared out among them in equal numbers; none: `device` has all."""
 
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
-    """Arithmetic of the device; auto: what the device does best, f32 for models fitted in f32."""
+    """Arithmetic of the device; auto: on a CPU f32, and bf16 for models fitted in it, where it has
+    that; elsewhere f16, and f32 for models fitted in it."""
 
     streams: AutoOrCount = "auto"
     """Batches that the device works on side by side; auto: what gives it the highest rate, for

@@ -68,8 +68,8 @@ def compare_scores(
     ConfigError
         If a backend, a device or its arithmetic is not there.
     """
-    exact = model.backbone.precision == "f32"
-    ways = settle(between, exact=exact), settle(other, exact=exact)
+    stored = model.backbone.precision
+    ways = settle(between, stored=stored), settle(other, stored=stored)
     if ways[0] == ways[1]:
         msg = f"both compute with {between.backend} on {ways[0].device} in {ways[0].precision}: "
         raise InputError(msg + "give two ways that differ")

@@ -51,7 +51,7 @@ class Network(NamedTuple):
 class _Backend(Protocol):
     """The functions that a backend's module has."""
 
-    def settle(self, compute: Compute, *, exact: bool = False) -> Compute: ...
+    def settle(self, compute: Compute, *, stored: str = "int8") -> Compute: ...
 
     def open_scorer(
         self, models: Sequence[Model], net: Backbone, compute: Compute, *, on_done: OnDone
@@ -92,13 +92,15 @@ def _network(model: Model, layers: Iterable[str]) -> Network:
     )
 
 
-def settle(compute: Compute, /, *, exact: bool = False) -> Compute:
+def settle(compute: Compute, /, *, stored: str = "int8") -> Compute:
     """Say which device and which arithmetic will be used where that is left to be chosen.
 
     Parameters
     ----------
-    exact : bool
-        Whether what is computed is stored in single precision, for which `auto` is f32.
+    stored : {'int8', 'fp16', 'f32'}
+        What the network's weights are stored in. On a CPU `auto` is f32, in which a score does not
+        hang on its batch, but for weights in fp16: bf16 where the processor has it. Elsewhere it is
+        f16, and f32 for weights in f32.
 
     Returns
     -------
@@ -110,7 +112,7 @@ def settle(compute: Compute, /, *, exact: bool = False) -> Compute:
     ConfigError
         If the backend, the device or its arithmetic is not there.
     """
-    return _load(compute.backend).settle(compute, exact=exact)
+    return _load(compute.backend).settle(compute, stored=stored)
 
 
 def threshold_doubt(model: Model, compute: Compute, /) -> str:
@@ -124,7 +126,7 @@ def threshold_doubt(model: Model, compute: Compute, /) -> str:
         As `settle`.
     """
     fitted = model.calibration
-    here = settle(compute, exact=model.backbone.precision == "f32")
+    here = settle(compute, stored=model.backbone.precision)
     if not fitted.device or (fitted.device, fitted.arithmetic) == (here.device, here.precision):
         return ""
     return (

@@ -62,7 +62,7 @@ def calibrate_sources(
         As for a line with this model and these sources.
     """
     require_preprocessing(model.preprocessing, PREPROCESSING)
-    compute = settle(settings.compute, exact=model.backbone.precision == "f32")
+    compute = settle(settings.compute, stored=model.backbone.precision)
     frames = SelectedFrames(sources, selection, size=model.height)
     names = ", ".join(source.label for source in sources)
     seen = model if settings.mask is None else restrict_model(model, settings.mask)

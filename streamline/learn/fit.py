@@ -79,7 +79,7 @@ def fit_frames(
     settle(settings.compute)  # What is missing is told before a network is exported.
     every = list(chain.from_iterable(settings.passes))
     net = settings.find_backbone(every, progress=progress)
-    settings = settings.settled(settle(settings.compute, exact=net.precision == "f32"))
+    settings = settings.settled(settle(settings.compute, stored=net.precision))
     few, fit, scene = Spread(_NOISE_FRAMES), _begun(net, settings), ReferenceBuilder()
     watched = scene.passing(_watched(frames, few, progress))
     batches = stream_features(net, settings.passes, watched, settings.compute, settings.mask)

@@ -28,9 +28,9 @@ FreMethod = Literal["fre-pca", "fre-ae", "fre-aet"]
 """fre-ae: autoencoder; fre-aet: autoencoder whose decoder is its encoder transposed."""
 
 Precision = Literal["int8", "bf16", "f32"]
-"""int8: weights and arithmetic in 8 bits, what can't be in bf16 where the processor has it, else in
-f32. bf16: weights in half precision, arithmetic in bf16 where the processor has it, else in f32.
-f32: both in single precision, everywhere."""
+"""int8: weights and arithmetic in 8 bits, what can't be in f32. bf16: weights in half precision,
+arithmetic in bf16 where the processor has it, else in f32. f32: both in single precision. GPUs
+compute the rest of int8, and bf16, in f16."""
 
 _STORED: Final[Mapping[Precision, str]] = {"int8": "int8", "bf16": "fp16", "f32": "f32"}
 """What a network's weights are stored in."""

@@ -58,7 +58,7 @@ def compile_models(
         See `settle` and `compile_graph`.
     """
     core = ov.Core()
-    compute = settle(compute, exact=net.precision == "f32")
+    compute = settle(compute, stored=net.precision)
     fixed = has_fixed_batch(compute)
     use = head.__name__
     if len(models) == 1:
@@ -84,7 +84,7 @@ def compile_features(net: Backbone, layers: Sequence[str], compute: Compute) -> 
         See `compile_graph`.
     """
     core = ov.Core()
-    compute = settle(compute, exact=net.precision == "f32")
+    compute = settle(compute, stored=net.precision)
     graph = feature_graph(core, net, layers)
     with _folder(compute, net.sha256, *layers) as kept:
         network = compile_graph(core, graph, compute, kept=kept)

@@ -22,7 +22,7 @@ _BF16_OF_CPUS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Instructions by which a CPU computes in it."""
 
 
-def settle(compute: Compute, *, exact: bool = False) -> Compute:
+def settle(compute: Compute, *, stored: str = "int8") -> Compute:
     """See `streamline.infer.settle`; AUTO is the first CUDA device if there is one."""
     name = compute.device.lower()
     if name == "auto":
@@ -31,9 +31,7 @@ def settle(compute: Compute, *, exact: bool = False) -> Compute:
         name = "cuda:0"
     _require_device(name)
     device = name.upper() if name == "cpu" else name
-    return replace(
-        compute, device=device, precision=_precision(name, compute.precision, exact=exact)
-    )
+    return replace(compute, device=device, precision=_precision(name, compute.precision, stored))
 
 
 def precisions(compute: Compute) -> tuple[Precision, ...]:
@@ -89,12 +87,12 @@ def _precisions(device: str) -> tuple[Precision, ...]:
     return ("f32", "bf16", "f16") if has_bf16 else ("f32", "f16")
 
 
-def _precision(device: str, wanted: Precision, *, exact: bool) -> Precision:
+def _precision(device: str, wanted: Precision, stored: str) -> Precision:
     able = _precisions(device)
     if wanted == "auto":
         # On a CPU without instructions for it bf16 is slower than single precision. On a GPU f16
         # is as fast and eight times finer; a frame that overflows it has no score and is unknown.
-        if exact or device == "cpu":
+        if stored == "f32" or device == "cpu":
             return "f32"
         return "f16"
     if wanted not in able:

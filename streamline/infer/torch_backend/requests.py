@@ -56,7 +56,7 @@ def open_scorer(
     """See `streamline.infer.open_scorer`."""
     # Directions in 8 bits would only be turned back: torch has no product that takes them.
     layers = score_network(models[0]).layers
-    compute = settle(compute, exact=net.precision == "f32")
+    compute = settle(compute, stored=net.precision)
     with refusing(net):
         graphs = _graphs(models, exact_score_head, net, layers, compute)
     return TorchRequests(graphs, net, compute, read_scores, on_done=on_done)
@@ -67,7 +67,7 @@ def open_mapper(
 ) -> "TorchRequests[Maps]":
     """See `streamline.infer.open_mapper`."""
     layers = map_network(models[0]).layers
-    compute = settle(compute, exact=net.precision == "f32")
+    compute = settle(compute, stored=net.precision)
     with refusing(net):
         graphs = _graphs(models, map_head, net, layers, compute)
     return TorchRequests(graphs, net, compute, read_maps, on_done=on_done)
@@ -77,7 +77,7 @@ def open_extractor(
     net: Backbone, layers: Sequence[str], compute: Compute, *, on_done: OnDone
 ) -> "TorchRequests[Features]":
     """See `streamline.infer.open_extractor`."""
-    compute = settle(compute, exact=net.precision == "f32")
+    compute = settle(compute, stored=net.precision)
     with refusing(net):
         network = translate(feature_graph(ov.Core(), net, layers), dtype_of(compute))
     graphs = Graphs(network, (), tuple(layers))

@@ -32,7 +32,8 @@ class Herald:
         self._wait_ns = 0
         self._status = ""
         self._remark = ""
-        self._alive_ns = 0
+        self._sign_ns = 0
+        """When the next sign of life is due; the first at once, however short a host is up."""
 
     def begin(self, ready_s: float) -> None:
         """Begin with a configuration: up when a frame is judged, or after *ready_s*."""
@@ -78,9 +79,9 @@ class Herald:
 
     def _show_life(self, now_ns: int) -> None:
         limit_s = self._manager.watchdog_s
-        if limit_s is None or now_ns - self._alive_ns < limit_s / _CALLS * _SECOND_NS:
+        if limit_s is None or now_ns < self._sign_ns:
             return
-        self._alive_ns = now_ns
+        self._sign_ns = now_ns + round(limit_s / _CALLS * _SECOND_NS)
         self._manager.alive()
 
 

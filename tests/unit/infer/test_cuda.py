@@ -156,4 +156,4 @@ def test_a_device_too_many_is_told_with_those_that_are_there() -> None:
 
 def test_half_precision_is_what_a_gpu_is_given_and_f32_what_was_stored_so() -> None:
     assert settle(CUDA).precision == "f16"
-    assert settle(CUDA, exact=True).precision == "f32"
+    assert settle(CUDA, stored="f32").precision == "f32"

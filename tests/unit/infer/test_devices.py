@@ -32,13 +32,15 @@ FIXED = Compute(max_batch=4, slots=2, fixed_batch=True)
 
 def test_what_is_left_to_be_chosen_is_chosen_once() -> None:
     found = settle(Compute(device="AUTO", max_batch=3))
-    assert found == Compute(device="CPU", precision="bf16" if BF16 else "f32", max_batch=3)
+    assert found == Compute(device="CPU", precision="f32", max_batch=3)
     assert settle(found) == found
     assert settle(Compute(device="AUTO:CPU")).device == "CPU"
 
 
-def test_what_is_stored_in_single_precision_is_computed_in_it() -> None:
-    assert settle(Compute(), exact=True).precision == "f32"
+def test_a_cpu_computes_in_half_precision_only_what_is_stored_in_it() -> None:
+    assert settle(Compute(), stored="f32").precision == "f32"
+    assert settle(Compute(), stored="int8").precision == "f32"
+    assert settle(Compute(), stored="fp16").precision == ("bf16" if BF16 else "f32")
 
 
 @pytest.mark.parametrize("device", ["GPU.7", "NPU", "AUTO:NPU,CPU"])

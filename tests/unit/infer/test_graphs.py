@@ -126,11 +126,12 @@ def test_latency_and_throughput_settings_give_the_same_scores(model: Model, fram
     np.testing.assert_allclose(scores_of(model, frames, quick), scores_of(model, frames), rtol=1e-5)
 
 
-def test_the_precision_chosen_by_itself_moves_no_score_by_more_than_a_percent(
-    model: Model, frames: Bytes
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_what_is_left_to_be_chosen_moves_no_score_at_all(
+    model: Model, frames: Bytes, size: int
 ) -> None:
-    found = scores_of(model, frames, Compute())
-    np.testing.assert_allclose(found, scores_of(model, frames), rtol=1e-2)
+    found = scores_of(model, frames, Compute(max_batch=size))
+    np.testing.assert_array_equal(found, scores_of(model, frames))
 
 
 def test_scratched_parts_score_higher_than_sound_ones(model: Model, frames: Bytes) -> None:
