@@ -68,6 +68,9 @@ message without an answer at most those of the messages around it have been told
 _SILENT_NS: Final = 3_000_000_000
 """A peer that has said nothing for this long has vanished."""
 
+_NEVER_NS: Final = -(1 << 62)
+"""Long before every time of a clock that may have begun just now, with its host."""
+
 _MOST_WORDS: Final = 300
 """Bytes of a refusal that are told: they are the peer's own words."""
 
@@ -154,7 +157,7 @@ class Outlet(Generic[Token]):
         self._tag = self._before = 0
         self._sent = self._granted = 0
         self._start: int | None = None
-        self._heard_ns = self._asked_ns = 0
+        self._heard_ns = self._asked_ns = _NEVER_NS
         self._born_ns = wall_ns()
         self._comparison = ClockComparison()
         self._same_clock = False

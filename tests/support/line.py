@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["RunningLine", "eventually", "json_lines", "streamline"]
+__all__ = ["RunningLine", "eventually", "json_lines", "streamline", "whole_lines"]
 
 _COMMAND = [sys.executable, "-m", "streamline"]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,18 @@ def eventually(holds: Callable[[], bool], what: str, *, limit_s: float = 90) -> 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:
     """Read a file of JSON lines; none if the file is not there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in whole_lines(path)]
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Read a file that somebody may be writing: for the rest of a last line it waits a moment."""
+    text = b""
+    for _ in range(20 if path.exists() else 0):
+        text = path.read_bytes()
+        if not text or text.endswith(b"\n"):
+            break
+        time.sleep(0.05)
+    return text.decode().splitlines()
 
 
 class RunningLine:

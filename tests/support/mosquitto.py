@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.line import eventually
+from tests.support.line import eventually, whole_lines
 from tests.support.ports import listens
 
 __all__ = ["broker", "heard_events", "is_installed", "subscribe", "subscriber"]
@@ -26,8 +26,8 @@ def broker(folder: Path, port: int) -> Iterator[None]:
     (folder / "broker.conf").write_text(f"{settings}persistence_location {folder}/\nuser root\n")
     start = ["mosquitto", "-c", str(folder / "broker.conf")]
     with subprocess.Popen(start, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: listens(port), "the broker listens")
         try:
+            eventually(lambda: listens(port), "the broker listens")
             yield
         finally:
             process.terminate()
@@ -56,6 +56,4 @@ def subscriber(port: int, path: Path) -> Iterator[None]:
 
 def heard_events(path: Path) -> list[dict[str, Any]]:
     """Return the events among what was heard."""
-    if not path.exists():
-        return []
-    return [json.loads(one) for one in path.read_text().splitlines() if one.startswith("{")]
+    return [json.loads(one) for one in whole_lines(path) if one.startswith("{")]

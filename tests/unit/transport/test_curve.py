@@ -4,7 +4,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import create_connection
 from time import monotonic, sleep
@@ -100,6 +100,9 @@ def test_who_is_on_the_list_is_served(host: Host, friend: KeyPair, context: Cont
     assert not host.refused
 
 
+Dress = Callable[[Host, zmq.Socket[bytes]], None]
+
+
 def unlisted(host: Host, socket: zmq.Socket[bytes]) -> None:
     Lock(KeyPair.new(), host.keys.public).fit(socket)
 
@@ -116,6 +119,24 @@ def by_password(_host: Host, socket: zmq.Socket[bytes]) -> None:
     socket.plain_username, socket.plain_password = b"admin", b"admin"
 
 
+@contextmanager
+def knocking(
+    host: Host, context: Context, kind: int, dressed: Dress, address: str
+) -> Iterator[zmq.Socket[bytes]]:
+    """A socket at a door, which leaves once it was turned away.
+
+    One that leaves before its answer comes is counted once more, as one that has shown no key.
+    """
+    with context.socket(kind) as socket:
+        socket.linger = 0
+        dressed(host, socket)
+        with socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) as monitor:
+            socket.connect(address)
+            yield socket
+            eventually(lambda: bool(monitor.poll(0)), "he has his answer")
+            socket.disable_monitor()
+
+
 @pytest.mark.parametrize(
     ("dressed", "reason"),
     [
@@ -126,20 +147,16 @@ def by_password(_host: Host, socket: zmq.Socket[bytes]) -> None:
     ],
 )
 def test_a_stranger_is_refused_and_counted_whatever_he_sends(
-    host: Host, context: Context, dressed: Callable[[Host, zmq.Socket[bytes]], None], reason: str
+    host: Host, context: Context, dressed: Dress, reason: str
 ) -> None:
     for attempt in range(1, 5):
-        socket = context.socket(zmq.DEALER)
-        socket.linger = 0
-        dressed(host, socket)
-        socket.connect(host.address)
-        for number in range(2500):
-            with suppress(zmq.Again):  # Nobody takes it, and there is no room for more.
-                socket.send(b"frame %d" % number, zmq.NOBLOCK)
-        eventually(lambda: host.refused["prepared", reason] >= attempt, "he is refused")  # noqa: B023
-        host.inlet.exchange()
-        assert host.inlet.take(10) == []
-        socket.close()
+        with knocking(host, context, zmq.DEALER, dressed, host.address) as socket:
+            for number in range(2500):
+                with suppress(zmq.Again):  # Nobody takes it, and there is no room for more.
+                    socket.send(b"frame %d" % number, zmq.NOBLOCK)
+            eventually(lambda: host.refused["prepared", reason] >= attempt, "he is refused")  # noqa: B023
+            host.inlet.exchange()
+            assert host.inlet.take(10) == []
     assert host.inlet.peers() == {}
     assert list(host.refused) == [("prepared", reason)]
 
@@ -152,12 +169,8 @@ def test_a_key_is_counted_whatever_socket_shows_it(
     host.door("telemetry").fit(door)
     port = door.bind_to_random_port("tcp://127.0.0.1")
     for attempt in range(1, 11):
-        socket = context.socket(kind)
-        socket.linger = 0
-        Lock(KeyPair.new(), host.keys.public).fit(socket)
-        socket.connect(f"tcp://127.0.0.1:{port}")
-        eventually(lambda: host.refused["telemetry", "key"] >= attempt, "it is counted")  # noqa: B023
-        socket.close()
+        with knocking(host, context, kind, unlisted, f"tcp://127.0.0.1:{port}"):
+            eventually(lambda: host.refused["telemetry", "key"] >= attempt, "it is counted")  # noqa: B023
     door.close()
     assert list(host.refused) == [("telemetry", "key")]
 

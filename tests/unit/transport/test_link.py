@@ -91,6 +91,12 @@ def connect(outlet: Outlet[int], inlet: Inlet) -> None:
     run_until(lambda: outlet.welcomed, outlet, receive=lambda: inlet.take(0) or inlet.take(1))
 
 
+def asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a sender say hello to a receiver once: these are far longer than a test may take."""
+    for how_often in ("_HELLO_EVERY_NS", "_ASK_EVERY_NS"):
+        monkeypatch.setattr(link, how_often, 300_000_000_000)
+
+
 # --- order, credit, policy --------------------------------------------------------------------
 
 
@@ -113,9 +119,7 @@ def test_a_flush_sends_what_there_is_credit_for_before_the_peer_is_heard_again(
 def test_who_knocked_before_anybody_listened_is_heard_as_soon_as_somebody_does(
     outliving: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Knocking in vain does not count: these are far longer than the test may take.
-    for how_often in ("_HELLO_EVERY_NS", "_ASK_EVERY_NS"):
-        monkeypatch.setattr(link, how_often, 300_000_000_000)
+    asks_once(monkeypatch)  # Knocking in vain does not count.
     outlet = line.outlet(outliving)
     outlet.exchange()
     connect(outlet, line.inlet(outliving))
@@ -196,7 +200,10 @@ def test_credit_comes_from_taking_not_from_answering(line: Line, address: str) -
     assert (outlet.unanswered, outlet.waiting) == (10, 0)
 
 
-def test_credit_is_told_by_itself_once_it_is_half_of_the_window(line: Line, address: str) -> None:
+def test_credit_is_told_by_itself_once_it_is_half_of_the_window(
+    line: Line, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks_once(monkeypatch)  # So what comes is told of the receiver's own accord.
     inlet, outlet = line.inlet(address, window=8), line.outlet(address)
     connect(outlet, inlet)
     offer(outlet, *range(20))
@@ -204,9 +211,6 @@ def test_credit_is_told_by_itself_once_it_is_half_of_the_window(line: Line, addr
     run_until(
         lambda: len(held) == 3, outlet, receive=lambda: held.extend(inlet.take(3 - len(held)))
     )
-    while outlet.socket.poll(0):
-        outlet.exchange()
-    # From here on the sender asks for nothing, so what comes is told of the receiver's own accord.
     inlet.exchange()
     assert not outlet.socket.poll(50)
     held += inlet.take(1)
@@ -591,22 +595,26 @@ def test_outcomes_lost_on_a_broken_connection_are_told_again(cabled: Cabled) -> 
 
 
 def test_a_connection_that_is_dead_without_a_word_is_replaced_and_loses_nothing(
-    cabled: Cabled,
+    cabled: Cabled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Both ends notice it long before ZeroMQ does, which then connects anew.
+    monkeypatch.setattr(link, "_SILENT_NS", 1_000_000_000)
     cable, outlet = cabled.cable, cabled.outlet
+
+    def up() -> tuple[bool, bool]:
+        return outlet.state.up, cabled.inlet.peers()["left"].up
+
     cable.forward = cable.back = False
     offer(outlet, 0, 1)
     # The kernel takes them, and would go on trying for many minutes.
-    cabled.run_until(lambda: not outlet.state.up)
+    cabled.run_until(lambda: up() == (False, False))
     assert outlet.unanswered == 2
-    assert not cabled.inlet.peers()["left"].up
     # The old connection stays as dead as it is: only a new one can do it.
     cable.keep_dead()
     cabled.run_until(lambda: not outlet.unanswered)
     assert sorted(cabled.settled) == answers(0, 1)
     assert cabled.taken == [0, 1]
-    assert outlet.state.up
-    assert cabled.inlet.peers()["left"].up
+    cabled.run_until(lambda: up() == (True, True))
 
 
 def test_what_comes_late_over_a_connection_thought_dead_is_not_taken_twice(

@@ -1,7 +1,6 @@
 """Figures of stages on other hosts."""
 
 import math
-import socket
 from collections.abc import Iterator
 from functools import partial
 
@@ -20,15 +19,14 @@ from streamline.transport import telemetry
 from streamline.transport.link import Context
 from streamline.transport.refusals import Refusals
 from streamline.transport.telemetry import TelemetryInlet, TelemetryOutlet
+from tests.support.ports import free_port
 from tests.support.until import until
 
 
 @pytest.fixture
 def address() -> str:
     """A free TCP address of this host."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 def inlet_at(context: Context, address: str, refusals: Refusals) -> TelemetryInlet:
@@ -215,8 +213,14 @@ def test_series_of_all_workers_together_are_bounded(
 
 
 def test_known_workers_are_followed_however_many_strangers_there_are(
-    context: Context, address: str, inlet: TelemetryInlet, ledgers: list[bytes]
+    context: Context,
+    address: str,
+    inlet: TelemetryInlet,
+    ledgers: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # None of them is taken for gone, however long that many take.
+    monkeypatch.setattr(telemetry, "GONE_NS", 300_000_000_000)
     stranger = context.socket(zmq.PUSH)
     stranger.connect(address)
     stranger.send_multipart([head("left"), ledgers[0]])

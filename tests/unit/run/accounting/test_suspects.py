@@ -83,8 +83,9 @@ def test_frames_that_never_come_again_are_forgotten_in_time(
 ) -> None:
     _, first = born(tmp_path / "l")
     first.start([frame(1)])
-    _, second = born(tmp_path / "l")
     now_ns = monotonic_ns()
+    monkeypatch.setattr(module, "monotonic_ns", lambda: now_ns)
+    _, second = born(tmp_path / "l")
     careful = []
     for after_s in (5, 9, 11):
         later_ns = now_ns + after_s * 1_000_000_000

@@ -2,10 +2,10 @@
 
 import math
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import enumerate as living
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from streamline.run.stages.lanes import Batch, Entry, HeatMaps, Lane
 from streamline.run.stages.stage import Site
 from streamline.transport.link import Delivery
 from tests.support.parts import parts
+from tests.support.threads import new_threads
 from tests.support.until import until
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,12 +61,11 @@ def wake() -> Iterator[int]:
 
 @pytest.fixture
 def lane(models: dict[str, Model], wake: int) -> Iterator[Lane]:
-    before = living()
+    before = threading.enumerate()
     lane = Lane(models, COMPUTE, wake)
     yield lane
     lane.close()
-    # Others' may have ended meanwhile.
-    assert set(living()) <= set(before)
+    assert not new_threads(before)
 
 
 def entry(camera: str, seq: int, pixels: Bytes | None) -> Entry:

@@ -25,6 +25,7 @@ from streamline.run.supervision.access import Access
 from streamline.run.supervision.health import Health
 from streamline.run.supervision.http import _HEAD_BYTES, Endpoint
 from tests.support.certificates import make_certificate, needs_openssl
+from tests.support.until import until
 
 TOKEN = "3b9f0c5d7a1e4286"  # noqa: S105 - of these tests alone
 HEALTHY = Health(healthy=True, ready=True, judged=True, stuck=(), body={})
@@ -306,6 +307,8 @@ def test_a_scraper_that_is_known_keeps_its_connection_whoever_comes(locked_site:
             assert scraper.getresponse().read()
             with closing(Tricklers(locked_site.endpoint.url, 50, shakes_hands)):
                 assert locked_site.get("/healthz", **bearer)[0] == 200
+            # While twice as many as are served have not gone, whoever comes is turned away.
+            until(lambda: len(locked_site.endpoint._server.callers._here) == 1)
         scraper.request("GET", "/metrics", headers=bearer)
         assert scraper.getresponse().status == 200
 

@@ -49,6 +49,7 @@ threading.Event().wait()
 GREEDY: Final = """
 import os, sys
 os.sched_setaffinity(0, {int(sys.argv[1])})
+print(flush=True)
 while True:
     pass
 """
@@ -433,7 +434,10 @@ def test_a_stage_whose_helping_thread_waits_for_a_processor_is_not_stuck(line: L
     line.command = [sys.executable, "-c", WAIT_FOR_ANOTHER_THREAD, str(processor)]
     line.keeper.start_all()
     until(lambda: threads(line) == 2 and state(line) == "S")
-    with subprocess.Popen([sys.executable, "-c", GREEDY, str(processor)]) as greedy:
+    greedy_too = [sys.executable, "-c", GREEDY, str(processor)]
+    with subprocess.Popen(greedy_too, stdout=subprocess.PIPE) as greedy:
+        assert greedy.stdout is not None
+        greedy.stdout.readline()
         line.look()
         line.beat()
         for _ in range(40):
