@@ -273,6 +273,7 @@ class Outbox:
             read_into(memory, self._path, copy)
         except (OSError, sqlite3.DatabaseError) as exc:
             _log.error("alerts that waited can't be read", file=str(self._path), why=str(exc))
+            memory.close()
             memory, self._readable = in_memory(), False
         self._move(memory)
 
@@ -327,6 +328,7 @@ class Outbox:
         except sqlite3.DatabaseError:
             readable = False
         if not readable:
+            memory.close()
             memory, self._readable = self._salvaged(before), False
         before.close()
         self._move(memory)

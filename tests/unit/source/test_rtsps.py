@@ -31,10 +31,12 @@ def server(certificate: Path, key: Path) -> Iterator[tuple[int, list[bytes]]]:
                 heard.append(b"")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=serve)
+        thread = Thread(target=serve, daemon=True)
         thread.start()
-        yield listener.getsockname()[1], heard
-        thread.join(60)
+        try:
+            yield listener.getsockname()[1], heard
+        finally:
+            thread.join(60)
 
 
 def says(port: int, ca_file: Path | None) -> str:
