@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -20,6 +21,7 @@ import pytest
 from streamline.ledger import LedgerView
 from streamline.source.synthetic import rendered_clip
 from tests.support.line import RunningLine, eventually, json_lines
+from tests.support.ports import free_port
 
 Key = tuple[str, frozenset[tuple[str, str]]]
 
@@ -60,7 +62,8 @@ def write_line(folder: Path, model: Path, *, evidence: bool = False, **sections:
 
 
 def worker(line: RunningLine, title: str) -> psutil.Process:
-    """The one process of the line with that title."""
+    """The one process of the line with that title; it may be being started still."""
+    eventually(lambda: bool(alive(line, title[:15])), f"{title} is there")
     (found,) = alive(line, title[:15])
     return found
 
@@ -86,8 +89,8 @@ class Watch:
 
     def _scrape_all(self) -> None:
         while not self._end.wait(0.1):
-            # The line ends while it is being watched.
-            with suppress(OSError, AssertionError):
+            # The line ends while it is being watched, perhaps within an answer.
+            with suppress(OSError, HTTPException, AssertionError):
                 self._note(self.line.metrics())
 
     def _note(self, found: dict[Key, float]) -> None:
@@ -261,11 +264,7 @@ def test_on_several_hosts_a_dead_source_loses_only_what_was_never_judged(
     tmp_path: Path, strict_model: Path
 ) -> None:
     """Every frame fails, and all are to be kept: what died with the source is skipped."""
-    links = {
-        "prepared": "tcp://127.0.0.1:15641",
-        "scores": "tcp://127.0.0.1:15642",
-        "telemetry": "tcp://127.0.0.1:15643",
-    }
+    links = {name: f"tcp://127.0.0.1:{free_port()}" for name in ("prepared", "scores", "telemetry")}
     pipeline = write_line(tmp_path, strict_model, evidence=True, links=links)
     with (
         RunningLine(pipeline, tmp_path, stage="alert") as alert,
@@ -393,9 +392,9 @@ def kill_with_one_frame(line: RunningLine, ledger: Path) -> tuple[int, int]:
             if poison is None or poison not in again or not on_device(view, poison, deaths):
                 victim.resume()
                 continue
+            deaths += 1  # Also by the supervisor, if it has found the stage stopped before this.
             victim.kill()
             victim.wait(10)
-            deaths += 1
     view.close()
     assert poison is not None
     sys.stdout.write(f"frame {poison} killed the stage {deaths} times\n")
@@ -440,7 +439,8 @@ def kill_all(line: RunningLine) -> list[Path]:
     processes = [supervisor, *supervisor.children(recursive=True)]
     mapped = {Path(one.path) for p in processes for one in p.memory_maps(grouped=True)}
     for process in processes:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # It has ended with the supervisor.
+            process.kill()
     psutil.wait_procs(processes, timeout=60)
     return sorted(mapped)
 

@@ -5,13 +5,15 @@ import os
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
 
 from streamline.transport.curve import KeyPair
 from tests.support.line import RunningLine
-from tests.support.links import Cable, free_port
+from tests.support.links import Cable
+from tests.support.ports import free_port
 
 __all__ = ["Addresses", "Host", "HostLine", "Namespaces", "TwoHosts"]
 
@@ -119,21 +121,19 @@ class _Namespace(Host):
 
     def call(self, function: Callable[[], _T]) -> _T:
         """Call a function in a thread that uses this host's network."""
-        results: list[_T] = []
 
-        def work() -> None:
+        def work() -> _T:
             descriptor = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
             try:
                 if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
             finally:
                 os.close(descriptor)
-            results.append(function())
+            return function()
 
-        thread = Thread(target=work)
-        thread.start()
-        thread.join()
-        return results[0]
+        # What it raises is the caller's to hear.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(work).result()
 
 
 class Namespaces(TwoHosts):

@@ -135,18 +135,23 @@ class RunningLine:
         """Everything the line has printed so far."""
         return self._log.read_text(errors="replace")
 
+    @property
+    def _told(self) -> str:
+        """The log but for a line that is being written."""
+        return self.log.rpartition("\n")[0]
+
     def await_ready(self) -> None:
         """Wait until the line says that it is ready."""
         eventually(
-            lambda: "the line is ready" in self.log or self._process.poll() is not None,
+            lambda: "the line is ready" in self._told or self._process.poll() is not None,
             "the line is ready",
         )
         assert self._process.poll() is None, f"the line ended early:\n{self.log}"
 
     @property
     def url(self) -> str:
-        """Address of the HTTP endpoint."""
-        return self.log.split("figures at ")[1].split("/metrics")[0]
+        """Address of the HTTP endpoint, of a line that is ready."""
+        return self._told.split("figures at ")[1].split("/metrics")[0]
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one HTTP request."""

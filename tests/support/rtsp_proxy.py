@@ -87,11 +87,12 @@ class RtspProxy:
 
     def _answer(self, far: socket.socket, near: socket.socket) -> None:
         """Pass on what the server says: words as they are, packets as it comes."""
-        stream = far.makefile("rb")
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError), far.makefile("rb") as stream:
             while first := stream.read(1):
                 if first == b"$":
                     header = first + stream.read(_HEADER - 1)
+                    if len(header) < _HEADER:
+                        break  # Who sent it has died within.
                     near.sendall(self._treated(header, stream.read(int.from_bytes(header[2:]))))
                 else:
                     near.sendall(first + stream.readline())

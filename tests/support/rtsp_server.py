@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.ports import free_port
+
 __all__ = ["RtspServer", "require_gstreamer"]
 
 _PYTHON = "/usr/bin/python3"
@@ -71,12 +73,12 @@ class RtspServer:
         """What it serves; another one, from its next start on."""
 
         self._account = [method, user, password] if user else ["none"]
-        self._port = 0
+        self._port = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
-        """Address without credentials; it survives a restart."""
+        """Address without credentials, from before the first start on."""
         return f"rtsp://127.0.0.1:{self._port}/stream"
 
     def url_for(self, user: str, password: str) -> str:
@@ -95,11 +97,10 @@ class RtspServer:
         command = [_PYTHON, str(script), str(self.video), str(self._port), *self._account]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = _output(self._process).readline().split()
-        if line[:1] != ["listening"]:
+        if line != ["listening", str(self._port)]:
             self.stop()
             msg = f"the RTSP server did not start: {line}"
             raise RuntimeError(msg)
-        self._port = int(line[1])
 
     def stop(self) -> None:
         """End the server at once; clients see the connection closed."""

@@ -9,13 +9,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.support.line import eventually
-from tests.support.ports import free_port, listens
+from tests.support.ports import free_port
 
 __all__ = ["DOCKER", "Prometheus", "require_watchers", "watching"]
 
@@ -57,6 +58,20 @@ class Prometheus:
         ]
         return [[float(value) for _, value in one["values"]] for one in result]
 
+    def scraped_s(self) -> float:
+        """Wait until there are figures of the line, and return when they were taken.
+
+        A busy computer may fail to answer a scrape: then there are none until the next one.
+        """
+        up, found = 'up{job="streamline"}', list[tuple[Labels, float]]()
+
+        def are_there() -> bool:
+            found[:] = self.now(f"timestamp({up}) and {up} == 1")
+            return bool(found)
+
+        eventually(are_there, "the line is scraped")
+        return found[0][1]
+
     def one(self, expression: str, at_s: float | None = None) -> float:
         """Return the only value of an instant query."""
         ((_, value),) = self.now(expression, at_s)
@@ -91,13 +106,26 @@ def watching(line_port: int, hook_port: int, folder: Path) -> Iterator[Prometheu
         for where, command in commands.items():
             with (folder / f"{command[0]}.log").open("wb") as log:
                 started.append(subprocess.Popen(command, stdout=log, stderr=log))
-            eventually(lambda where=where: listens(where), f"{command[0]} listens")  # type: ignore[misc]
+            eventually(lambda where=where: _is_ready(where), f"{command[0]} is ready")  # type: ignore[misc]
         yield Prometheus(f"http://127.0.0.1:{port}")
     finally:
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _is_ready(port: int) -> bool:
+    """Whether queries are answered: it listens before it has read what it stored."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=20):
+            return True
+    except (OSError, HTTPException):
+        return False
 
 
 def _render_all(folder: Path, ports: Mapping[str, int]) -> None:
