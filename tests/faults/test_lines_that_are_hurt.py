@@ -2,12 +2,17 @@
 
 import sys
 
+import pytest
+
 from tests.faults.conftest import MakeRig
 from tests.support.line import json_lines
 from tools.faults.books import Books, close_books
 from tools.faults.broken import break_disk
 from tools.faults.injuries import suffer
 from tools.faults.rig import Layout, Rig
+
+# Each thing that happens is waited for, on a busy machine for up to a minute or two.
+pytestmark = pytest.mark.timeout(600)
 
 LASTING_S = 2.5
 """Longer than cameras and sinks are waited for."""

@@ -147,7 +147,7 @@ def test_a_controller_is_shown_verdicts_and_a_heartbeat_and_an_end(
             return set(states) <= seen
 
         eventually(lambda: has_seen((1, 0), (2, 1)), "a pass without an alert, a fail with one")
-        assert line.metric("streamline_plc_up") == 1
+        eventually(lambda: line.metric("streamline_plc_up") == 1, "the controller answers")
         eventually(lambda: read_registers(port)[0] > 150, "the heart has beaten for a while")
         kill(line, "sl:alert")
         eventually(lambda: 0 < read_registers(port)[0] < 150, "a successor's heart beats")

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.support.line import RunningLine, eventually, json_lines, streamline
+from tests.support.ports import free_port
+from tests.support.subscriber import subscribed
 
 
 def sentence(*arguments: str | Path) -> str:
@@ -245,10 +247,7 @@ def test_a_line_that_is_running_is_not_started_again(
 
 
 def test_alerts_go_to_every_sink(demo_model: Path, demo_clip: Path, tmp_path: Path) -> None:
-    import zmq
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    port = free_port()
     pipeline = write_pipeline(
         tmp_path,
         demo_model,
@@ -257,30 +256,18 @@ def test_alerts_go_to_every_sink(demo_model: Path, demo_clip: Path, tmp_path: Pa
             "sinks": [
                 {"type": "log"},
                 {"type": "jsonl", "path": str(tmp_path / "alerts.jsonl")},
-                {"type": "zmq", "address": address},
+                {"type": "zmq", "address": f"tcp://127.0.0.1:{port}"},
             ]
         },
     )
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with context, context.socket(zmq.SUB) as subscriber:
-        subscriber.linger = 0
-        subscriber.subscribe(b"alert")
-        subscriber.connect(address)
-        with RunningLine(pipeline, tmp_path) as line:
-            line.await_ready()
-            heard: list[dict[str, str]] = []
-
-            def hear() -> bool:
-                if subscriber.poll(100):
-                    heard.append(json.loads(subscriber.recv_multipart()[1]))
-                return len(heard) >= 2
-
-            eventually(hear, "the begin and the end of an alert")
-            line.stop()
-            assert line.wait() == 0, line.log
-            report = line.report()
-            written = json_lines(tmp_path / "alerts.jsonl")
-            logged = [text for text in line.log.splitlines() if '"alert begins"' in text]
+    with subscribed(port) as heard, RunningLine(pipeline, tmp_path) as line:
+        line.await_ready()
+        eventually(lambda: len(heard) >= 2, "the begin and the end of an alert")
+        line.stop()
+        assert line.wait() == 0, line.log
+        report = line.report()
+        written = json_lines(tmp_path / "alerts.jsonl")
+        logged = [text for text in line.log.splitlines() if '"alert begins"' in text]
     assert heard == written[: len(heard)]
     begins = [event for event in written if event["type"] == "new"]
     assert report["alerts"] == len(begins) == len(logged)

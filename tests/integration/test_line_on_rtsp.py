@@ -14,7 +14,9 @@ def write_pipeline(folder: Path, url: str, model: Path) -> Path:
     document = {
         "version": 1,
         "model": str(model),
-        "cameras": {"belt": {"source": {"type": "rtsp", "url": url, "read_timeout_s": 2}}},
+        # On a busy machine no frame is late or lost.
+        "cameras": {"belt": {"source": {"type": "rtsp", "url": url, "read_timeout_s": 20}}},
+        "queue": {"policy": "drop_oldest", "depth": 512},
         "alert": {"sinks": [{"type": "jsonl", "path": str(folder / "alerts.jsonl")}]},
         "record": {
             "verdicts": str(folder / "verdicts.jsonl"),
@@ -33,20 +35,20 @@ def test_a_line_learns_from_a_camera_and_then_watches_it(real_clip: Path, tmp_pa
         fitted = streamline("fit", server.url, "--seconds", "5", "--out", model)
         assert fitted.returncode == 0, fitted.stderr
         pipeline = write_pipeline(tmp_path, server.url, model)
+        server.stop()  # Until the line is ready: else the quiet seconds may be over by then.
         with RunningLine(pipeline, tmp_path) as line:
             line.await_ready()
+            server.start()
             eventually(
                 lambda: any(event["type"] == "new" for event in alerts(tmp_path)),
                 "an alert for what was not there while learning",
             )
-            verdicts = {
-                verdict: line.metric(
-                    "streamline_frames_judged_total", camera="belt", verdict=verdict
-                )
-                for verdict in ("pass", "fail", "unknown")
-            }
-            assert verdicts["pass"] > 0
-            assert verdicts["fail"] >= 3
+
+            def judged(verdict: str) -> float:
+                return line.metric("streamline_frames_judged_total", camera="belt", verdict=verdict)
+
+            assert judged("pass") > 0
+            assert judged("fail") >= 3
             assert line.metric("streamline_camera_state", camera="belt", state="ok") == 1
             eventually(lambda: line.get("/readyz")[0] == 200, "ready")
             line.stop()
@@ -56,7 +58,7 @@ def test_a_line_learns_from_a_camera_and_then_watches_it(real_clip: Path, tmp_pa
     verdicts_log = json_lines(tmp_path / "verdicts.jsonl")
     assert len(verdicts_log) == sum(camera["judged"].values())
     # The camera's own time of each frame stands beside the time when it arrived.
-    stamps = [line["pts_s"] for line in verdicts_log]
+    stamps = [line["pts_s"] for line in verdicts_log[1:]]  # The first may have none.
     assert stamps == sorted(set(stamps))
     first = alerts(tmp_path)[0]
     stored = Path(first["evidence"])
@@ -124,23 +126,24 @@ def test_alerts_on_a_stream_of_bottles_agree_with_their_labels(
     model = tmp_path / "model"
     fitted = streamline("fit", normal, "--out", model, "--every", "3")
     assert fitted.returncode == 0, fitted.stderr
-    # The first bottle stays for some seconds, until the line is ready and has found its feet; ten
-    # frames a second are judged without loss on a machine that is busy with other things too.
+    # The first bottle stays for some seconds, until the line has found its feet; ten frames a
+    # second are judged without loss on a machine that is busy with other things too.
     lead = [good[-1]] * 6
     shown = encode_images(
         [*lead, *turns, good[-1]], tmp_path / "t.mp4", rate=10, hold=12, size=size
     )
-    with RtspServer(shown) as server:
-        pipeline = write_pipeline(tmp_path, server.url, model)
-        with RunningLine(pipeline, tmp_path) as line:
-            line.await_ready()
+    server = RtspServer(shown)
+    with RunningLine(write_pipeline(tmp_path, server.url, model), tmp_path) as line:
+        line.await_ready()
+        with server:  # Only now: nothing of the stream is missed.
+            ended = {"camera": "belt", "reason": "ended"}
             eventually(
-                lambda: line.metric("streamline_camera_state", camera="belt", state="down") == 1,
+                lambda: line.metric("streamline_camera_down_reason", **ended) == 1,
                 "the stream has ended",
             )
             line.stop()
             assert line.wait() == 0, line.log
-            line.report()
+        line.report()
     begins = [event for event in alerts(tmp_path) if event["type"] == "new"]
     ends = [event for event in alerts(tmp_path) if event["type"] == "end"]
     pairs = len(turns) // 2

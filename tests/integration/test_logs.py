@@ -25,7 +25,7 @@ def test_every_line_in_the_journal_is_one_event_with_its_level_and_camera(
     with journal.open("wb") as file:
         there = os.fstat(file.fileno())
         subprocess.run(
-            [sys.executable, "-m", "streamline", "run", tmp_path / "line.yaml", "--duration", "1"],
+            [sys.executable, "-m", "streamline", "run", tmp_path / "line.yaml", "--duration", "4"],
             stdout=subprocess.DEVNULL,
             stderr=file,
             env={

@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
         pipeline = write_line(folder, demo_model, server.url, ports)
         line = stack.enter_context(RunningLine(pipeline, folder))
         line.await_ready()
+        eventually(lambda: has_rates(line), "every frame rate is shown")
         yield Watched(
             line=line,
             prometheus=stack.enter_context(watching(ports["metrics"], ports["hook"], folder)),
@@ -77,9 +78,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
         )
 
 
+def has_rates(line: RunningLine) -> bool:
+    """Whether all stages have their rates: they are the last series to appear."""
+    found: dict[str, set[Series]] = {}
+    for name, labels in line.metrics():
+        found.setdefault(name, set()).add(labels)
+    return found.get("streamline_fps") == found["streamline_stage_left_total"]
+
+
 def write_line(folder: Path, model: Path, url: str, ports: dict[str, int]) -> Path:
     demo = {"type": "demo", "part": "inspect", "pace": 10, "loop": True}
-    gate = {"type": "rtsp", "url": url, "open_timeout_s": 2, "read_timeout_s": 2}
+    # On a busy computer it is down only once it is killed.
+    gate = {"type": "rtsp", "url": url, "open_timeout_s": 20, "read_timeout_s": 20}
     keys = KeyPair.new()
     keys.write(folder / "own.key")
     content: dict[str, Any] = {
@@ -136,6 +146,7 @@ def as_asked(expression: str, instance: str) -> str:
     return expression
 
 
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize("camera", ["left", "right"])
 def test_the_frame_rate_that_prometheus_computes_is_the_lines_own_to_2_percent(
     watched: Watched, camera: str
@@ -154,11 +165,11 @@ def test_the_frame_rate_that_prometheus_computes_is_the_lines_own_to_2_percent(
     eventually(lambda: bool(prometheus.now(f"{enough} >= 28")), "half a minute of scrapes")
 
     def agree() -> bool:
-        reported = prometheus.one(f"avg_over_time({own}[15s])")
-        computed = prometheus.one(f"avg_over_time(({theirs})[15s:1s])")
-        return reported > 1 and computed == pytest.approx(reported, rel=0.02)
+        means = (f"avg_over_time({own}[15s])", f"avg_over_time(({theirs})[15s:1s])")
+        found = [value for mean in means for _, value in prometheus.now(mean)]
+        return len(found) == 2 and found[0] > 1 and found[1] == pytest.approx(found[0], rel=0.02)
 
-    eventually(agree, "the frame rates agree")
+    eventually(agree, "the frame rates agree", limit_s=200)
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
@@ -167,7 +178,7 @@ def test_latency_quantiles_lie_in_the_bucket_of_the_exact_ones(
     watched: Watched, camera: str, q: float
 ) -> None:
     prometheus = watched.prometheus
-    now_s = prometheus.one("vector(time())")
+    now_s = prometheus.scraped_s()
     buckets = f'streamline_latency_seconds_bucket{{camera="{camera}"}}'
     count = round(prometheus.one(f'streamline_latency_seconds_count{{camera="{camera}"}}', now_s))
     estimate = prometheus.one(f"histogram_quantile({q}, {buckets})", now_s)
@@ -209,22 +220,31 @@ def test_every_query_of_every_dashboard_returns_data(watched: Watched) -> None:
     """After the camera was killed: the list of alerts has something to show."""
     prometheus = watched.prometheus
     ((target, _),) = prometheus.now('up{job="streamline"}')
-    now_s = prometheus.one("vector(time())")
     asked = [
         (name, title, as_asked(one["expr"], target["instance"]), bool(one.get("instant")))
         for name, dashboard in dashboards().items()
         for title, one in panel_queries(dashboard)
     ]
     assert len(asked) > 50
-    empty = []
-    for name, title, expression, instant in asked:
-        if instant:
-            values = [[value] for _, value in prometheus.now(expression)]
-        else:
-            values = prometheus.over(expression, start_s=watched.began_s, end_s=now_s)
-        if not any(math.isfinite(value) for one in values for value in one):
-            empty.append((name, title, expression))
-    assert not empty
+
+    def are_answered() -> bool:
+        now_s = prometheus.scraped_s()
+        asked[:] = [one for one in asked if not has_data(watched, one[2], now_s, instant=one[3])]
+        return not asked
+
+    # There is nothing to show while a scrape has failed and the next is to come.
+    with suppress(AssertionError):
+        eventually(are_answered, "every panel has data", limit_s=30)
+    assert not asked
+
+
+def has_data(watched: Watched, expression: str, now_s: float, *, instant: bool) -> bool:
+    """Whether a panel has something to show."""
+    if instant:
+        values = [[value] for _, value in watched.prometheus.now(expression)]
+    else:
+        values = watched.prometheus.over(expression, start_s=watched.began_s, end_s=now_s)
+    return any(math.isfinite(value) for one in values for value in one)
 
 
 def test_every_series_of_rules_and_dashboards_exists(watched: Watched) -> None:
@@ -232,9 +252,10 @@ def test_every_series_of_rules_and_dashboards_exists(watched: Watched) -> None:
     text = rules + json.dumps(dashboards())
     names = set(re.findall(r"\b(?:camera:)?streamline_[a-z_0-9]+(?::[a-z_0-9]+)?", text))
     names -= {"streamline_camera"}
-    held = set(watched.prometheus.ask("label/__name__/values"))
     assert len(names) > 40
-    assert {name for name in names if name not in held} == set()
+    eventually(
+        lambda: names <= set(watched.prometheus.ask("label/__name__/values")), "all are there"
+    )
 
 
 def test_promtool_has_no_complaints_about_a_running_line(watched: Watched) -> None:
@@ -267,11 +288,12 @@ def test_nothing_that_comes_from_outside_makes_a_series(
         stranger.connect(f"tcp://127.0.0.1:{watched.scores_port}")
         for _ in range(20):
             stranger.send_multipart([b"other", b"camera", b"\xff" * 100])
-        refused = "sum(streamline_link_refused_total)"
-        eventually(lambda: watched.prometheus.one(refused) > 0, "the stranger is refused")
+        refused = "sum(streamline_link_refused_total) > 0"
+        eventually(lambda: bool(watched.prometheus.now(refused)), "the stranger is refused")
     assert set(watched.line.metrics()) == watched.series
-    cameras = {labels["camera"] for labels, _ in watched.prometheus.now("{camera!=''}")}
+    now_s = watched.prometheus.scraped_s()
+    cameras = {labels["camera"] for labels, _ in watched.prometheus.now("{camera!=''}", now_s)}
     assert cameras == {"left", "right", "gate"}
-    held = watched.prometheus.one('count({job="streamline",__name__=~"streamline_.+"})')
+    held = watched.prometheus.one('count({job="streamline",__name__=~"streamline_.+"})', now_s)
     # A histogram's bucket is a series to Prometheus and to the parser alike.
     assert held == len(watched.series)

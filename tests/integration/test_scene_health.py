@@ -55,6 +55,8 @@ def test_a_covered_camera_and_a_missed_deadline_are_unknown_with_their_reason(
         eventually(lambda: unknown("hasty", "late") > 30, "late frames are counted")
         state = {"camera": "covered", "state": "unusable"}
         eventually(lambda: line.metric("streamline_camera_state", **state) == 1, "its state")
+        well = {"camera": "well", "state": "ok"}
+        eventually(lambda: line.metric("streamline_camera_state", **well) == 1, "another's state")
         told = json.loads(line.get("/healthz")[1])["cameras"]
         assert (told["covered"]["state"], told["covered"]["reason"]) == ("unusable", "black")
         assert told["well"]["state"] == "ok"
