@@ -6,9 +6,9 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -318,35 +318,47 @@ def test_a_host_that_is_none_is_told() -> None:
     one.close()
 
 
+@contextmanager
+def states(port: int, path: Path) -> Iterator[Callable[[], list[str]]]:
+    """Write what is said of the line's presence into a file; what that is by now, in order."""
+    listen = ["mosquitto_sub", "-p", str(port), "-t", "line1/availability", "-q", "1", "-V", "5"]
+    with path.open("wb") as file, subprocess.Popen(listen, stdout=file) as listener:
+        try:
+            yield lambda: path.read_text().split()
+        finally:
+            listener.terminate()
+
+
 def test_a_connection_that_the_broker_alone_holds_for_alive_ends_before_the_next_begins(
     tmp_path: Path,
 ) -> None:
     """Its last will must not come later: the line would be offline for ever."""
-    port, heard = free_port(), tmp_path / "heard"
-    states = ["mosquitto_sub", "-p", str(port), "-t", "line1/availability", "-q", "1", "-V", "5"]
-
-    def told() -> list[str]:
-        return heard.read_text().split()
-
+    port = free_port()
     with (
         broker(tmp_path, port),
-        heard.open("wb") as file,
-        subprocess.Popen(states, stdout=file) as listener,
+        states(port, tmp_path / "heard") as told,
         ThreadPoolExecutor(1) as pool,
+        closing(Cable(("127.0.0.1", port))) as cable,
     ):
-        cable = Cable(("127.0.0.1", port))
+
+        def carried(task: Callable[..., None], *arguments: object) -> None:
+            """Have something done that needs the cable."""
+            done = pool.submit(task, *arguments)
+            until(done.done, step=cable.carry)
+            done.result()
+
         one = sink(int(cable.address.rpartition(":")[2]))
         until(lambda: "online" in told(), step=cable.carry)
+        # The broker's answer has come, too: without it the line would say that once more.
+        carried(one.deliver, "a", EVENT)
         cable.cut_at_the_sender()
         until(lambda: told().count("online") == 2, step=cable.carry)
         cable.let_go()
-        until(pool.submit(one.deliver, "a", EVENT).done, step=cable.carry)
+        carried(one.deliver, "a", EVENT)
         with subscriber(port) as later:
             assert later.hears() == ("line1/availability", b"online")
         assert told() == ["online", "offline", "online"]
-        until(pool.submit(one.close).done, step=cable.carry)
-        cable.close()
-        listener.terminate()
+        carried(one.close)
 
 
 def test_a_client_s_name_lasts_and_is_of_one_sink_of_one_line(tmp_path: Path) -> None:
