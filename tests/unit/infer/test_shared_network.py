@@ -145,12 +145,16 @@ for models, scorer in zip(groups, opened):
             scorer.start(slot, *[0] * head, scorer.max_batch)
             done.get(timeout=60)
 del models, groups
-print(psutil.Process().memory_full_info().pss)
+found = psutil.Process().memory_info()
+print(found.rss - found.shared)
 """
 
 
-def pss_mb(*groups: Sequence[Path]) -> float:
-    """Memory of a process that has judged full batches of every model, MB."""
+def own_mb(*groups: Sequence[Path]) -> float:
+    """Memory of a process that has judged full batches of every model, MB.
+
+    Without libraries: what they count for hangs on how many processes have them just now.
+    """
     arguments = [",".join(map(str, group)) for group in groups]
     command = [sys.executable, "-c", MEMORY, *arguments]
     return int(subprocess.run(command, capture_output=True, check=True).stdout) / 1e6
@@ -161,8 +165,8 @@ def test_memory_grows_by_a_head_and_not_by_a_network(model: Model, tmp_path: Pat
     for index, path in enumerate(paths):
         # Of different digest: else they would be one model.
         save_model(replace(model, source=f"copy {index}"), path)
-    one, four = pss_mb(paths[:1]), pss_mb(paths)
-    apart = pss_mb(*([path] for path in paths))
+    one, four = own_mb(paths[:1]), own_mb(paths)
+    apart = own_mb(*([path] for path in paths))
     sizes = json.loads((paths[0] / "manifest.json").read_text())["detector"]["score_layers"]
     head_mb = sum(
         4e-6 * one["rank"] * one["channels"] * one["height"] * one["width"]
