@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,9 +16,8 @@ from streamline.audit.runs import LINE, VERDICTS, begun_of, evidence_chain
 from streamline.audit.verify import evidence_root
 from streamline.errors import InputError
 from streamline.evidence.store import RECORD
-from streamline.infer import Compute, settle
+from streamline.infer import Compute
 from streamline.machine import this_machine
-from streamline.model import Model
 
 __all__ = ["Difference", "Recorded", "Replay", "Replayable", "read_replayable", "replay_run"]
 
@@ -29,9 +28,6 @@ _PACKAGES: Final = ("streamline", "numpy", "opencv-python-headless", "av")
 _ROUNDING: Final = 1e-5
 """How far a score may be off, as a share of it, that hangs on its batch in the last bits: measured
 are 8e-7 for SGFR, whose products NumPy adds up in an order that goes by the batch's size."""
-
-_ROUNDING_OF_HALF: Final = 5e-3
-"""The same where the device computes in half precision: measured are 1e-3."""
 
 
 class Difference(NamedTuple):
@@ -45,8 +41,8 @@ class Difference(NamedTuple):
     relative: float | None
     """How far apart they are, as a share of the recorded one."""
 
-    rounding: float
-    """How far it may be off by the batch that the frame was in, as a share of the recorded one."""
+    exact: bool
+    """Whether it does not hang on the batch that the frame was in."""
 
     flips: bool
     """Whether its verdict would be another."""
@@ -69,9 +65,6 @@ class Replay:
     largest: float
     """Largest relative difference."""
 
-    rounding: float
-    """How far a score may be off by the batch that its frame was in, as a share of it, at most."""
-
     without_evidence: int
     """Recorded scores whose frames were not kept."""
 
@@ -80,10 +73,11 @@ class Replay:
 
     def beyond(self, tolerance: float) -> list[Difference]:
         """Those that differ by more than a share of the recorded score, or have none."""
+        rounded = max(tolerance, _ROUNDING)
         return [
             one
             for one in self.differences
-            if one.relative is None or one.relative > max(tolerance, one.rounding)
+            if one.relative is None or one.relative > (tolerance if one.exact else rounded)
         ]
 
 
@@ -248,21 +242,20 @@ def replay_run(
     root = evidence or evidence_root(run.folder, run.begun) or run.folder
     kept = {Kept(frame.camera, root / frame.item): frame for frame in run.frames}
     loaded = models_of_run(run.begun.cameras, models)
-    rounding = {name: _rounding(model, compute) for name, model in loaded.items()}
-    differences = list(_differences(kept, rescored(loaded, kept, compute), rounding))
+    exact = {name for name, model in loaded.items() if model.detector.kind == "fre"}
+    differences = list(_differences(kept, rescored(loaded, kept, compute), exact))
     return Replay(
         run=run.folder.name,
         frames=len(kept),
         equal=len(kept) - len(differences),
         largest=max((one.relative or 0.0 for one in differences), default=0.0),
-        rounding=max(rounding.values(), default=0.0),
         without_evidence=run.without_evidence,
         differences=tuple(differences),
     )
 
 
 def _differences(
-    frames: dict[Kept, Recorded], scores: Iterable[Rescored], rounding: Mapping[str, float]
+    frames: dict[Kept, Recorded], scores: Iterable[Rescored], exact: Container[str]
 ) -> Iterator[Difference]:
     for kept, score, why in scores:
         frame = frames[kept]
@@ -273,17 +266,11 @@ def _differences(
             recorded=frame.score,
             computed=score,
             relative=None if score is None else _apart(frame.score, score),
-            rounding=rounding[frame.camera],
+            exact=frame.camera in exact,
             flips=score is not None
             and (score > frame.threshold) is not (frame.score > frame.threshold),
             why=why,
         )
-
-
-def _rounding(model: Model, compute: Compute) -> float:
-    if settle(compute, stored=model.backbone.precision).precision != "f32":
-        return _ROUNDING_OF_HALF
-    return 0.0 if model.detector.kind == "fre" else _ROUNDING
 
 
 def _apart(recorded: float, computed: float) -> float:

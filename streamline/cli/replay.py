@@ -88,14 +88,9 @@ def _compute(run: "Replayable", named: str | None) -> "Compute":
 def _lines(
     found: "Replay", otherwise: list[str], allowed: float, beyond: "list[Difference]"
 ) -> list[str]:
-    same = (
-        f"nothing: scores may be {found.rounding:g} off by the batches they were in"
-        if found.rounding
-        else "nothing: scores are to be equal to the last bit"
-    )
     return [
         f"run        {found.run}",
-        f"otherwise  {'; '.join(otherwise) or same}",
+        f"otherwise  {'; '.join(otherwise) or 'nothing: scores are to be equal to the last bit'}",
         f"frames     {found.frames}, and {found.without_evidence} scores without evidence",
         f"equal      {found.equal} to the last bit",
         f"largest    {found.largest:.3g} of the score, of {allowed:g} allowed",

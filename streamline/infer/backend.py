@@ -98,9 +98,9 @@ def settle(compute: Compute, /, *, stored: str = "int8") -> Compute:
     Parameters
     ----------
     stored : {'int8', 'fp16', 'f32'}
-        What the network's weights are stored in. On a CPU `auto` is f32, in which a score does not
-        hang on its batch, but for weights in fp16: bf16 where the processor has it. Elsewhere it is
-        f16, and f32 for weights in f32.
+        What the network's weights are stored in. On a CPU `auto` is f32, so that scores are those
+        of other processors, but for weights in fp16: bf16 where the processor has it. Elsewhere it
+        is f16, and f32 for weights in f32.
 
     Returns
     -------

@@ -17,7 +17,6 @@ from streamline.audit.replay import Replay, read_replayable, replay_run
 from streamline.audit.rescore import models_of_run
 from streamline.audit.verify import Verification, verify_run
 from streamline.errors import ModelError
-from streamline.infer import precisions
 from streamline.mask import Mask
 from streamline.model import digest_under, load_calibration, save_calibration
 from tests.support.line import RunningLine, eventually, json_lines, streamline
@@ -306,18 +305,7 @@ def test_a_score_that_was_recorded_wrong_is_listed_by_replay(run: Run) -> None:
     assert (found.frames - found.equal, one.flips) == (1, False)
     assert (found.beyond(0.0), found.beyond(1e-5)) == ([one], [])
     # Of SGFR, whose scores hang on their batch in the last bits, that much is not held against it.
-    assert found.rounding == one.rounding == 0
-    assert replace(found, differences=(one._replace(rounding=1e-5),)).beyond(0.0) == []
-
-
-def test_scores_in_half_precision_may_hang_on_their_batches(run: Run) -> None:
-    what = read_replayable(run.folder, Seal())
-    half = replace(what.compute, precision="bf16")
-    if "bf16" not in precisions(half):
-        pytest.skip("this processor has no bf16")
-    found = replay_run(what, half)
-    assert found.equal < found.frames
-    assert {found.rounding, *(one.rounding for one in found.differences)} == {5e-3}
+    assert replace(found, differences=(one._replace(exact=False),)).beyond(0.0) == []
 
 
 def test_evidence_that_was_changed_or_lost_is_not_scored_and_listed(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,9 @@ def compile_models(
 ) -> Compiled:
     """Compile the heads of models that hang on the same layers of a backbone.
 
-    A model alone is joined with the backbone to one graph, which is fastest.  Of several, each
-    adds a graph of its head's size; the score is the same but for the last bits of float32.
+    A model alone is joined with the backbone to one graph, which is fastest.  Of several, and where
+    a CPU computes the backbone in bf16, each adds a graph of its head's size, which it computes in
+    f32; the score is the same but for the last bits of float32.
 
     Parameters
     ----------
@@ -61,7 +63,10 @@ def compile_models(
     compute = settle(compute, stored=net.precision)
     fixed = has_fixed_batch(compute)
     use = head.__name__
-    if len(models) == 1:
+    # Of bf16 a score, the difference of large numbers, keeps too little: it would move by 1 % with
+    # the batch that a frame is in.
+    precise = replace(compute, precision="f32") if compute.device == "CPU" else compute
+    if len(models) == 1 and precise == compute:
         (model,) = models
         graph = joined_graph(core, net, layers, head, model.fre)
         with _folder(compute, use, net.sha256, model.digest) as kept:
@@ -70,7 +75,7 @@ def compile_models(
     for model in models:
         graph = head_graph(net, layers, head, model.fre)
         with _folder(compute, use, "alone", model.digest) as kept:
-            heads.append(compile_graph(core, graph, compute, kept=kept))
+            heads.append(compile_graph(core, graph, precise, kept=kept))
     network = compile_features(net, layers, compute).network
     return Compiled(network, tuple(heads), fixed=fixed)
 

@@ -17,7 +17,7 @@ from streamline.fre import (
     reconstruction_error,
     reconstruction_residual,
 )
-from streamline.infer import Compute, extract_features, map_frames, score_frames
+from streamline.infer import Compute, extract_features, map_frames, precisions, score_frames
 from streamline.learn import FitSettings, fit_frames
 from streamline.model import Model
 from streamline.preprocess import prepare
@@ -121,17 +121,23 @@ def test_a_score_does_not_depend_on_the_batch_a_frame_came_in(
     )
 
 
+@pytest.mark.parametrize("size", [1, 3, 4, 8])
+def test_a_cpu_s_score_has_the_same_bits_in_every_batch(
+    model: Model, frames: Bytes, size: int
+) -> None:
+    for precision in precisions(Compute()):
+        found = scores_of(model, frames, Compute(precision=precision, max_batch=size))
+        whole = scores_of(model, frames, Compute(precision=precision, max_batch=len(frames)))
+        np.testing.assert_array_equal(found, whole)
+
+
 def test_latency_and_throughput_settings_give_the_same_scores(model: Model, frames: Bytes) -> None:
     quick = Compute(precision="f32", hint="latency", slots=1, streams=1, threads=1)
     np.testing.assert_allclose(scores_of(model, frames, quick), scores_of(model, frames), rtol=1e-5)
 
 
-@pytest.mark.parametrize("size", [1, 3, 8])
-def test_what_is_left_to_be_chosen_moves_no_score_at_all(
-    model: Model, frames: Bytes, size: int
-) -> None:
-    found = scores_of(model, frames, Compute(max_batch=size))
-    np.testing.assert_array_equal(found, scores_of(model, frames))
+def test_what_is_left_to_be_chosen_moves_no_score_at_all(model: Model, frames: Bytes) -> None:
+    np.testing.assert_array_equal(scores_of(model, frames, Compute()), scores_of(model, frames))
 
 
 def test_scratched_parts_score_higher_than_sound_ones(model: Model, frames: Bytes) -> None:
