@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,11 +25,6 @@ _PACKAGES: Final = ("streamline", "numpy", "opencv-python-headless", "av")
 """Whose releases may move the last bits of a score, beside the backend's."""
 
 
-_ROUNDING: Final = 1e-5
-"""How far a score may be off, as a share of it, that hangs on its batch in the last bits: measured
-are 8e-7 for SGFR, whose products NumPy adds up in an order that goes by the batch's size."""
-
-
 class Difference(NamedTuple):
     """A frame whose score came out otherwise, or could not be computed."""
 
@@ -40,9 +35,6 @@ class Difference(NamedTuple):
     computed: float | None
     relative: float | None
     """How far apart they are, as a share of the recorded one."""
-
-    exact: bool
-    """Whether it does not hang on the batch that the frame was in."""
 
     flips: bool
     """Whether its verdict would be another."""
@@ -73,12 +65,7 @@ class Replay:
 
     def beyond(self, tolerance: float) -> list[Difference]:
         """Those that differ by more than a share of the recorded score, or have none."""
-        rounded = max(tolerance, _ROUNDING)
-        return [
-            one
-            for one in self.differences
-            if one.relative is None or one.relative > (tolerance if one.exact else rounded)
-        ]
+        return [one for one in self.differences if one.relative is None or one.relative > tolerance]
 
 
 class Recorded(NamedTuple):
@@ -114,7 +101,7 @@ class Replayable:
         )
 
     def differs(self, compute: Compute) -> list[str]:
-        """Say what is otherwise here than in the run; if nothing is, scores are equal to the bit.
+        """Say what is otherwise here than in the run; if nothing is, scores are all but equal.
 
         Parameters
         ----------
@@ -242,8 +229,7 @@ def replay_run(
     root = evidence or evidence_root(run.folder, run.begun) or run.folder
     kept = {Kept(frame.camera, root / frame.item): frame for frame in run.frames}
     loaded = models_of_run(run.begun.cameras, models)
-    exact = {name for name, model in loaded.items() if model.detector.kind == "fre"}
-    differences = list(_differences(kept, rescored(loaded, kept, compute), exact))
+    differences = list(_differences(kept, rescored(loaded, kept, compute)))
     return Replay(
         run=run.folder.name,
         frames=len(kept),
@@ -254,9 +240,7 @@ def replay_run(
     )
 
 
-def _differences(
-    frames: dict[Kept, Recorded], scores: Iterable[Rescored], exact: Container[str]
-) -> Iterator[Difference]:
+def _differences(frames: dict[Kept, Recorded], scores: Iterable[Rescored]) -> Iterator[Difference]:
     for kept, score, why in scores:
         frame = frames[kept]
         if score == frame.score:
@@ -266,7 +250,6 @@ def _differences(
             recorded=frame.score,
             computed=score,
             relative=None if score is None else _apart(frame.score, score),
-            exact=frame.camera in exact,
             flips=score is not None
             and (score > frame.threshold) is not (frame.score > frame.threshold),
             why=why,

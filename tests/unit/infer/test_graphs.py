@@ -121,13 +121,13 @@ def test_a_score_does_not_depend_on_the_batch_a_frame_came_in(
     )
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 8])
+@pytest.mark.parametrize("size", [1, 3, 4])
 def test_a_cpu_s_score_has_the_same_bits_in_every_batch(
     model: Model, frames: Bytes, size: int
 ) -> None:
     for precision in precisions(Compute()):
         found = scores_of(model, frames, Compute(precision=precision, max_batch=size))
-        whole = scores_of(model, frames, Compute(precision=precision, max_batch=len(frames)))
+        whole = scores_of(model, frames, Compute(precision=precision, max_batch=8))
         np.testing.assert_array_equal(found, whole)
 
 
