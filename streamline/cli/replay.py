@@ -17,9 +17,9 @@ _MOST_SHOWN = 20
 """Differences in the table; all are in the JSON."""
 
 _HERE = 1e-4
-"""Tolerance where nothing is otherwise than in the run but the batches that frames were in. There
-are 8e-7 for SGFR, whose products NumPy adds up in an order that goes by the batch's size, nothing
-for FRE on processors with AVX2 and AVX-512, 1.5e-5 with AVX2's kernels on one with AVX-512."""
+"""Tolerance where nothing is otherwise than in the run but the batches of the frames. Measured are
+8e-7 for SGFR, whose products NumPy adds up in an order that goes by the batch's size, nothing for
+FRE on processors with AVX2 and AVX-512, and 1.5e-5 with AVX2's kernels on one with AVX-512."""
 
 _ELSEWHERE = 0.02
 """Tolerance where something is otherwise than in the run: an INT8 network that is rounded by other

@@ -13,6 +13,7 @@ _UNSYNCHRONISED: Final = 0x40
 """STA_UNSYNC of <sys/timex.h>."""
 
 _JUMP_S: Final = 0.1
+
 _LOOKS: Final = 3
 """At both clocks; the quickest counts."""
 

@@ -136,6 +136,13 @@ def test_latency_and_throughput_settings_give_the_same_scores(model: Model, fram
     np.testing.assert_allclose(scores_of(model, frames, quick), scores_of(model, frames), rtol=1e-5)
 
 
+@pytest.mark.skipif("bf16" not in precisions(Compute()), reason="this processor has no bf16")
+def test_bf16_moves_no_score_by_more_than_a_percent(model: Model, frames: Bytes) -> None:
+    found = scores_of(model, frames, Compute(precision="bf16"))
+    np.testing.assert_allclose(found, scores_of(model, frames), rtol=1e-2)
+    assert (found != scores_of(model, frames)).any()
+
+
 def test_what_is_left_to_be_chosen_moves_no_score_at_all(model: Model, frames: Bytes) -> None:
     np.testing.assert_array_equal(scores_of(model, frames, Compute()), scores_of(model, frames))
 

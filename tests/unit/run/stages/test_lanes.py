@@ -4,7 +4,6 @@ import math
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +35,7 @@ from tests.support.until import until
 
 Bytes = npt.NDArray[np.uint8]
 
-# On a CPU that has bf16 two graphs of one network would differ by more than models may.
-COMPUTE = Compute(slots=2, precision="f32")
+COMPUTE = Compute(slots=2)
 CAMERAS = ("left", "middle", "right")
 
 
@@ -128,7 +126,7 @@ def test_a_camera_s_frames_leave_in_the_order_they_came(lane: Lane) -> None:
 def test_live_frames_are_shared_out_among_the_batches_side_by_side(
     models: dict[str, Model], wake: int
 ) -> None:
-    lane = Lane(models, replace(COMPUTE, slots=3), wake)
+    lane = Lane(models, Compute(slots=3), wake)
     for seq in range(5):
         lane.gather(entry("left", seq, None))
     shares = []
