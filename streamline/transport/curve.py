@@ -76,18 +76,27 @@ class KeyPair:
         except OSError as exc:
             msg = f"{path}: no key of this host can be read there ({exc.strerror}); {make}"
             raise InputError(msg) from exc
+        pair = cls._pair_in(text)
+        if pair is None:
+            msg = (
+                f"{path}: holds no key of a host; make one where no file is yet: "
+                "streamline keys FILE"
+            )
+            raise InputError(msg)
         if stat.S_IMODE(mode) & 0o077:
             msg = f"{path}: others may read this host's key; run: chmod 600 {path}"
             raise InputError(msg)
+        return pair
+
+    @classmethod
+    def _pair_in(cls, text: bytes) -> Self | None:
         try:
             found = json.loads(text)
             pair = cls(found["public"], found["secret"])
-            if zmq.curve_public(_z85(pair.secret)) == _z85(pair.public):
-                return pair
+            whole = zmq.curve_public(_z85(pair.secret)) == _z85(pair.public)
         except (ValueError, KeyError, TypeError, zmq.ZMQError):
-            pass
-        msg = f"{path}: holds no key of a host; make one where no file is yet: streamline keys FILE"
-        raise InputError(msg)
+            return None
+        return pair if whole else None
 
     def write(self, path: Path) -> None:
         """Write it to a new file that only its owner may read.

@@ -347,7 +347,7 @@ def test_a_key_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
 def test_a_file_without_a_key_is_refused_with_the_cure(tmp_path: Path, text: str) -> None:
     path = tmp_path / "edge.key"
     path.write_bytes(text.encode("latin-1"))
-    path.chmod(0o600)
+    path.chmod(0o644)  # Nobody is told to shut a file that others may well read.
     with pytest.raises(InputError, match=r"holds no key of a host; make one where no file is yet"):
         KeyPair.read(path)
 
