@@ -87,8 +87,9 @@ def _told(rig: Rig) -> dict[str, list[Posted]]:
     told = {
         "jsonl": json_lines(rig.kept / "alerts.jsonl"),
         "webhook": rig.hook.got,
-        "command": json_lines(rig.given),
     }
+    if "command" in rig.sinks:
+        told["command"] = json_lines(rig.given)
     wanted = len(firsts(told["jsonl"]))
     broker = rig.broker
     if broker is not None:
